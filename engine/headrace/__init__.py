@@ -1,0 +1,105 @@
+"""Headrace: a GPU-accelerated, high-throughput batch engine for machine-learning pipelines on Parquet.
+
+>>> import headrace as hr
+>>> pipeline = hr.Pipeline([hr.Filter("arr_delay IS NOT NULL"), hr.Categorify(["carrier", "dest"], min_frequency=15)])
+>>> len(pipeline.steps)
+2
+
+Everything is imported when it is first used, so that ``import headrace`` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from headrace.cluster import open_cluster
+    from headrace.dataset import Dataset
+    from headrace.errors import HeadraceError
+    from headrace.jobs.bundle import Bundle
+    from headrace.jobs.job import Job
+    from headrace.jobs.run import Run
+    from headrace.ops.categorify import Categorify
+    from headrace.ops.date_parts import DateParts
+    from headrace.ops.derive import Derive
+    from headrace.ops.fill_missing import FillMissing
+    from headrace.ops.filter import Filter
+    from headrace.ops.join_external import JoinExternal
+    from headrace.ops.kernel import Kernel
+    from headrace.ops.normalize import Normalize
+    from headrace.ops.select import Drop, Rename, Select
+    from headrace.ops.target_encoding import TargetEncoding
+    from headrace.pipeline import FittedPipeline, Pipeline
+
+_PLACES = {
+    "Bundle": "headrace.jobs.bundle",
+    "Dataset": "headrace.dataset",
+    "FittedPipeline": "headrace.pipeline",
+    "HeadraceError": "headrace.errors",
+    "Job": "headrace.jobs.job",
+    "Pipeline": "headrace.pipeline",
+    "Run": "headrace.jobs.run",
+    "open_cluster": "headrace.cluster",
+}
+
+
+def load(path: str) -> Any:
+    """Load what a run left in `bundle/` (a `Bundle`), or what `FittedPipeline.save` wrote.
+
+    Raises
+    ------
+    BundleError
+        If a byte of it was altered, or it is neither.
+    """
+    from pathlib import Path
+
+    from headrace.jobs.bundle import Bundle
+    from headrace.pipeline import FittedPipeline
+
+    return Bundle.load(path) if (Path(path) / "bundle.json").exists() else FittedPipeline.load(path)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("headrace")
+    if name in _PLACES:
+        return getattr(import_module(_PLACES[name]), name)
+    from headrace.ops import class_names, op_class
+
+    if name in class_names():
+        return op_class(class_names()[name])
+    raise AttributeError(f"module 'headrace' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    from headrace.ops import class_names
+
+    return sorted([*_PLACES, *class_names(), "load"])
+
+
+__all__ = [
+    "Bundle",
+    "Categorify",
+    "Dataset",
+    "DateParts",
+    "Derive",
+    "Drop",
+    "FillMissing",
+    "Filter",
+    "FittedPipeline",
+    "HeadraceError",
+    "JoinExternal",
+    "Job",
+    "Kernel",
+    "Normalize",
+    "Pipeline",
+    "Rename",
+    "Run",
+    "Select",
+    "TargetEncoding",
+    "load",
+    "open_cluster",
+]

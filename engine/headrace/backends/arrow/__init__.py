@@ -1,0 +1,1 @@
+"""The CPU backend, on Arrow's arrays and kernels."""

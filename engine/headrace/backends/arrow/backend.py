@@ -1,0 +1,195 @@
+"""The verbs of a device, on the CPU: Arrow arrays, pyarrow's kernels and Numba's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from headrace.backends.arrow.lookup import find_keys
+from headrace.backends.arrow.read import read_batches
+from headrace.backends.arrow.values import float_values, hash_array, kernel_column, to_array
+from headrace.dataset import Dataset, RowGroup
+from headrace.errors import DataError
+from headrace.keys import Keys, factorize, factorize_array
+from headrace.schema import Type
+from headrace.states import Counts, GroupSums, Moments, Quantiles
+from headrace.table import one_array
+
+if TYPE_CHECKING:
+    from headrace.expressions import Expression
+
+Array: TypeAlias = Any
+
+
+class ArrowBackend:
+    """Columns are Arrow arrays without chunks; strings may be dictionary-encoded."""
+
+    name = "arrow"
+
+    def read(self, dataset: Dataset, groups: Sequence[RowGroup], columns: Sequence[str]) -> Iterator[tuple[int, int, dict[str, Array]]]:
+        return read_batches(dataset, groups, columns)
+
+    def from_arrow(self, array: Array) -> Array:
+        return array
+
+    def to_arrow(self, column: Array) -> Array:
+        return column
+
+    def type_of(self, column: Array) -> Type:
+        return Type.from_arrow(column.type)
+
+    def filter(self, columns: Mapping[str, Array], mask: Array) -> dict[str, Array]:
+        return {name: column.filter(mask) for name, column in columns.items()}
+
+    def take(self, columns: Mapping[str, Array], rows: npt.NDArray[np.int64]) -> dict[str, Array]:
+        indices = pa.array(rows, mask=rows < 0)
+        return {name: column.take(indices) for name, column in columns.items()}
+
+    def concat(self, tables: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
+        return {name: one_array(pa.chunked_array([table[name] for table in tables])) for name in tables[0]}
+
+    def evaluate(self, expression: Expression, columns: Mapping[str, Array], n_rows: int) -> Array:
+        from headrace.backends.arrow.expression import evaluate
+
+        return evaluate(expression, columns, n_rows)
+
+    def cast(self, column: Array, type_: Type) -> Array:
+        if Type.from_arrow(column.type) == type_:
+            return column
+        plain = column.dictionary.take(column.indices) if pa.types.is_dictionary(column.type) else column
+        try:
+            return plain.cast(type_.arrow)
+        except pa.ArrowException as error:
+            raise DataError(f"cannot be cast from {Type.from_arrow(column.type)} to {type_}: {error}") from error
+
+    # ---- missing values -----------------------------------------------------------------------------------------------
+
+    def null_count(self, column: Array) -> int:
+        return int(column.null_count)
+
+    def missing_count(self, column: Array) -> int:
+        nans = pc.sum(pc.is_nan(column)).as_py() if pa.types.is_floating(column.type) else 0
+        return int(column.null_count) + int(nans or 0)
+
+    def fill(self, column: Array, value: Any) -> Array:
+        if pa.types.is_dictionary(column.type):
+            return _fill_dictionary(column, value)
+        scalar = pa.scalar(value, column.type)
+        if pa.types.is_floating(column.type):
+            return pc.if_else(pc.is_null(column, nan_is_null=True), scalar, column)
+        return column.fill_null(scalar) if column.null_count else column
+
+    # ---- summaries ----------------------------------------------------------------------------------------------------
+
+    def moments(self, column: Array) -> Moments:
+        from headrace_kernels.exact import exact_moments
+
+        found = exact_moments(kernel_column(column))
+        return Moments(
+            found.n, found.n_null, found.n_nan, found.n_posinf + found.n_neginf, float(found.min), float(found.max), found.total, found.squares
+        )
+
+    def quantiles(self, column: Array) -> Quantiles:
+        return Quantiles.of(float_values(column.drop_null()))
+
+    def counts(self, columns: Mapping[str, Array]) -> Counts:
+        arrays = list(columns.values())
+        if len(arrays) == 1:
+            codes, distinct = _codes_of_one(arrays[0])
+            counts = np.bincount(codes, minlength=len(distinct))
+            used = np.flatnonzero(counts)
+            values = distinct if len(used) == len(distinct) else distinct.take(pa.array(used))
+            return Counts(Keys(pa.table({next(iter(columns)): values})), counts[used].astype(np.int64))
+        codes, firsts = factorize(arrays)
+        table = pa.table(dict(columns)).take(pa.array(firsts))
+        return Counts(Keys(_decoded(table)), np.bincount(codes, minlength=len(firsts)).astype(np.int64))
+
+    def group_sums(self, columns: Mapping[str, Array], value: Array, fold: npt.NDArray[np.int32], folds: int) -> GroupSums:
+        from headrace_kernels.exact import exact_group_sums
+
+        codes, firsts = factorize([_small_codes(array) for array in columns.values()])
+        keys = Keys(_decoded(pa.table(dict(columns)).take(pa.array(firsts))))
+        missing = pc.is_null(value, nan_is_null=True).to_numpy(zero_copy_only=False)
+        groups = np.where((fold >= 0) & ~missing, codes * folds + fold, np.int64(-1))
+        n_groups = len(keys) * folds
+        counts = np.bincount(groups[groups >= 0], minlength=n_groups).astype(np.int64).reshape(-1, folds)
+        limbs, base = exact_group_sums(kernel_column(value), groups, n_groups)
+        return GroupSums(keys, counts, limbs, int(base))
+
+    # ---- codes --------------------------------------------------------------------------------------------------------
+
+    def find(self, columns: Mapping[str, Array], keys: Keys) -> npt.NDArray[np.int32]:
+        return find_keys(list(columns.values()), keys)
+
+    def look_up(self, codes: npt.NDArray[Any], values: npt.NDArray[Any]) -> Array:
+        return pa.array(values[codes])
+
+    def hash_rows(self, columns: Mapping[str, Array], seed: int) -> npt.NDArray[np.uint64]:
+        from headrace_kernels.hashing import combine_hashes
+
+        arrays = list(columns.values())
+        hashes = hash_array(arrays[0], seed)
+        for array in arrays[1:]:
+            hashes = combine_hashes(hashes, hash_array(array, seed))
+        return hashes
+
+    def launch(self, kernel: str, columns: Sequence[Array], constants: Mapping[str, Any]) -> tuple[Array, ...]:
+        from headrace_kernels import get_kernel
+
+        found = get_kernel(kernel).launch([kernel_column(column) for column in columns], constants)
+        return tuple(to_array(column) for column in found)
+
+    def matrix(self, columns: Sequence[Array]) -> npt.NDArray[np.float32]:
+        matrix = np.empty((len(columns[0]), len(columns)), np.float32)
+        for index, column in enumerate(columns):
+            matrix[:, index] = float_values(column)
+        return matrix
+
+
+def _fill_dictionary(column: Array, value: Any) -> Array:
+    if not column.null_count:
+        return column
+    code = pc.index(column.dictionary, pa.scalar(value, column.dictionary.type)).as_py()
+    dictionary = column.dictionary
+    if code < 0:
+        code = len(dictionary)
+        dictionary = pa.concat_arrays([dictionary, pa.array([value], dictionary.type)])
+    indices = column.indices.cast(pa.int32())
+    if dictionary.null_count:
+        indices = pc.if_else(pc.is_null(dictionary.take(indices)), pa.scalar(code, pa.int32()), indices)
+    return pa.DictionaryArray.from_arrays(indices.fill_null(pa.scalar(code, pa.int32())), dictionary)
+
+
+def _codes_of_one(array: Array) -> tuple[npt.NDArray[Any], Array]:
+    """Return a code a row and the values of the codes; a dictionary's own indices where it has them."""
+    if not pa.types.is_dictionary(array.type):
+        return factorize_array(array)
+    codes = array.indices
+    value_codes, distinct = factorize_array(array.dictionary)  # a dictionary may repeat a value or hold a null
+    if codes.null_count:
+        null_code = pc.index(distinct.is_null(), pa.scalar(True)).as_py()  # noqa: FBT003
+        if null_code < 0:
+            null_code = len(distinct)
+            distinct = pa.concat_arrays([distinct, pa.nulls(1, distinct.type)])
+        value_codes = np.append(value_codes, np.int32(null_code))
+        codes = codes.cast(pa.int32()).fill_null(pa.scalar(len(value_codes) - 1, pa.int32()))
+    return value_codes[codes.to_numpy(zero_copy_only=False)], distinct
+
+
+def _small_codes(array: Array) -> Array:
+    """Return a dictionary column as integers, so that its strings are hashed once each and not once a row."""
+    return pa.array(_codes_of_one(array)[0]) if pa.types.is_dictionary(array.type) else array
+
+
+def _decoded(table: pa.Table) -> pa.Table:
+    """Return a table whose dictionary columns are plain values."""
+    arrays = []
+    for column in table.columns:
+        array = one_array(column)
+        arrays.append(array.dictionary.take(array.indices) if pa.types.is_dictionary(array.type) else array)
+    return pa.table(arrays, names=table.column_names)

@@ -1,0 +1,100 @@
+"""Reading row groups of Parquet into Arrow columns: dictionary pages stay dictionaries, pages are checked, rows are counted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from headrace.dataset import READ_ERRORS, Dataset, RowGroup, filesystem_of
+from headrace.errors import DataError
+from headrace.schema import Type
+from headrace.table import one_array
+
+# Small row groups are read together up to this many bytes: each read costs about a millisecond.
+BATCH_BYTES = 64 << 20
+
+
+def read_batches(dataset: Dataset, groups: Sequence[RowGroup], columns: Sequence[str]) -> Iterator[tuple[int, int, dict[str, pa.Array]]]:
+    """Yield (first row, rows, columns) of consecutive row groups, batch by batch.
+
+    Raises
+    ------
+    DataError
+        If a page is damaged (checksums are verified), a value is invalid, or the rows differ from the footer's promise.
+    """
+    for file_index, of_file in groupby(groups, key=lambda group: group.file):
+        batch: list[RowGroup] = []
+        nbytes = 0
+        opened = _open(dataset, file_index, columns)
+        for group in of_file:
+            size = sum(group.nbytes.get(name, 0) for name in columns)
+            if batch and nbytes + size > BATCH_BYTES:
+                yield _read(dataset, opened, batch, columns)
+                batch, nbytes = [], 0
+            batch.append(group)
+            nbytes += size
+        yield _read(dataset, opened, batch, columns)
+
+
+def _open(dataset: Dataset, file_index: int, columns: Sequence[str]) -> Any:
+    file = dataset.files[file_index]
+    strings = [name for name in columns if name not in file.partition and dataset.schema[name].is_string]
+    try:
+        filesystem, inner = filesystem_of(file.path)
+        return pq.ParquetFile(
+            filesystem.open_input_file(inner),
+            read_dictionary=strings,
+            page_checksum_verification=True,
+            coerce_int96_timestamp_unit="us",
+        )
+    except READ_ERRORS as error:
+        raise DataError(f"cannot be opened any more: {error}", file=file.path, hint="did the file change since the plan was made?") from error
+
+
+def _read(dataset: Dataset, opened: Any, groups: Sequence[RowGroup], columns: Sequence[str]) -> tuple[int, int, dict[str, pa.Array]]:
+    file = dataset.files[groups[0].file]
+    n_rows = sum(group.n_rows for group in groups)
+    stored = [name for name in columns if name not in file.partition]
+    try:
+        table = opened.read_row_groups([group.index for group in groups], columns=stored, use_threads=False)
+        # A file read for no column at all still has its rows: the footer's count stands.
+        if stored and table.num_rows != n_rows:
+            raise DataError(f"has {table.num_rows} rows where the footer says {n_rows}", file=file.path, row_group=groups[0].index)
+        arrays = {name: _checked(table.column(name), dataset.schema[name]) for name in stored}
+    except READ_ERRORS as error:
+        raise _located(opened, groups, stored, file.path, error) from error
+    for name in columns:
+        if name in file.partition:
+            arrays[name] = _constant(file.partition[name], dataset.hive[name], n_rows)
+    return groups[0].first_row, n_rows, {name: arrays[name] for name in columns}
+
+
+def _checked(column: pa.ChunkedArray, type_: Type) -> pa.Array:
+    """Return a column as one valid array of the data set's common type."""
+    array = one_array(column)
+    array.validate(full=True)
+    if Type.from_arrow(array.type) != type_:
+        array = array.cast(type_.arrow)
+    return array
+
+
+def _constant(text: str, type_: Type, n_rows: int) -> pa.Array:
+    values = pa.array([int(text) if type_.is_integer else text], type_.arrow)
+    return values.take(pa.array(np.zeros(n_rows, np.int64)))
+
+
+def _located(opened: Any, groups: Sequence[RowGroup], columns: Sequence[str], path: str, error: BaseException) -> DataError:
+    """Find the row group and the column of a failed read by reading them one by one."""
+    for group in groups:
+        for name in columns:
+            try:
+                one_array(opened.read_row_group(group.index, columns=[name], use_threads=False).column(name)).validate(full=True)
+            except READ_ERRORS as narrower:
+                reason = (str(narrower).strip().splitlines() or [type(narrower).__name__])[0]
+                return DataError(f"cannot be read: {reason}", file=path, row_group=group.index, column=name, hint="the file is damaged: write it anew")
+    return DataError(f"cannot be read: {error}", file=path, row_group=groups[0].index, hint="the file is damaged: write it anew")

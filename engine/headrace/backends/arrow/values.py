@@ -1,0 +1,104 @@
+"""Arrow arrays as the plain values that kernels and NumPy take, without copies where the layout allows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from headrace.schema import Type
+
+if TYPE_CHECKING:
+    from headrace_kernels.column import Column
+
+# The hash of a null: any odd constant that no XXH64 of a short value is known to give (the golden ratio's 64 bits).
+NULL_HASH = np.uint64(0x9E3779B97F4A7C15)
+
+
+def kernel_column(array: pa.Array) -> Column:
+    """Return the values, validity bits and bit offset of a number, boolean or temporal array; decimals become float64."""
+    from headrace_kernels.column import Column
+
+    if pa.types.is_decimal(array.type) or pa.types.is_null(array.type):
+        array = array.cast(pa.float64())
+    if pa.types.is_boolean(array.type):
+        array = array.cast(pa.uint8())
+    validity, data = array.buffers()
+    dtype = _numpy_dtype(array.type)
+    values = np.frombuffer(data, dtype, len(array), array.offset * dtype.itemsize) if data else np.zeros(len(array), dtype)
+    if not array.null_count or validity is None:
+        return Column(values, None, 0)
+    return Column(values, np.frombuffer(validity, np.uint8), array.offset)
+
+
+def to_array(column: Column) -> pa.Array:
+    """Return a kernel's column as an Arrow array over the same buffers."""
+    type_ = pa.from_numpy_dtype(column.values.dtype)
+    validity = None if column.validity is None else pa.py_buffer(column.validity)
+    return pa.Array.from_buffers(type_, len(column.values), [validity, pa.py_buffer(column.values)])
+
+
+def float_values(array: pa.Array) -> npt.NDArray[Any]:
+    """Return a number or boolean array as floats [rows]: float32 as it is, all else float64; null becomes NaN."""
+    if pa.types.is_boolean(array.type):
+        array = array.cast(pa.uint8())
+    if not pa.types.is_float32(array.type) and not pa.types.is_float64(array.type):
+        array = array.cast(pa.float64(), safe=False)
+    if array.null_count:
+        array = array.fill_null(pa.scalar(float("nan"), array.type))
+    return array.to_numpy(zero_copy_only=False)
+
+
+def hash_array(array: pa.Array, seed: int) -> npt.NDArray[np.uint64]:
+    """Return XXH64 of each value: of its 8 bytes for numbers (every width and layout of a number hashes alike), of its UTF-8 for strings."""
+    from headrace_kernels.hashing import hash64_ints, hash64_strings
+
+    if pa.types.is_dictionary(array.type):
+        of_values = np.append(hash_array(array.dictionary, seed), NULL_HASH)
+        indices = array.indices.cast(pa.int64()).fill_null(len(array.dictionary))
+        return of_values[indices.to_numpy(zero_copy_only=False)]
+    nulls = array.is_null().to_numpy(zero_copy_only=False) if array.null_count else None
+    type_ = Type.from_arrow(array.type)
+    if type_.is_integer or type_.is_boolean:
+        hashes = hash64_ints(_int64_bits(array), seed)
+    elif type_.is_float:
+        hashes = hash64_ints((float_values(array).astype(np.float64) + 0.0).view(np.int64), seed)
+    elif type_.is_temporal or pa.types.is_time(array.type) or pa.types.is_duration(array.type):
+        hashes = hash64_ints(_microseconds(array), seed)
+    else:
+        hashes = hash64_strings(*_string_buffers(array), seed)
+    return hashes if nulls is None else np.where(nulls, NULL_HASH, hashes)
+
+
+def _int64_bits(array: pa.Array) -> npt.NDArray[np.int64]:
+    filled = array.fill_null(pa.scalar(False if pa.types.is_boolean(array.type) else 0, array.type))
+    if pa.types.is_uint64(array.type):
+        return filled.to_numpy(zero_copy_only=False).view(np.int64)
+    if pa.types.is_boolean(array.type):
+        filled = filled.cast(pa.uint8())
+    return filled.cast(pa.int64()).to_numpy(zero_copy_only=False)
+
+
+def _microseconds(array: pa.Array) -> npt.NDArray[np.int64]:
+    if pa.types.is_date(array.type):
+        array = array.cast(pa.timestamp("us"))
+    elif pa.types.is_timestamp(array.type):
+        array = array.cast(pa.timestamp("us", array.type.tz), safe=False)
+    return array.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False)
+
+
+def _string_buffers(array: pa.Array) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
+    if not pa.types.is_large_string(array.type):
+        array = pc.cast(array, pa.large_string())
+    _, offsets, data = array.buffers()
+    ends = np.frombuffer(offsets, np.int64, len(array) + 1, array.offset * 8)
+    return ends, np.frombuffer(data, np.uint8) if data else np.zeros(0, np.uint8)
+
+
+def _numpy_dtype(type_: pa.DataType) -> np.dtype[Any]:
+    if pa.types.is_temporal(type_):
+        return np.dtype(np.int32 if type_.bit_width == 32 else np.int64)
+    return np.dtype(type_.to_pandas_dtype())

@@ -1,0 +1,310 @@
+"""The command `headrace`: run, plan, predict, report, inspect, profile, doctor, data.
+
+Progress bars on a terminal, plain lines elsewhere, one JSON object on standard output with `--json`. Exit codes:
+0 done, 1 the job failed, 2 the job file or the arguments are wrong.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from headrace.errors import HeadraceError, JobErrors
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="Machine-learning pipelines on Parquet: features, models, predictions and a report, from one job file.",
+    epilog="Start with: headrace data flights --out data/flights && headrace run configs/flights.yaml",
+)
+
+JobFile = Annotated[Path, typer.Argument(metavar="JOB.yaml", help="The job file.", show_default=False)]
+SetOption = Annotated[list[str], typer.Option("--set", metavar="a.b=value", help="Replace one setting of the job; may be repeated.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+ClusterOption = Annotated[str | None, typer.Option(metavar="KIND", help="local, processes, or a scheduler's address.")]
+
+
+@app.command()
+def run(
+    job: JobFile,
+    settings: SetOption = [],  # noqa: B006  (typer's way)
+    cluster: ClusterOption = None,
+    device: Annotated[str | None, typer.Option(metavar="DEVICE", help="auto, cpu or gpu.")] = None,
+    as_json: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Run a job: fit, transform, train, predict, report."""
+
+    def act() -> None:
+        from headrace.jobs.job import Job
+        from headrace.terminal import make_progress, run_summary
+
+        loaded = Job.load(job, _overrides(settings, cluster, device))
+        with make_progress(quiet=as_json) as progress:
+            done = loaded.run(progress)
+        if as_json:
+            _print_json({"run": done.id, "directory": str(done.directory), "report": str(done.report), "metrics": done.metrics, **_brief(done.record)})
+        else:
+            run_summary(done)
+
+    _guarded(act, as_json=as_json, debug=debug)
+
+
+@app.command()
+def plan(job: JobFile, settings: SetOption = [], cluster: ClusterOption = None, as_json: JsonOption = False, debug: DebugOption = False) -> None:  # noqa: B006
+    """Show what a job would do: passes, partitions, columns read, bytes. Nothing is computed."""
+
+    def act() -> None:
+        from headrace.jobs.job import Job
+        from headrace.terminal import show_plan
+
+        opened = Job.load(job, _overrides(settings, cluster, None)).open()
+        made = opened.plan()
+        if as_json:
+            _print_json({**made.describe(), "features": list(opened.features)})
+        else:
+            show_plan(opened, made)
+
+    _guarded(act, as_json=as_json, debug=debug)
+
+
+@app.command()
+def predict(
+    bundle: Annotated[Path, typer.Argument(help="A run's bundle folder, as out/flights/latest/bundle.", show_default=False)],
+    source: Annotated[str, typer.Argument(metavar="IN", help="Parquet: a file, a glob or a folder.", show_default=False)],
+    output: Annotated[Path, typer.Argument(metavar="OUT", help="The Parquet file (.parquet) or folder to write.", show_default=False)],
+    as_json: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Predict rows that the model has not seen."""
+
+    def act() -> None:
+        from headrace.jobs.bundle import Bundle
+        from headrace.terminal import make_progress, predict_summary
+
+        with make_progress(quiet=as_json) as progress:
+            ledger = Bundle.load(bundle).predict(source, output, progress=progress)
+        if as_json:
+            _print_json({"output": str(output), "rows": ledger.rows()})
+        else:
+            predict_summary(output, ledger)
+
+    _guarded(act, as_json=as_json, debug=debug)
+
+
+@app.command()
+def report(
+    directory: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder, as out/flights/latest.", show_default=False)],
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the report here instead of showing where it is.")] = None,
+    as_json: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Say what a run did, and where its report is; with --out, render it anew."""
+
+    def act() -> None:
+        from headrace.jobs.run import Run
+        from headrace.terminal import run_summary
+
+        done = Run.load(directory)
+        place = done.report
+        if out is not None:
+            from headrace.report import render
+
+            out.write_text(render(done.record), encoding="utf-8")
+            place = out
+        if as_json:
+            _print_json({"run": done.id, "report": str(place), "metrics": done.metrics, **_brief(done.record)})
+        else:
+            run_summary(done, report=place)
+
+    _guarded(act, as_json=as_json, debug=debug)
+
+
+@app.command()
+def inspect(
+    bundle: Annotated[Path, typer.Argument(help="A bundle folder.", show_default=False)], as_json: JsonOption = False, debug: DebugOption = False
+) -> None:
+    """Show what a bundle holds: steps, what they learnt, features, model. Its checksums are verified."""
+
+    def act() -> None:
+        import headrace
+        from headrace.terminal import describe_bundle, show_bundle
+
+        loaded = headrace.load(str(bundle))
+        if as_json:
+            _print_json(describe_bundle(loaded))
+        else:
+            show_bundle(bundle, loaded)
+
+    _guarded(act, as_json=as_json, debug=debug)
+
+
+@app.command()
+def profile(
+    path: Annotated[str, typer.Argument(help="Parquet: a file, a glob or a folder.", show_default=False)], as_json: JsonOption = False, debug: DebugOption = False
+) -> None:
+    """Show the columns of Parquet files: types, nulls, ranges, distinct values; and whether the row groups suit."""
+
+    def act() -> None:
+        from headrace.profiling import profile_source
+        from headrace.terminal import make_progress, show_profile
+
+        with make_progress(quiet=as_json) as progress:
+            found = profile_source(path, progress)
+        if as_json:
+            _print_json(found)
+        else:
+            show_profile(found)
+
+    _guarded(act, as_json=as_json, debug=debug)
+
+
+@app.command()
+def doctor(as_json: JsonOption = False, debug: DebugOption = False) -> None:
+    """Say what this machine offers, what is missing, and what to install."""
+
+    def act() -> None:
+        from headrace.doctor import examine
+        from headrace.terminal import show_findings
+
+        findings = examine()
+        if as_json:
+            _print_json({"findings": findings})
+        else:
+            show_findings(findings)
+
+    _guarded(act, as_json=as_json, debug=debug)
+
+
+data = typer.Typer(no_args_is_help=True, help="Write sample data: the flights of New York in 2013, the Criteo shape, the taxi shape.")
+app.add_typer(data, name="data")
+
+OutOption = Annotated[Path, typer.Option(metavar="FOLDER", help="The folder for the Parquet files.")]
+RowsOption = Annotated[int, typer.Option(min=1, help="How many rows.")]
+SeedOption = Annotated[int, typer.Option(min=0, help="The generator's seed.")]
+
+
+@data.command()
+def flights(out: OutOption = Path("data/flights"), as_json: JsonOption = False, debug: DebugOption = False) -> None:
+    """336,776 real flights of 2013 (CC0), with weather, planes and airports beside the folder."""
+
+    def make() -> Any:
+        from headrace.sample_data.flights import write_flights
+
+        return write_flights(out)
+
+    _write_sample(make, as_json=as_json, debug=debug)
+
+
+@data.command()
+def criteo(
+    out: OutOption = Path("data/criteo"),
+    rows: RowsOption = 1_000_000,
+    seed: SeedOption = 7,
+    shape: Annotated[str, typer.Option(help="dictionary, or plain (plain pages, near-unique strings).")] = "dictionary",
+    as_json: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Click logs of the Criteo shape: 13 numbers and 26 categories a row; generated."""
+
+    def make() -> Any:
+        from headrace.sample_data.criteo import write_criteo
+
+        return write_criteo(out, rows, seed, shape)
+
+    _write_sample(make, as_json=as_json, debug=debug)
+
+
+@data.command()
+def taxi(out: OutOption = Path("data/taxi"), rows: RowsOption = 1_000_000, seed: SeedOption = 7, as_json: JsonOption = False, debug: DebugOption = False) -> None:
+    """Taxi trips of the New York shape; generated."""
+
+    def make() -> Any:
+        from headrace.sample_data.taxi import write_taxi
+
+        return write_taxi(out, rows, seed)
+
+    _write_sample(make, as_json=as_json, debug=debug)
+
+
+def _write_sample(make: Callable[[], Any], *, as_json: bool, debug: bool) -> None:
+    def act() -> None:
+        from headrace.terminal import show_written
+
+        written = make()
+        if as_json:
+            _print_json({"files": [{"path": str(file.path), "rows": file.rows, "bytes": file.nbytes} for file in written]})
+        else:
+            show_written(written)
+
+    _guarded(act, as_json=as_json, debug=debug)
+
+
+def _overrides(settings: list[str], cluster: str | None, device: str | None) -> list[str]:
+    chosen = [*settings]
+    if cluster is not None:
+        chosen.append(f"run.cluster={cluster}")
+    if device is not None:
+        chosen.append(f"run.device={device}")
+    return chosen
+
+
+def _brief(record: Any) -> dict[str, Any]:
+    """Return what a program wants to know of a run at once."""
+    names = ("seconds", "dataset", "split", "model")
+    found = {name: record[name] for name in names if name in record}
+    found["rows"] = record["ledger"]["rows"]
+    if "metrics" in record:
+        found["base"] = record["metrics"]["base"]
+    return found
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, allow_nan=False))  # noqa: T201
+
+
+def _guarded(act: Callable[[], None], *, as_json: bool, debug: bool) -> None:
+    """Run a command; show an error in a few lines and exit with its code, with no traceback unless asked."""
+    try:
+        act()
+    except HeadraceError as error:
+        if debug:
+            raise
+        _show_error(error, as_json=as_json)
+        raise typer.Exit(error.exit_code) from None
+    except KeyboardInterrupt:
+        print("stopped; nothing of this run is kept", file=sys.stderr)  # noqa: T201
+        raise typer.Exit(1) from None
+    except BrokenPipeError:
+        # The reader went away (`headrace plan | head`): no error of ours, and Python must not complain at exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(0) from None
+    except Exception as error:  # noqa: BLE001  (the last line of defence: no traceback reaches a user by default)
+        if debug:
+            raise
+        message = f"{type(error).__name__}: {error}"
+        if as_json:
+            _print_json({"error": {"kind": "unexpected", "message": message}})
+        print(f"error: {message}\n  this is a fault of headrace: run again with --debug and report what it shows", file=sys.stderr)  # noqa: T201
+        raise typer.Exit(1) from None
+
+
+def _show_error(error: HeadraceError, *, as_json: bool) -> None:
+    if as_json:
+        found = error.errors if isinstance(error, JobErrors) else (error,)
+        _print_json({"error": [{"kind": type(one).__name__, "message": one.message, **one.fields()} for one in found]})
+    print(f"error: {error}" if not isinstance(error, JobErrors) else str(error), file=sys.stderr)  # noqa: T201
+
+
+def main() -> None:
+    """Run the command line."""
+    app(prog_name="headrace")

@@ -1,0 +1,187 @@
+"""Cluster: where tasks run. Threads of this process, processes of this machine, or a Dask scheduler's workers.
+
+Every kind offers the same few verbs: share a value with all workers, submit a function, wait for results in order.
+Only this module and `execution` know Dask; the `local` kind does without importing it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Protocol
+from urllib.parse import urlparse
+
+from headrace.errors import ClusterError, JobError, nearest
+
+# How many parts one merge task takes: a task costs milliseconds, so a tree of pairs would be mostly overhead.
+FAN_IN = 8
+LOOPBACK = ("127.0.0.1", "localhost", "::1", "[::1]")
+
+
+class Cluster(Protocol):
+    """What execution asks of a cluster. Handles may be passed as arguments to later tasks."""
+
+    name: str
+    n_workers: int
+
+    def share(self, value: Any) -> Any:
+        """Make a value available to every worker; return a handle to pass to tasks."""
+
+    def submit(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Start a task; return its handle."""
+
+    def wait(self, handles: Sequence[Any], done: Callable[[], None] | None = None) -> None:
+        """Wait for tasks, calling `done` for each; raise the first error."""
+
+    def gather(self, handles: Sequence[Any]) -> list[Any]:
+        """Return the results of tasks, in the order of the handles."""
+
+    def close(self) -> None:
+        """End what was started."""
+
+
+def reduce_tree(cluster: Cluster, merge: Callable[..., Any], shared: Any, handles: Sequence[Any]) -> Any:
+    """Merge results in canonical order, a few at a time, on the workers; return the handle of the total."""
+    level = list(handles)
+    while len(level) > 1:
+        level = [cluster.submit(merge, shared, *level[start : start + FAN_IN]) for start in range(0, len(level), FAN_IN)]
+    return level[0]
+
+
+class LocalCluster:
+    """Threads of this process: opens no port and imports no Dask. Kernels and Arrow release the GIL."""
+
+    name = "local"
+
+    def __init__(self, n_workers: int | None = None) -> None:
+        self.n_workers = n_workers or os.cpu_count() or 1
+        self._pool = ThreadPoolExecutor(self.n_workers, thread_name_prefix="headrace")
+
+    def share(self, value: Any) -> Any:
+        return value
+
+    def submit(self, function: Callable[..., Any], *args: Any) -> Future[Any]:
+        # A task waits for its arguments inside the pool. They were all submitted before it and the pool starts tasks in
+        # order, so the oldest waiting task can always go on.
+        return self._pool.submit(_with_results, function, args)
+
+    def wait(self, handles: Sequence[Future[Any]], done: Callable[[], None] | None = None) -> None:
+        for handle in handles:
+            try:
+                handle.result()
+            except BaseException:
+                self._pool.shutdown(wait=False, cancel_futures=True)
+                raise
+            if done:
+                done()
+
+    def gather(self, handles: Sequence[Future[Any]]) -> list[Any]:
+        self.wait(handles)
+        return [handle.result() for handle in handles]
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _with_results(function: Callable[..., Any], args: Iterable[Any]) -> Any:
+    return function(*[arg.result() if isinstance(arg, Future) else arg for arg in args])
+
+
+class DaskCluster:
+    """The workers of a Dask client: our own local processes, or a scheduler somebody else started."""
+
+    def __init__(self, name: str, client: Any, owned: Any = None) -> None:
+        self.name = name
+        self._client = client
+        self._owned = owned
+        self.n_workers = max(len(client.scheduler_info(n_workers=-1)["workers"]), 1)
+
+    def share(self, value: Any) -> Any:
+        return self._client.scatter(value, broadcast=True, hash=False)
+
+    def submit(self, function: Callable[..., Any], *args: Any) -> Any:
+        return self._client.submit(function, *args, pure=False)
+
+    def wait(self, handles: Sequence[Any], done: Callable[[], None] | None = None) -> None:
+        from distributed import as_completed
+
+        for future in as_completed(list(handles)):
+            if future.status == "error":
+                self._client.cancel(list(handles))
+                raise _readable(future.exception())
+            if done:
+                done()
+
+    def gather(self, handles: Sequence[Any]) -> list[Any]:
+        self.wait(handles)
+        results: list[Any] = self._client.gather(list(handles))
+        return results
+
+    def close(self) -> None:
+        self._client.close()
+        if self._owned is not None:
+            self._owned.close()
+
+
+def _readable(error: BaseException) -> BaseException:
+    if type(error).__name__ == "KilledWorker":
+        return ClusterError(f"workers died again and again at one task: {error}", hint="most often they ran out of memory: give run.memory more, or use fewer workers")
+    return error
+
+
+def open_cluster(name: str, workers: int | None = None) -> Cluster:
+    """Open a cluster by its name in a job: ``local``, ``processes``, or a scheduler's address.
+
+    Parameters
+    ----------
+    name : str
+        ``local`` (threads of this process), ``processes`` (Dask workers on this machine), ``tcp://127.0.0.1:8786`` or
+        ``tls://host:8786`` (a scheduler that is running).
+    workers : int, optional
+        Threads or processes; default one a core. A scheduler has the workers it has.
+
+    Raises
+    ------
+    JobError
+        If there is no such kind, or an address beyond this machine is not TLS.
+    ClusterError
+        If the scheduler does not answer.
+    """
+    if name == "local":
+        return LocalCluster(workers)
+    if name == "processes":
+        return _processes(workers)
+    if "://" in name:
+        return _connect(name)
+    near = nearest(name, ["local", "processes"])
+    known = "Clusters: local, processes, or a scheduler's address such as tcp://127.0.0.1:8786"
+    raise JobError(f"no cluster {name!r}", key="run.cluster", hint=f"nearest: {near!r}. {known}" if near else known)
+
+
+def _processes(workers: int | None) -> DaskCluster:
+    import distributed
+
+    n_workers = workers or os.cpu_count() or 1
+    owned = distributed.LocalCluster(
+        n_workers=n_workers, threads_per_worker=1, processes=True, host="127.0.0.1", dashboard_address=None, memory_limit=0, silence_logs=40
+    )
+    return DaskCluster("processes", distributed.Client(owned), owned)
+
+
+def _connect(address: str) -> DaskCluster:
+    place = urlparse(address)
+    if place.scheme not in ("tcp", "tls"):
+        raise JobError(f"no scheduler address {address!r}", key="run.cluster", hint="write tcp://127.0.0.1:8786 or tls://host:8786")
+    if place.scheme == "tcp" and place.hostname not in LOOPBACK:
+        raise JobError(
+            f"{address!r} is another machine, and tcp:// is open to anybody on the way",
+            key="run.cluster",
+            hint="start scheduler and workers with TLS and use tls://; see docs/clusters.md",
+        )
+    import distributed
+
+    try:
+        return DaskCluster(address, distributed.Client(address, timeout="10s"))
+    except OSError as error:
+        raise ClusterError(f"no Dask scheduler answers at {address}: {error}", hint="start one: dask scheduler; dask worker ADDRESS") from error

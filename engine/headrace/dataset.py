@@ -1,0 +1,298 @@
+"""Dataset: Parquet files, their row groups, one schema and a fingerprint, all from the footers, before anything is computed."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import pyarrow as pa
+import pyarrow.fs as pafs
+import pyarrow.parquet as pq
+
+from headrace.errors import DataError, JobError
+from headrace.schema import Schema, Type
+
+FOOTER_THREADS = 8
+# What pyarrow raises for files that are not what they say; OSError and UnicodeDecodeError are no ArrowException.
+READ_ERRORS = (pa.ArrowException, OSError, UnicodeDecodeError, ValueError, OverflowError)
+
+
+@dataclass(frozen=True)
+class RowGroup:
+    """One row group: its file's index, its index in the file, the number of its first row in the data set, rows, and bytes by column."""
+
+    file: int
+    index: int
+    first_row: int
+    n_rows: int
+    nbytes: dict[str, int]
+
+
+@dataclass(frozen=True)
+class File:
+    """One Parquet file and what its footer says. `partition` holds the values of hive folders such as ``month=3``."""
+
+    path: str
+    nbytes: int
+    row_groups: tuple[tuple[int, dict[str, int]], ...]  # rows, decoded bytes by column
+    schema: pa.Schema
+    digest: str
+    partition: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Parquet files + row groups + schema + fingerprint.
+
+    Rows are numbered in canonical order: files by path, then row groups, then rows.
+    """
+
+    source: str
+    files: tuple[File, ...]
+    schema: Schema
+    hive: dict[str, Type]
+
+    @classmethod
+    def open(cls, source: str | Path | Sequence[str | Path]) -> Dataset:
+        """Read the footers of a file, a glob, a directory (hive folders included), or a list of files.
+
+        Parameters
+        ----------
+        source : str, Path or list of these
+            Local paths or URIs (``s3://``, ``gs://``, ``az://``).
+
+        Raises
+        ------
+        JobError
+            If no file is there.
+        DataError
+            If a file is not Parquet, or the files' schemas clash; it names file and column.
+        """
+        sources = [str(source)] if isinstance(source, str | Path) else [str(item) for item in source]
+        found = [place for item in sources for place in _find_files(item)]
+        with ThreadPoolExecutor(FOOTER_THREADS) as pool:
+            files = tuple(pool.map(lambda place: _read_footer(*place), found))
+        hive = _hive_types(files)
+        return cls(", ".join(sources), files, _common_schema(files).with_columns(hive), hive)
+
+    @cached_property
+    def row_groups(self) -> tuple[RowGroup, ...]:
+        groups = []
+        first_row = 0
+        for file_index, file in enumerate(self.files):
+            for index, (n_rows, nbytes) in enumerate(file.row_groups):
+                groups.append(RowGroup(file_index, index, first_row, n_rows, nbytes))
+                first_row += n_rows
+        return tuple(groups)
+
+    @property
+    def n_rows(self) -> int:
+        return sum(group.n_rows for group in self.row_groups)
+
+    @property
+    def nbytes(self) -> int:
+        """The files' size on disk in bytes."""
+        return sum(file.nbytes for file in self.files)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over every footer (which holds sizes, statistics and offsets of every page chunk), in canonical order."""
+        digest = hashlib.sha256()
+        for file in self.files:
+            digest.update(f"{Path(file.path).name}\0{file.nbytes}\0{file.digest}\n".encode())
+        return digest.hexdigest()
+
+    def describe(self) -> dict[str, Any]:
+        """Return what a run records of its source."""
+        return {
+            "path": self.source,
+            "files": len(self.files),
+            "row_groups": len(self.row_groups),
+            "rows": self.n_rows,
+            "bytes": self.nbytes,
+            "fingerprint": self.fingerprint,
+        }
+
+
+def filesystem_of(path: str) -> tuple[Any, str]:
+    """Return the Arrow file system and the path in it of a local path or URI."""
+    if "://" not in path:
+        return pafs.LocalFileSystem(), path
+    try:
+        filesystem, inner = pafs.FileSystem.from_uri(path)
+    except (pa.ArrowException, ValueError, OSError):
+        import fsspec
+
+        try:
+            handler, inner = fsspec.core.url_to_fs(path)
+        except (ImportError, ValueError) as error:
+            raise JobError(f"cannot open {path!r}: {error}") from error
+        filesystem = pafs.PyFileSystem(pafs.FSSpecHandler(handler))
+    return filesystem, inner
+
+
+def read_table(source: str) -> pa.Table:
+    """Read a small Parquet source whole, as plain (not dictionary-encoded) columns; raise DataError if a file is damaged."""
+    dataset = Dataset.open(source)
+    tables = []
+    for file in dataset.files:
+        try:
+            filesystem, inner = filesystem_of(file.path)
+            table = pq.read_table(inner, filesystem=filesystem, page_checksum_verification=True, partitioning=None)
+            table.validate(full=True)
+        except READ_ERRORS as error:
+            raise DataError(f"cannot be read: {_first_line(error)}", file=file.path) from error
+        stored = dataset.schema.without(dataset.hive)
+        tables.append(table.select(stored.names).cast(stored.to_arrow()))
+    return pa.concat_tables(tables)
+
+
+def _find_files(source: str) -> list[tuple[str, dict[str, str]]]:
+    """Return the Parquet files of one path, glob or directory, sorted, with their hive values."""
+    if "://" in source:
+        paths, root = _find_remote(source)
+    elif any(mark in source for mark in "*?[") and not Path(source).exists():
+        paths, root = sorted(glob.glob(source, recursive=True)), source.split("*")[0]
+        paths = [path for path in paths if Path(path).is_file()]
+    elif Path(source).is_dir():
+        paths, root = _parquet_below(source, (str(path) for path in Path(source).rglob("*") if path.is_file())), source
+    elif Path(source).is_file():
+        return [(source, {})]
+    else:
+        paths, root = [], source
+    if not paths:
+        raise JobError(f"no Parquet files at {source!r}", hint=_what_is_there(source))
+    return [(path, _hive_values(path.removeprefix(root))) for path in paths]
+
+
+def _find_remote(source: str) -> tuple[list[str], str]:
+    import fsspec
+
+    try:
+        handler, inner = fsspec.core.url_to_fs(source)
+        if any(mark in inner for mark in "*?["):
+            names = sorted(handler.glob(inner))
+        elif handler.isdir(inner):
+            names = _parquet_below(inner, handler.find(inner))
+        else:
+            names = [inner] if handler.exists(inner) else []
+    except (ImportError, OSError, ValueError) as error:
+        raise JobError(f"cannot list {source!r}: {error}", hint="is the file system's package installed, and are its credentials set?") from error
+    scheme = source.split("://", maxsplit=1)[0]
+    return [f"{scheme}://{name}" for name in names], f"{scheme}://{inner.split('*')[0]}"
+
+
+def _parquet_below(root: str, paths: Iterable[str]) -> list[str]:
+    """Keep data files: what starts with a dot or an underscore is metadata of some writer, or a file being written."""
+    kept = []
+    for path in paths:
+        parts = path.removeprefix(root).strip("/").split("/")
+        if not any(part.startswith((".", "_")) for part in parts) and parts[-1].endswith((".parquet", ".parq", ".pq")):
+            kept.append(path)
+    return sorted(kept)
+
+
+def _what_is_there(source: str) -> str:
+    """Say what the nearest existing folder holds."""
+    folder = Path(source.split("*")[0])
+    while not folder.is_dir() and folder != folder.parent:
+        folder = folder.parent
+    names = sorted(path.name for path in folder.iterdir())[:8] if "://" not in source else []
+    return f"{folder} holds: {', '.join(names) or 'nothing'}"
+
+
+def _hive_values(relative: str) -> dict[str, str]:
+    parts = (part.partition("=") for part in relative.split("/")[:-1])
+    return {name: unquote(value) for name, mark, value in parts if mark}
+
+
+def _hive_types(files: Sequence[File]) -> dict[str, Type]:
+    """Return the types of hive columns: integers where every value is one, else strings."""
+    types: dict[str, Type] = {}
+    for name in files[0].partition if files else {}:
+        values = [file.partition.get(name) for file in files]
+        integers = all(value is not None and value.lstrip("-").isdigit() for value in values)
+        types[name] = Type(pa.int64() if integers else pa.string())
+    return types
+
+
+def _read_footer(path: str, partition: dict[str, str]) -> File:
+    try:
+        filesystem, inner = filesystem_of(path)
+        with filesystem.open_input_file(inner) as handle:
+            nbytes = handle.size()
+            metadata = pq.ParquetFile(handle).metadata
+            schema = metadata.schema.to_arrow_schema()
+            tail = handle.read_at(min(8, nbytes), max(nbytes - 8, 0))
+            length = int.from_bytes(tail[:4], "little")
+            footer = handle.read_at(length + 8, max(nbytes - length - 8, 0))
+    except FileNotFoundError as error:
+        raise DataError("no such file", file=path) from error
+    except READ_ERRORS as error:
+        raise DataError(f"is not a readable Parquet file: {_first_line(error)}", file=path, hint="remove it from the source, or write it anew") from error
+    groups = tuple(_group_bytes(metadata.row_group(index), schema) for index in range(metadata.num_row_groups))
+    return File(path, nbytes, groups, schema, hashlib.sha256(footer).hexdigest(), partition)
+
+
+def _group_bytes(group: Any, schema: pa.Schema) -> tuple[int, dict[str, int]]:
+    nbytes: dict[str, int] = dict.fromkeys(schema.names, 0)
+    for index in range(group.num_columns):
+        chunk = group.column(index)
+        name = chunk.path_in_schema.split(".")[0]
+        nbytes[name] = nbytes.get(name, 0) + chunk.total_uncompressed_size
+    return group.num_rows, nbytes
+
+
+def _common_schema(files: Sequence[File]) -> Schema:
+    """Return one schema for all files: integers and floats of the wider kind, a type for columns that are all null in some file."""
+    fields: dict[str, Type] = {}
+    where: dict[str, str] = {}
+    for file in files:
+        for name in file.schema.names:
+            if file.schema.names.count(name) > 1:
+                raise DataError("stands twice in the schema", file=file.path, column=name)
+            type_ = Type.from_arrow(file.schema.field(name).type)
+            if name in fields:
+                wider = _wider(fields[name], type_)
+                if wider is None:
+                    raise DataError(
+                        f"is {type_} here, but {fields[name]} in {where[name]}",
+                        file=file.path,
+                        column=name,
+                        hint="files of one source need one schema: write the odd file anew, or leave it out of source.path",
+                    )
+                type_ = wider
+            fields[name] = type_
+            where.setdefault(name, file.path)
+    for file in files:
+        missing = [name for name in fields if name not in file.schema.names]
+        if missing:
+            raise DataError(f"lacks the column {missing[0]!r} that {where[missing[0]]} has", file=file.path, column=missing[0])
+    return Schema(fields)
+
+
+def _wider(one: Type, other: Type) -> Type | None:
+    """Return the type that holds both without loss, or None."""
+    if one == other:
+        return one
+    if pa.types.is_null(one.arrow):
+        return other
+    if pa.types.is_null(other.arrow):
+        return one
+    both_integers = one.is_integer and other.is_integer
+    both_floats = one.is_float and other.is_float
+    if (both_integers or both_floats) and "uint64" not in (str(one), str(other)):
+        unified = pa.unify_schemas([pa.schema([("x", one.arrow)]), pa.schema([("x", other.arrow)])], promote_options="permissive")
+        return Type(unified.field(0).type)
+    return None
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,220 @@
+"""Execution: fit passes and the transform pass as tasks of a cluster.
+
+A fit task reads one partition, applies what is known, observes what is to be learnt, and returns parts; parts merge in
+canonical order. A transform task reads one partition, applies every step, writes a file or hands over its rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+from headrace.backends.arrow.backend import ArrowBackend
+from headrace.backends.arrow.write import write_batches
+from headrace.cluster import Cluster, reduce_tree
+from headrace.errors import DataError
+from headrace.ledger import Ledger
+from headrace.ops.base import FittedOp, Op
+from headrace.partitions import Partition, Source, read_partition
+from headrace.plan import Pass, Plan
+from headrace.schema import Schema
+from headrace.split import AnySplit
+from headrace.steps import Steps, apply_steps
+from headrace.table import Table
+
+
+class Progress(Protocol):
+    """Where long work says how far it is."""
+
+    def start(self, stage: str, total: int) -> None:
+        """A stage of `total` tasks begins."""
+
+    def advance(self) -> None:
+        """One of its tasks is done."""
+
+
+class Silent:
+    """Progress that nobody watches."""
+
+    def start(self, stage: str, total: int) -> None:
+        """Say nothing."""
+
+    def advance(self) -> None:
+        """Say nothing."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What every task of a run needs to know; shared with the workers once a pass."""
+
+    source: Source
+    ops: tuple[Op, ...]
+    split: AnySplit
+    states: Mapping[int, Any] = field(default_factory=dict)
+    expects: Schema | None = None  # the types a pipeline was fitted on, for data that may differ
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """The states of all stateful steps, the parts they were made of, and what fitting counted."""
+
+    states: dict[int, Any]
+    parts: dict[int, Any]
+    training_rows: int
+
+
+def fit_steps(cluster: Cluster, source: Source, steps: Steps, split: AnySplit, plan: Plan, states: Mapping[int, Any], progress: Progress) -> Fitted:
+    """Fit all fitted steps, level by level: one pass over the data for each level, however many steps it has."""
+    known, parts, training_rows = dict(states), {}, 0
+    for level in range(steps.n_levels):
+        one = plan.passes[level]
+        found, training_rows = observe_pass(cluster, Work(source, steps.ops, split, known), one, plan.partitions, progress)
+        if not training_rows:
+            raise DataError("no training row is left", file=str(plan.source["path"]), hint="look at the filters and at split: they leave nothing to learn from")
+        for index in one.observed:
+            op = steps.ops[index]
+            assert isinstance(op, FittedOp)  # noqa: S101  (only fitted ops are observed)
+            known[index] = op.finish(found[index])
+            parts[index] = found[index]
+    return Fitted(known, parts, training_rows)
+
+
+def observe_pass(cluster: Cluster, work: Work, one: Pass, partitions: Sequence[Partition], progress: Progress) -> tuple[dict[int, Any], int]:
+    """Read the data once and return the merged part of each step observed, and the number of training rows."""
+    shared = cluster.share(work)
+    progress.start(one.name, len(partitions))
+    handles = [cluster.submit(observe_partition, shared, one, partition) for partition in partitions]
+    cluster.wait(handles, progress.advance)
+    parts, rows = cluster.gather([reduce_tree(cluster, merge_observed, shared, handles)])[0]
+    return parts, rows
+
+
+def observe_partition(work: Work, one: Pass, partition: Partition) -> tuple[dict[int, Any], int]:
+    """Return what one partition's training rows say to each step observed, and how many they are."""
+    backend = ArrowBackend()
+    parts: dict[int, Any] = {}
+    rows = 0
+    for table in read_partition(work.source, partition, one.columns, backend, Ledger()):
+        observed, n_rows = _observe(work.split.mark(table), work, one)
+        parts = merge_parts(work.ops, parts, observed)
+        rows += n_rows
+    return parts, rows
+
+
+def _observe(table: Table, work: Work, one: Pass) -> tuple[dict[int, Any], int]:
+    parts = {}
+    n_rows = 0
+    done = 0
+    for index in one.observed:
+        table = apply_steps(table, work.ops, work.states, [step for step in one.applied if done <= step < index])
+        done = index
+        training = table.training_rows()
+        n_rows = training.n_rows
+        op = work.ops[index]
+        assert isinstance(op, FittedOp)  # noqa: S101  (only fitted ops are observed)
+        parts[index] = op.observe(training)
+    return parts, n_rows
+
+
+def merge_observed(work: Work, *observed: tuple[dict[int, Any], int]) -> tuple[dict[int, Any], int]:
+    """Merge what several tasks observed, in their order."""
+    parts: dict[int, Any] = {}
+    for found, _ in observed:
+        parts = merge_parts(work.ops, parts, found)
+    return parts, sum(rows for _, rows in observed)
+
+
+def merge_parts(ops: Sequence[Op], left: Mapping[int, Any], right: Mapping[int, Any]) -> dict[int, Any]:
+    """Merge the parts of each step; either side may still be empty."""
+    if not left:
+        return dict(right)
+    merged = {}
+    for index, part in left.items():
+        op = ops[index]
+        assert isinstance(op, FittedOp)  # noqa: S101  (only fitted ops have parts)
+        merged[index] = op.merge(part, right[index])
+    return merged
+
+
+def transform_partition(work: Work, columns: Sequence[str], steps: Sequence[int], partition: Partition, ledger: Ledger) -> Iterator[Table]:
+    """Yield the rows of a partition after `steps`, batch by batch; what was done to them goes to the ledger."""
+    for table in read_partition(work.source, partition, columns, ArrowBackend(), ledger):
+        ledger.rows_in += table.n_rows
+        if work.expects is not None:
+            table = conform(table, work.expects)
+        done = apply_steps(work.split.mark(table), work.ops, work.states, steps)
+        ledger.rows_out += done.n_rows
+        yield done
+
+
+def conform(table: Table, schema: Schema) -> Table:
+    """Return a table with its columns in the types of `schema`; raise DataError where that would change a value."""
+    converted = {}
+    for name in table.names:
+        try:
+            converted[name] = table.backend.cast(table[name], schema[name])
+        except DataError as error:
+            raise DataError(error.message, column=name, hint=f"the pipeline was fitted on {schema[name]}") from error
+    return table.with_columns(converted)
+
+
+def transform_to_tables(
+    cluster: Cluster, work: Work, columns: Sequence[str], steps: Sequence[int], partitions: Sequence[Partition], schema: Schema, progress: Progress
+) -> tuple[pa.Table, Ledger]:
+    """Transform all partitions and return the rows, in order, as one table on the host."""
+    results = _map(cluster, transform_to_table, work, (tuple(columns), tuple(steps), schema), partitions, progress)
+    tables = [table for table, _ in results]
+    return pa.concat_tables(tables) if tables else schema.to_arrow().empty_table(), Ledger.total(ledger for _, ledger in results)
+
+
+def transform_to_files(
+    cluster: Cluster,
+    work: Work,
+    columns: Sequence[str],
+    steps: Sequence[int],
+    partitions: Sequence[Partition],
+    schema: Schema,
+    folder: Path,
+    progress: Progress,
+) -> Ledger:
+    """Transform all partitions, each into its own Parquet file of a folder."""
+    return Ledger.total(_map(cluster, transform_to_file, work, (tuple(columns), tuple(steps), schema, folder), partitions, progress))
+
+
+def transform_to_table(work: Work, what: tuple[Any, ...], partition: Partition) -> tuple[pa.Table, Ledger]:
+    """Return a partition's rows after `steps` as a table on the host."""
+    columns, steps, schema = what
+    ledger = Ledger()
+    tables = [host_table(table, schema) for table in transform_partition(work, columns, steps, partition, ledger)]
+    return pa.concat_tables(tables), ledger
+
+
+def transform_to_file(work: Work, what: tuple[Any, ...], partition: Partition) -> Ledger:
+    """Write a partition's rows after `steps` to its file."""
+    columns, steps, schema, folder = what
+    ledger = Ledger()
+    tables = transform_partition(work, columns, steps, partition, ledger)
+    write_batches(folder / part_name(partition), (host_table(table, schema) for table in tables), schema.to_arrow())
+    return ledger
+
+
+def host_table(table: Table, schema: Schema) -> pa.Table:
+    """Return some columns of a table on the host, with the types of `schema`."""
+    return table.select(schema.names).to_arrow().cast(schema.to_arrow())
+
+
+def part_name(partition: Partition) -> str:
+    """Return the name of a partition's output file."""
+    return f"part-{partition.index:05d}.parquet"
+
+
+def _map(cluster: Cluster, function: Any, work: Work, what: Any, partitions: Sequence[Partition], progress: Progress) -> list[Any]:
+    shared, shared_what = cluster.share(work), cluster.share(what)
+    progress.start("transform", len(partitions))
+    handles = [cluster.submit(function, shared, shared_what, partition) for partition in partitions]
+    cluster.wait(handles, progress.advance)
+    return cluster.gather(handles)

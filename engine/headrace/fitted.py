@@ -1,0 +1,96 @@
+"""A fitted pipeline as values, and how it is written to a folder and read back: JSON and Arrow, no code."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from headrace.errors import BundleError
+from headrace.ops import make_op
+from headrace.ops.base import FittedOp, Op, StatefulOp
+from headrace.schema import Schema
+from headrace.states import pack, read_streams, unpack, write_streams
+from headrace.steps import Steps
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, eq=False)
+class FittedSteps:
+    """Operators, the schemas they were fitted on, what they learnt, and the parts it was made of."""
+
+    ops: tuple[Op, ...]
+    source: Schema
+    tables: Mapping[str, Schema] = field(default_factory=dict)
+    states: Mapping[int, Any] = field(default_factory=dict)
+    parts: Mapping[int, Any] = field(default_factory=dict)
+
+    @cached_property
+    def steps(self) -> Steps:
+        return Steps.of(self.ops, self.source, self.tables)
+
+    def learnt(self, index: int) -> str:
+        """Return in one line for people what a step learnt; empty for steps that learn nothing."""
+        op = self.ops[index]
+        return op.learnt(self.states[index]) if isinstance(op, StatefulOp) else ""
+
+
+def pipeline_settings(ops: Sequence[Op]) -> list[dict[str, Any]]:
+    """Return operators as the list that stands under `pipeline:` in a job."""
+    return [{op.name: op.settings()} for op in ops]
+
+
+def write_fitted(fitted: FittedSteps, folder: Path) -> None:
+    """Write `pipeline.json` and `states.arrows` into a folder that exists."""
+    streams: list[pa.Table] = []
+    content = {
+        "format": FORMAT,
+        "headrace": version("headrace"),
+        "pipeline": pipeline_settings(fitted.ops),
+        "source": pack(fitted.source.to_arrow().empty_table(), streams),
+        "tables": {name: pack(schema.to_arrow().empty_table(), streams) for name, schema in fitted.tables.items()},
+        "states": {str(index): pack(state, streams) for index, state in fitted.states.items()},
+        "parts": {str(index): pack(part, streams) for index, part in fitted.parts.items()},
+    }
+    with (folder / "states.arrows").open("wb") as sink:
+        places = write_streams(streams, sink)
+    (folder / "pipeline.json").write_text(json.dumps({**content, "streams": places}, indent=1) + "\n")
+
+
+def read_fitted(folder: Path) -> FittedSteps:
+    """Read what `write_fitted` wrote.
+
+    Raises BundleError if it does not hold together; nothing is imported or run by a name found in the files.
+    """
+    try:
+        content = json.loads((folder / "pipeline.json").read_text())
+        if content["format"] != FORMAT:
+            raise BundleError(f"has format {content['format']}, and this headrace reads {FORMAT}", file=str(folder))
+        streams = read_streams(pa.memory_map(str(folder / "states.arrows")).read_buffer(), content["streams"])
+        ops = tuple(make_op(name, value) for step in content["pipeline"] for name, value in step.items())
+        source = Schema.from_arrow(streams[content["source"]["stream"]].schema)
+        tables = {name: Schema.from_arrow(streams[place["stream"]].schema) for name, place in content["tables"].items()}
+        states = {int(index): unpack(_stateful(ops[int(index)]).state_type(), packed, streams) for index, packed in content["states"].items()}
+        parts = {int(index): unpack(_fitted(ops[int(index)]).part_type(), packed, streams) for index, packed in content["parts"].items()}
+    except (OSError, KeyError, IndexError, TypeError, ValueError, pa.ArrowException) as error:
+        raise BundleError(f"holds no fitted pipeline: {type(error).__name__}: {error}", file=str(folder)) from error
+    return FittedSteps(ops, source, tables, states, parts)
+
+
+def _stateful(op: Op) -> StatefulOp[Any]:
+    if not isinstance(op, StatefulOp):
+        raise BundleError(f"holds a state for {op.name}, which has none")
+    return op
+
+
+def _fitted(op: Op) -> FittedOp[Any, Any]:
+    if not isinstance(op, FittedOp):
+        raise BundleError(f"holds a part for {op.name}, which has none")
+    return op

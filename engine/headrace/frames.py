@@ -1,0 +1,46 @@
+"""Tables of other libraries in, the same kind out: pyarrow as it is, pandas, polars and others through narwhals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pyarrow as pa
+
+from headrace.errors import JobError
+
+
+def is_path(source: Any) -> bool:
+    """Say whether a source names files: a path or a list of paths."""
+    import os
+
+    if isinstance(source, list | tuple):
+        return all(isinstance(item, str | os.PathLike) for item in source)
+    return isinstance(source, str | os.PathLike)
+
+
+def to_arrow(frame: Any) -> tuple[pa.Table, Callable[[pa.Table], Any]]:
+    """Return a frame as an Arrow table, and a function that turns an Arrow table into the frame's kind.
+
+    Raises
+    ------
+    JobError
+        If it is no table of a library that narwhals knows, or a lazy one.
+    """
+    if isinstance(frame, pa.Table):
+        return frame, lambda table: table
+    import narwhals as nw
+
+    try:
+        wrapped = nw.from_native(frame, eager_only=True)
+    except TypeError as error:
+        raise JobError(
+            f"a {type(frame).__module__}.{type(frame).__qualname__} is no table in memory",
+            hint="give a path, or a pyarrow, pandas or polars table (collect a lazy one first)",
+        ) from error
+    library = wrapped.implementation
+
+    def back(table: pa.Table) -> Any:
+        return nw.from_arrow(table, backend=library).to_native()
+
+    return wrapped.to_arrow(), back

@@ -1,0 +1,1 @@
+"""Jobs: the YAML file, one execution of it, and what that leaves."""

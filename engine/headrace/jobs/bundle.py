@@ -1,0 +1,169 @@
+"""Bundle: a fitted pipeline and a model that can be loaded anywhere and cannot execute code."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from headrace.backends.arrow.write import write_batches
+from headrace.errors import BundleError, JobError
+from headrace.execution import Progress, Silent, Work, transform_partition
+from headrace.fitted import FittedSteps, read_fitted, write_fitted
+from headrace.ledger import Ledger
+from headrace.models import Model, load_model
+from headrace.partitions import Partition, Source, cut
+from headrace.pipeline import FittedPipeline, open_source, using
+from headrace.schema import FLOAT32, INT64, Schema
+from headrace.sha256sums import check_sums, write_sums
+from headrace.split import Serving
+from headrace.table import ROW, Table
+
+
+@dataclass(frozen=True, eq=False)
+class Bundle:
+    """A fitted pipeline with a model: predicts on unseen data.
+
+    `features` are the columns the model takes, `target` what it predicts, `key` the columns that name a row.
+    """
+
+    fitted: FittedSteps
+    model: Model
+    features: tuple[str, ...]
+    target: str
+    key: tuple[str, ...] = ()
+    job: str = ""
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def pipeline(self) -> FittedPipeline:
+        return FittedPipeline(self.fitted)
+
+    def write(self, folder: Path) -> None:
+        """Write the bundle into a new folder: JSON, Arrow and UBJ, with a SHA-256 for each file."""
+        folder.mkdir()
+        write_fitted(self.fitted, folder)
+        (folder / "model").mkdir()
+        self.model.save(folder / "model")
+        content = {"format": 1, "job": self.job, "features": list(self.features), "target": self.target, "key": list(self.key), "metrics": self.metrics}
+        (folder / "bundle.json").write_text(json.dumps(content, indent=1) + "\n")
+        write_sums(folder)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Bundle:
+        """Read a bundle; raise BundleError if a byte of it was altered, or it does not hold together."""
+        folder = Path(path)
+        check_sums(folder)
+        try:
+            content = json.loads((folder / "bundle.json").read_text())
+            features, target, key = tuple(content["features"]), content["target"], tuple(content["key"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise BundleError(f"is no bundle with a model: {error}", file=str(folder)) from error
+        fitted = read_fitted(folder)
+        return cls(fitted, load_model(folder / "model"), features, target, key, content.get("job", ""), content.get("metrics", {}))
+
+    def predict(self, source: Any, output: str | os.PathLike[str] | None = None, *, cluster: str = "local", progress: Progress | None = None) -> Any:
+        """Predict rows that the model has not seen.
+
+        Parameters
+        ----------
+        source : path, list of paths, or table
+            Raw rows, as the pipeline's source has them. Columns that only the target is made of may be missing.
+        output : path, optional
+            A Parquet file (``.parquet``) or a folder to write to.
+
+        Returns
+        -------
+        A table of the source's kind (pyarrow for paths), or the `Ledger` of what was counted if `output` is given: the
+        row key (else ``row``, the row's number), the target where it is known, and ``prediction``.
+
+        Raises
+        ------
+        DataError
+            If a column is missing that a feature needs, or is of another kind than in training.
+        """
+        opened, back = open_source(source)
+        asked = Asked.of(self, opened)
+        with using(cluster) as workers:
+            partitions = cut(opened, asked.columns)
+            shared, shared_bundle = workers.share(Work(opened, self.fitted.ops, Serving(), self.fitted.states, self.fitted.source)), workers.share((self.model, asked))
+            (progress or Silent()).start("predict", len(partitions))
+            handles = [workers.submit(predict_partition, shared, shared_bundle, partition) for partition in partitions]
+            workers.wait(handles, (progress or Silent()).advance)
+            results = workers.gather(handles)
+        table = pa.concat_tables([part for part, _ in results]) if results else asked.schema.to_arrow().empty_table()
+        if output is None:
+            return back(table)
+        write_output(Path(output), [table], table.schema)
+        return Ledger.total(ledger for _, ledger in results)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What predicting a source takes: steps to apply, columns to read, columns to return."""
+
+    steps: tuple[int, ...]
+    columns: tuple[str, ...]
+    features: tuple[str, ...]
+    passed: tuple[str, ...]
+    schema: Schema
+
+    @classmethod
+    def of(cls, bundle: Bundle, source: Source) -> Asked:
+        """Work out what can be made of a source's columns."""
+        steps = bundle.fitted.steps
+        passed = [name for name in [*bundle.key, bundle.target] if name in steps.schema]
+        indices, outputs = steps.serving([*bundle.features, *passed], source.schema, bundle.target)
+        kept = tuple(name for name in passed if name in outputs)
+        return cls(indices, steps.columns_for(outputs, indices), bundle.features, kept, prediction_schema(steps.schema, kept, bundle.key, bundle.model))
+
+
+def prediction_schema(schema: Schema, passed: Sequence[str], key: Sequence[str], model: Model) -> Schema:
+    """Return the columns of predictions: row key or number, what is passed on, the prediction, and of classes one each."""
+    row = {} if key else {"row": INT64}
+    classes = {f"prediction_{index}": FLOAT32 for index in range(model.settings.n_classes)} if model.task == "multiclass" else {}
+    return Schema({**row, **{name: schema[name] for name in passed}, "prediction": FLOAT32, **classes})
+
+
+def prediction_table(table: Table, predicted: np.ndarray[Any, Any], passed: Sequence[str], schema: Schema) -> pa.Table:
+    """Return predictions beside the columns that name their rows."""
+    columns: dict[str, Any] = {}
+    if "row" in schema and "row" not in passed:
+        columns["row"] = table.backend.to_arrow(table.columns[ROW])
+    columns.update({name: table.backend.to_arrow(table[name]) for name in passed})
+    if predicted.ndim == 2:
+        columns["prediction"] = pa.array(predicted.argmax(axis=1).astype(np.float32))
+        columns.update({f"prediction_{index}": pa.array(np.ascontiguousarray(predicted[:, index])) for index in range(predicted.shape[1])})
+    else:
+        columns["prediction"] = pa.array(predicted)
+    return pa.table({name: columns[name] for name in schema}).cast(schema.to_arrow())
+
+
+def predict_partition(work: Work, what: tuple[Model, Asked], partition: Partition) -> tuple[pa.Table, Ledger]:
+    """Return the predictions of one partition's rows."""
+    model, asked = what
+    ledger = Ledger()
+    tables = []
+    for table in transform_partition(work, asked.columns, asked.steps, partition, ledger):
+        matrix = table.backend.matrix([table[name] for name in asked.features])
+        tables.append(prediction_table(table, model.predict(matrix), asked.passed, asked.schema))
+    return pa.concat_tables(tables) if tables else asked.schema.to_arrow().empty_table(), ledger
+
+
+def write_output(path: Path, tables: Sequence[pa.Table] | Iterator[pa.Table], schema: pa.Schema) -> None:
+    """Write one Parquet file under a hidden name and make it visible in one step."""
+    target = path if path.suffix == ".parquet" else path / "part-00000.parquet"
+    hidden = target.with_name(f".{target.name}.writing-{os.getpid()}")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_batches(hidden, tables, schema)
+        hidden.replace(target)
+    except OSError as error:
+        hidden.unlink(missing_ok=True)
+        raise JobError(f"cannot write {str(path)!r}: {error.strerror or error}", hint="choose a path that you may write") from error

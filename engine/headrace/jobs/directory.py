@@ -1,0 +1,77 @@
+"""The directory of a run: written under a hidden name, made visible by one atomic step, `latest` last."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from headrace.errors import JobError
+from headrace.sha256sums import sha256_of
+
+
+def new_run_id(now: dt.datetime) -> str:
+    """Return an id that sorts by time and is unique."""
+    return f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+
+
+@contextmanager
+def run_directory(output: str, run_id: str) -> Iterator[Path]:
+    """Give the hidden directory of a run to write into; at the end it is committed, or goes if anything was raised.
+
+    Raises
+    ------
+    JobError
+        If `output.path` cannot be written, before any work is done.
+    """
+    if "://" in output:
+        raise JobError(f"{output!r} is no local path", key="output.path", hint="runs are written to a local or mounted folder in this version")
+    runs = Path(output) / "runs"
+    hidden = runs / f".{run_id}"
+    made = [folder for folder in (Path(output), runs) if not folder.exists()]
+    try:
+        hidden.mkdir(parents=True)
+    except OSError as error:
+        raise JobError(f"cannot write to {output!r}: {error.strerror}", key="output.path", hint="choose a folder that you may write") from error
+    try:
+        yield hidden
+        commit(hidden, runs / run_id, Path(output) / "latest")
+    except BaseException:
+        shutil.rmtree(hidden, ignore_errors=True)
+        for folder in reversed(made):  # leave nothing of a first run that failed
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
+        raise
+
+
+def commit(hidden: Path, final: Path, latest: Path) -> None:
+    """Make a complete run visible: flush its files, rename the directory, then point `latest` at it."""
+    for path in hidden.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as handle:
+                os.fsync(handle.fileno())
+    hidden.rename(final)
+    pointer = latest.with_name(f".latest-{final.name}")
+    pointer.symlink_to(Path("runs") / final.name)
+    pointer.replace(latest)
+
+
+def write_manifest(folder: Path) -> list[dict[str, Any]]:
+    """Write `manifest.json`: path, bytes, rows of Parquet files, and SHA-256 of every file of a run."""
+    files = []
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.name != "manifest.json":
+            entry: dict[str, Any] = {"path": path.relative_to(folder).as_posix(), "bytes": path.stat().st_size, "sha256": sha256_of(path)}
+            if path.suffix == ".parquet":
+                entry["rows"] = pq.read_metadata(path).num_rows
+            files.append(entry)
+    (folder / "manifest.json").write_text(json.dumps({"format": 1, "files": files}, indent=1) + "\n")
+    return files

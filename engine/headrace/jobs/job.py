@@ -1,0 +1,324 @@
+"""Job: a job file, checked, against its data too, and ready to be planned or run."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from headrace import yaml_text
+from headrace.cluster import open_cluster
+from headrace.dataset import Dataset
+from headrace.errors import JobError, JobErrors, unknown_name
+from headrace.jobs.settings import JobSettings, check_settings, refuse_gpu
+from headrace.models import ModelSettings
+from headrace.pipeline import Pipeline, open_tables
+from headrace.plan import Plan, make_plan
+from headrace.schema import Schema
+from headrace.split import AnySplit, make_split
+from headrace.steps import Steps
+
+if TYPE_CHECKING:
+    from headrace.execution import Progress
+    from headrace.jobs.run import Run
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """One job file.
+
+    Examples
+    --------
+    >>> job = Job.from_text('''
+    ... job: demo
+    ... source: {path: data/*.parquet}
+    ... pipeline: [normalize: [km]]
+    ... output: {path: out/demo}
+    ... ''')
+    >>> job.settings.run.cluster, job.pipeline.steps[0].name
+    ('local', 'normalize')
+    """
+
+    settings: JobSettings
+    pipeline: Pipeline
+    values: dict[str, Any]
+    file: str | None = None
+    lines: dict[str, int] = dataclasses.field(default_factory=dict)
+
+    @classmethod
+    def load(cls, path: str | Path, overrides: Sequence[str] = ()) -> Job:
+        """Read a job file.
+
+        Parameters
+        ----------
+        path : path
+            The YAML file.
+        overrides : list of str
+            ``a.b=value`` settings that replace what the file says.
+
+        Raises
+        ------
+        JobErrors
+            For all mistakes of the file together: file, line, key path, the nearest right name.
+        """
+        values, lines = yaml_text.read(path)
+        return cls._checked(values, lines, str(path), overrides)
+
+    @classmethod
+    def from_text(cls, text: str, overrides: Sequence[str] = ()) -> Job:
+        """Make a job of YAML text."""
+        values, lines = yaml_text.load(text)
+        return cls._checked(values, lines, None, overrides)
+
+    @classmethod
+    def _checked(cls, values: Any, lines: dict[str, int], file: str | None, overrides: Sequence[str]) -> Job:
+        with _placed(file, lines):
+            for override in overrides:
+                values = _overridden(values, override)
+            errors: list[JobError] = []
+            settings, pipeline = None, None
+            try:
+                settings = check_settings(values)
+                refuse_gpu(settings.run.device)
+            except JobErrors as found:
+                errors += found.errors
+            except JobError as found:
+                errors.append(found)
+            steps = values.get("pipeline") if isinstance(values, dict) else None
+            try:
+                pipeline = Pipeline.from_settings(steps if isinstance(steps, list) else [])
+            except JobErrors as found:
+                errors += found.errors
+            if errors or settings is None or pipeline is None:
+                raise JobErrors(errors)
+            if settings.model is not None:
+                _model_settings(settings)
+            if settings.evaluate and settings.model is None:
+                raise JobError("there is no model to evaluate", key="evaluate", hint="add `model:`, or leave `evaluate:` out")
+            return cls(settings, _seeded(pipeline, settings), values, file, lines)
+
+    @property
+    def name(self) -> str:
+        return self.settings.job
+
+    @cached_property
+    def split(self) -> AnySplit:
+        return make_split(self.settings.split.model_dump() if self.settings.split else None, self.settings.run.seed)
+
+    @property
+    def model_settings(self) -> ModelSettings | None:
+        return _model_settings(self.settings) if self.settings.model is not None else None
+
+    def open(self) -> OpenJob:
+        """Read footers and small tables and check every step against them; raise JobErrors that name the line."""
+        with _placed(self.file, self.lines):
+            try:
+                source = Dataset.open(self.settings.source.path)
+            except JobError as error:
+                raise JobError(error.message, key="source.path", hint=error.hint) from error
+            tables = self._open_tables()
+            schemas = {name: Schema.from_arrow(table.schema) for name, table in tables.items()}
+            steps = Steps.of(self.pipeline.steps, source.schema, schemas)
+            self.split.check(source.schema)
+            for index, name in enumerate(self.settings.source.key):
+                if name not in source.schema:
+                    message, hint = unknown_name("column", name, source.schema)
+                    raise JobError(message, key=f"source.key[{index}]", hint=hint)
+            opened = OpenJob(self, source, tables, schemas, steps)
+            opened.check_model()
+            return opened
+
+    def plan(self) -> Plan:
+        """Return what will run; nothing is computed."""
+        return self.open().plan()
+
+    def run(self, progress: Progress | None = None) -> Run:
+        """Run the job and return what it left; nothing is visible of it if it fails."""
+        from headrace.jobs.run import run_job
+
+        with _placed(self.file, self.lines):
+            return run_job(self, progress)
+
+    def _open_tables(self) -> dict[str, pa.Table]:
+        for name, path in self.settings.tables.items():
+            try:
+                Dataset.open(path)
+            except JobError as error:
+                raise JobError(error.message, key=f"tables.{name}", hint=error.hint) from error
+        return open_tables(self.pipeline.steps, self.settings.tables)
+
+
+@dataclass(frozen=True, eq=False)
+class OpenJob:
+    """A job with its data opened: footers read, every step checked against the schema."""
+
+    job: Job
+    source: Dataset
+    tables: dict[str, pa.Table]
+    table_schemas: dict[str, Schema]
+    steps: Steps
+
+    @cached_property
+    def features(self) -> tuple[str, ...]:
+        """The columns that reach the model.
+
+        Those listed under `model.features`; else every number or boolean that a step made, changed or selected. The target,
+        the row key, and columns of the source that no step mentions are none.
+        """
+        section = self.job.settings.model
+        if section is None:
+            return ()
+        if section.features is not None:
+            return tuple(section.features)
+        touched = self.steps.touched
+        return tuple(name for name, type_ in self.steps.schema.columns.items() if name in touched and name != section.target and type_.is_feature)
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        return tuple(self.job.settings.source.key)
+
+    def check_model(self) -> None:
+        """Raise JobErrors if target or features are not there, are no numbers, or give the target away."""
+        section = self.job.settings.model
+        schema = self.steps.schema
+        if section is None:
+            return
+        errors = []
+        if section.target not in schema:
+            message, hint = unknown_name("column", section.target, schema)
+            errors.append(JobError(message, key="model.target", hint=hint))
+        elif not schema[section.target].is_feature:
+            errors.append(JobError(f"{section.target!r} is {schema[section.target]}, and a number or boolean is needed", key="model.target"))
+        for index, name in enumerate(section.features or ()):
+            key = f"model.features[{index}]"
+            if name not in schema:
+                message, hint = unknown_name("column", name, schema)
+                errors.append(JobError(message, key=key, hint=hint))
+            elif not schema[name].is_feature:
+                errors.append(JobError(f"{name!r} is {schema[name]}, and a number or boolean is needed", key=key, hint="categorify it first"))
+        if errors:
+            raise JobErrors(errors)
+        if not self.features:
+            raise JobError("no step makes a number for the model", key="pipeline", hint="name the columns in a step, in `select`, or under model.features")
+        if section.features is None:
+            self._refuse_leaks(section.target)
+
+    def _refuse_leaks(self, target: str) -> None:
+        lineage = self.steps.lineage
+        label = set(lineage[target].values)
+        leaks = {name: sorted(label & set(lineage[name].values)) for name in self.features}
+        leaking = [f"{name} (from {', '.join(columns)})" for name, columns in leaks.items() if columns]
+        if leaking:
+            raise JobError(
+                f"the model would see what its target {target!r} is made of: {', '.join(leaking)}",
+                key="model.features",
+                hint="drop these columns; or, if they are known when predicting, list all features under model.features",
+            )
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Columns of the feature files: key, target and features; without a model, all columns."""
+        section = self.job.settings.model
+        if section is None:
+            return self.steps.schema.names
+        key = [name for name in self.key if name in self.steps.schema]
+        return tuple(dict.fromkeys([*key, section.target, *self.features]))
+
+    def plan(self, n_workers: int | None = None) -> Plan:
+        """Return what will run."""
+        run = self.job.settings.run
+        if n_workers is None:
+            cluster = open_cluster(run.cluster if run.cluster in ("local",) else "local", run.workers)
+            n_workers = cluster.n_workers
+            cluster.close()
+        return make_plan(
+            self.source,
+            self.steps,
+            self.job.split,
+            [*self.outputs, *self.key_columns()],
+            partition_size=run.partition,
+            n_workers=n_workers,
+            memory=run.memory,
+            matrix_columns=len(self.features),
+        )
+
+    def key_columns(self) -> tuple[str, ...]:
+        """The row key's columns that are still there after the last step."""
+        return tuple(name for name in self.key if name in self.steps.schema)
+
+
+class _placed:  # noqa: N801  (used as a statement)
+    """Give the errors raised inside the job's file and the lines of their keys."""
+
+    def __init__(self, file: str | None, lines: dict[str, int]) -> None:
+        self.file = file
+        self.lines = lines
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, JobErrors):
+            raise JobErrors([self._at(one) for one in error.errors]) from None
+        if isinstance(error, JobError) and error.key is not None:
+            raise self._at(error) from None
+
+    def _at(self, error: JobError) -> JobError:
+        if error.line is not None:
+            return error
+        return JobError(error.message, file=error.file or self.file, line=yaml_text.line_of(error.key, self.lines), key=error.key, hint=error.hint)
+
+
+def _model_settings(settings: JobSettings) -> ModelSettings:
+    section = settings.model
+    assert section is not None  # noqa: S101  (callers have checked)
+    return ModelSettings(section.kind, section.task, section.params, section.rounds, settings.run.seed)
+
+
+def _seeded(pipeline: Pipeline, settings: JobSettings) -> Pipeline:
+    """Give ops that take a seed or a row key, and were given none, the job's."""
+    steps = []
+    for op in pipeline.steps:
+        names = {field.name for field in dataclasses.fields(op)}  # type: ignore[arg-type]
+        changes: dict[str, Any] = {}
+        if "seed" in names and getattr(op, "seed") is None:  # noqa: B009  (not every op has one)
+            changes["seed"] = settings.run.seed
+        if "key" in names and getattr(op, "key") == () and op.name == "target_encoding":  # noqa: B009
+            changes["key"] = tuple(settings.source.key)
+        steps.append(dataclasses.replace(op, **changes) if changes else op)  # type: ignore[type-var]
+    return Pipeline(steps)
+
+
+def _overridden(values: Any, override: str) -> Any:
+    """Return the job's values with one ``a.b[0].c=value`` applied."""
+    path, mark, text = override.partition("=")
+    if not mark or not path:
+        raise JobError(f"--set {override!r} is not of the form a.b=value", hint="as in --set run.seed=7")
+    value, _ = yaml_text.load(text)
+    keys: list[str | int] = [int(item[1:-1]) if item.startswith("[") else item for item in re.findall(r"\[\d+\]|[^.\[\]]+", path.strip())]
+    copied = _copy(values)
+    place = copied
+    for key in keys[:-1]:
+        if isinstance(place, dict) and isinstance(key, str):
+            place = place.setdefault(key, {})
+        elif isinstance(place, list) and isinstance(key, int) and key < len(place):
+            place = place[key]
+        else:
+            raise JobError(f"--set {path}: there is no {key!r} to set it in")
+    last = keys[-1]
+    if (isinstance(place, dict) and isinstance(last, str)) or (isinstance(place, list) and isinstance(last, int) and last < len(place)):
+        place[last] = value  # type: ignore[index]
+        return copied
+    raise JobError(f"--set {path}: there is no {last!r} to set")
+
+
+def _copy(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _copy(item) for key, item in value.items()}
+    return [_copy(item) for item in value] if isinstance(value, list) else value

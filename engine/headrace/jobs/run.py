@@ -1,0 +1,350 @@
+"""Run: one execution of a job, from footers to a committed directory."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import platform
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from headrace import metrics as measures
+from headrace.cluster import Cluster, open_cluster
+from headrace.errors import DataError
+from headrace.execution import Fitted, Progress, Silent, Work, fit_steps
+from headrace.fitted import FittedSteps
+from headrace.jobs.bundle import Bundle, prediction_schema
+from headrace.jobs.directory import new_run_id, run_directory, write_manifest
+from headrace.jobs.job import Job, OpenJob
+from headrace.jobs.tasks import Counted, Prepare, counted_of, predict_prepared, prepare_partition, sample_rows, train
+from headrace.ledger import Ledger
+from headrace.models import Model, preload
+from headrace.ops.base import StatefulOp
+from headrace.plan import Plan
+from headrace.profile import ColumnProfile
+from headrace.steps import bind_states
+
+PACKAGES = ("headrace", "pyarrow", "numpy", "numba", "xgboost-cpu", "xgboost", "scikit-learn", "dask", "pandas")
+# The profile reads whole partitions, evenly spaced, up to about this many rows.
+PROFILE_ROWS = 500_000
+# Exact TreeSHAP costs about 2 ms a row for 100 trees of depth 8: what matters most is measured on a sample.
+EXPLAINED_ROWS = 400
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A committed run: its directory and what it recorded.
+
+    Raises DataError when made of a directory that holds no run.
+    """
+
+    directory: Path
+    record: Mapping[str, Any] = field(repr=False)
+
+    @classmethod
+    def load(cls, directory: str | os.PathLike[str]) -> Run:
+        """Read a run from its directory (or from `latest`)."""
+        folder = Path(directory).resolve()
+        try:
+            return cls(folder, json.loads((folder / "run.json").read_text()))
+        except (OSError, ValueError) as error:
+            raise DataError("holds no run: there is no readable run.json", file=str(directory), hint="name a folder below <output.path>/runs, or <output.path>/latest") from error
+
+    @property
+    def id(self) -> str:
+        return str(self.record["run"])
+
+    @property
+    def metrics(self) -> dict[str, float | None]:
+        """The metrics of the test rows (of the training rows where nothing was split off)."""
+        found = self.record.get("metrics", {})
+        return dict(found.get("test") or found.get("train") or {})
+
+    @cached_property
+    def bundle(self) -> Bundle:
+        """The fitted pipeline and the model."""
+        return Bundle.load(self.directory / "bundle")
+
+    @property
+    def report(self) -> Path:
+        return self.directory / "report.html"
+
+
+@dataclass
+class Stages:
+    """Seconds by stage, for the record and the report."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time what happens inside."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
+
+
+def run_job(job: Job, progress: Progress | None = None) -> Run:
+    """Execute a job; see `Job.run`."""
+    started = dt.datetime.now(dt.UTC)
+    run_id = new_run_id(started)
+    stages = Stages()
+    if job.settings.model is not None:
+        preload(job.settings.model.kind)
+    with stages.stage("plan"):
+        opened = job.open()
+    with run_directory(job.settings.output.path, run_id) as folder:
+        with stages.stage("plan"):
+            cluster = open_cluster(job.settings.run.cluster, job.settings.run.workers)
+        try:
+            execution = _Execution(opened, cluster, folder, progress or Silent(), stages)
+            record = execution.execute()
+        finally:
+            cluster.close()
+        record = {"format": 1, "run": run_id, "job": _job_record(job), "status": "done", "started": started.isoformat(timespec="seconds"), **record}
+        with stages.stage("report"):
+            _finish(folder, record, stages)
+    return Run.load(Path(job.settings.output.path) / "runs" / run_id)
+
+
+@dataclass(frozen=True, eq=False)
+class _Execution:
+    """The stages of a run, in order."""
+
+    opened: OpenJob
+    cluster: Cluster
+    folder: Path
+    progress: Progress
+    stages: Stages
+
+    def execute(self) -> dict[str, Any]:
+        """Plan, fit, transform, train, predict, evaluate; return the record."""
+        opened, job = self.opened, self.opened.job
+        with self.stages.stage("plan"):
+            plan = opened.plan(self.cluster.n_workers)
+        with self.stages.stage("fit"):
+            states = bind_states(opened.steps.ops, opened.tables)
+            found = fit_steps(self.cluster, opened.source, opened.steps, job.split, plan, states, self.progress)
+        fitted = FittedSteps(opened.steps.ops, opened.source.schema, opened.table_schemas, found.states, found.parts)
+        with self.stages.stage("transform"):
+            what, handles, counted = self._prepare(plan, found)
+        ledger = Ledger.total(one.ledger for one in counted)
+        record = {
+            "machine": _machine(self.cluster, plan),
+            "versions": _versions(),
+            "dataset": opened.source.describe(),
+            "plan": plan.describe(),
+            "steps": _step_records(opened, fitted, ledger),
+            "ledger": {"rows": ledger.rows(), "counts": _all_counts(opened, ledger)},
+            "profile": _profile_records(counted),
+            "lineage": _lineage(opened),
+        }
+        if job.model_settings is None:
+            self._write_pipeline(fitted)
+            return record
+        return {**record, **self._model(plan, what, fitted, handles)}
+
+    def _prepare(self, plan: Plan, found: Fitted) -> tuple[Prepare, list[Any], list[Counted]]:
+        opened, settings = self.opened, self.opened.job.settings
+        folder = None
+        if settings.output.features:
+            folder = self.folder / "features"
+            folder.mkdir()
+        section = settings.model
+        passed = tuple(dict.fromkeys([*opened.key_columns(), *([section.target] if section else [])]))
+        what = Prepare(
+            columns=plan.passes[-1].columns,
+            outputs=opened.steps.schema.select(opened.outputs),
+            features=opened.features,
+            target=section.target if section else None,
+            passed=passed,
+            folder=folder.resolve() if folder else None,
+            has_split=settings.split is not None,
+            profiled=_profiled(plan),
+        )
+        work = Work(opened.source, opened.steps.ops, opened.job.split, found.states)
+        shared, shared_what = self.cluster.share(work), self.cluster.share(what)
+        self.progress.start("transform", len(plan.partitions))
+        handles = [self.cluster.submit(prepare_partition, shared, shared_what, partition) for partition in plan.partitions]
+        self.cluster.wait(handles, self.progress.advance)
+        counted = self.cluster.gather([self.cluster.submit(counted_of, handle) for handle in handles])
+        if not sum(one.ledger.rows_out for one in counted):
+            raise DataError("no row is left after the pipeline", file=opened.source.source, hint="look at the filters: they leave nothing")
+        return what, handles, counted
+
+    def _model(self, plan: Plan, what: Prepare, fitted: FittedSteps, handles: list[Any]) -> dict[str, Any]:
+        job, opened = self.opened.job, self.opened
+        settings, section = job.model_settings, job.settings.model
+        assert settings is not None  # noqa: S101  (the caller has checked)
+        assert section is not None  # noqa: S101
+        with self.stages.stage("train"):
+            self.progress.start("train", 1)
+            handle = self.cluster.submit(train, settings, opened.features, os.cpu_count() or 1, *handles)
+            self.cluster.wait([handle], self.progress.advance)
+            model: Model = self.cluster.gather([handle])[0]
+        with self.stages.stage("predict"):
+            folder = None
+            if job.settings.output.predictions:
+                folder = self.folder / "predictions"
+                folder.mkdir()
+                folder = folder.resolve()
+            schema = prediction_schema(opened.steps.schema, what.passed, opened.key, model)
+            self.progress.start("predict", len(handles))
+            asked = [self.cluster.submit(predict_prepared, what, schema, folder, handle, part, p) for part, p in zip(handles, plan.partitions, strict=True)]
+            self.cluster.wait(asked, self.progress.advance)
+            predicted = self.cluster.gather(asked)
+        with self.stages.stage("evaluate"):
+            record = self._evaluate(model, predicted)
+            record["importance"] = self._importance(model, what, handles, bool(record["split"]["test_rows"]))
+        bundle = Bundle(fitted, model, opened.features, section.target, opened.key, job.name, record["metrics"])
+        bundle.write(self.folder / "bundle")
+        return record
+
+    def _evaluate(self, model: Model, predicted: list[Any]) -> dict[str, Any]:
+        job = self.opened.job
+        section = job.settings.model
+        assert section is not None  # noqa: S101  (the caller has checked)
+        probability, target, training, test = (np.concatenate([part[index] for part in predicted]) for index in range(4))
+        known = np.isfinite(target)
+        training, test = training & known, test & known
+        names = job.settings.evaluate
+        found: dict[str, Any] = {"train": measures.evaluate(model.task, target[training], probability[training], names)}
+        shown = training
+        if test.any():
+            shown = test
+            found["test"] = measures.evaluate(model.task, target[test], probability[test], names)
+        found["base"] = measures.base_metrics(model.task, target[training], target[shown], names)
+        return {
+            "split": {"text": job.split.text(), "train_rows": int(training.sum()), "test_rows": int(test.sum())},
+            "model": {
+                "kind": model.kind,
+                "task": model.task,
+                "target": section.target,
+                "features": list(self.opened.features),
+                "params": dict(model.settings.params),
+                "rounds": model.settings.rounds,
+            },
+            "metrics": found,
+            "curves": measures.curves(model.task, target[shown], probability[shown]),
+        }
+
+    def _importance(self, model: Model, what: Prepare, handles: list[Any], test_only: bool) -> dict[str, Any]:
+        sample = self.cluster.gather([self.cluster.submit(sample_rows, EXPLAINED_ROWS, test_only, *handles)])[0]
+        strength = np.abs(model.contributions(sample)[..., :-1]).reshape(-1, len(what.features)).mean(axis=0).astype(float)
+        shares = strength / (strength.sum() or 1.0)
+        lineage = self.opened.steps.lineage
+        by_source: dict[str, dict[str, Any]] = {}
+        for name, share in zip(what.features, shares, strict=True):
+            sources = lineage[name].values or (name,)
+            for source in sources:
+                entry = by_source.setdefault(source, {"name": source, "share": 0.0, "features": []})
+                entry["share"] += float(share) / len(sources)
+                entry["features"].append(name)
+        return {
+            "method": f"mean |contribution| (TreeSHAP or linear) on {len(sample):,} {'test ' if test_only else ''}rows",
+            "by_feature": sorted(({"name": n, "share": float(s)} for n, s in zip(what.features, shares, strict=True)), key=lambda e: -e["share"]),
+            "by_source": sorted(by_source.values(), key=lambda entry: -entry["share"]),
+        }
+
+    def _write_pipeline(self, fitted: FittedSteps) -> None:
+        from headrace.fitted import write_fitted
+        from headrace.sha256sums import write_sums
+
+        folder = self.folder / "bundle"
+        folder.mkdir()
+        write_fitted(fitted, folder)
+        write_sums(folder)
+
+
+def _finish(folder: Path, record: dict[str, Any], stages: Stages) -> None:
+    """Write the record, the report and the manifest."""
+    record["seconds"] = {**stages.seconds, "total": sum(stages.seconds.values())}
+    record["files"] = write_manifest(folder)
+    (folder / "manifest.json").unlink()
+    from headrace.report import render
+
+    (folder / "report.html").write_text(render(record), encoding="utf-8")
+    (folder / "run.json").write_text(json.dumps(record, indent=1, allow_nan=False) + "\n")
+    write_manifest(folder)
+
+
+def _job_record(job: Job) -> dict[str, Any]:
+    return {"name": job.name, "file": job.file, "settings": job.values}
+
+
+def _machine(cluster: Cluster, plan: Plan) -> dict[str, Any]:
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return {"cores": os.cpu_count(), "memory_bytes": memory, "device": plan.device, "cluster": cluster.name, "workers": cluster.n_workers}
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _profiled(plan: Plan) -> frozenset[int]:
+    """Choose the partitions whose rows are profiled: all, or evenly spaced ones if there are too many rows."""
+    rows = sum(partition.n_rows for partition in plan.partitions)
+    wanted = max(int(len(plan.partitions) * min(PROFILE_ROWS / max(rows, 1), 1.0)), 1)
+    return frozenset(int(index) for index in np.linspace(0, len(plan.partitions) - 1, wanted))
+
+
+def _step_records(opened: OpenJob, fitted: FittedSteps, ledger: Ledger) -> list[dict[str, Any]]:
+    records = []
+    for index, (op, declaration) in enumerate(zip(opened.steps.ops, opened.steps.declarations, strict=True)):
+        tally = ledger.tallies.get(index)
+        records.append(
+            {
+                "index": index,
+                "op": op.name,
+                "text": op.text(),
+                "fitted": isinstance(op, StatefulOp),
+                "reads": list(declaration.reads),
+                "makes": list(declaration.makes),
+                "rows_in": tally.rows_in if tally else 0,
+                "rows_out": tally.rows_out if tally else 0,
+                "seconds": round(tally.seconds, 4) if tally else 0.0,
+                "learnt": fitted.learnt(index),
+                "counts": ledger.step_counts(index),
+            }
+        )
+    return records
+
+
+def _all_counts(opened: OpenJob, ledger: Ledger) -> list[dict[str, Any]]:
+    return [{"step": index, "op": op.name, **count} for index, op in enumerate(opened.steps.ops) for count in ledger.step_counts(index)]
+
+
+def _profile_records(counted: list[Counted]) -> list[dict[str, Any]]:
+    profiles = [one.profile for one in counted if one.profile]
+    if not profiles:
+        return []
+    merged: dict[str, ColumnProfile] = profiles[0]
+    for profile in profiles[1:]:
+        merged = {name: merged[name].merged(profile[name]) for name in merged}
+    return [profile.describe(name) for name, profile in merged.items()]
+
+
+def _lineage(opened: OpenJob) -> dict[str, Any]:
+    lineage = opened.steps.lineage
+    names = opened.features or opened.steps.schema.names
+    return {
+        name: {"from": list(found.values), "looked_up_by": list(found.keys), "learnt_from": list(found.learnt), "steps": list(found.steps)}
+        for name, found in ((name, lineage[name]) for name in names)
+    }

@@ -1,0 +1,180 @@
+"""The tasks of a run on a cluster: prepare a partition's rows, train on all, predict a partition."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from headrace.backends.arrow.backend import ArrowBackend
+from headrace.backends.arrow.write import write_batches
+from headrace.execution import Work, part_name, transform_partition
+from headrace.jobs.bundle import prediction_table
+from headrace.ledger import Ledger
+from headrace.models import Model, ModelSettings, fit_model
+from headrace.partitions import Partition, read_partition
+from headrace.profile import ColumnProfile, profile_table
+from headrace.schema import Schema
+from headrace.split import TEST
+from headrace.table import TRAINING, Table
+
+SPLITS = pa.array(["train", "test"])
+
+
+@dataclass(frozen=True, eq=False)
+class Prepare:
+    """What preparing a partition takes."""
+
+    columns: tuple[str, ...]
+    outputs: Schema
+    features: tuple[str, ...]
+    target: str | None
+    passed: tuple[str, ...]
+    folder: Path | None
+    has_split: bool
+    profiled: frozenset[int]
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A partition's rows on their way to the model: float32 matrix [rows, features], target, which rows train and test."""
+
+    matrix: npt.NDArray[np.float32]
+    target: npt.NDArray[Any]
+    training: npt.NDArray[np.bool_]
+    test: npt.NDArray[np.bool_]
+    passed: tuple[Table, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Counted:
+    """What preparing a partition counted: its ledger, and its profile if it was among the partitions profiled."""
+
+    ledger: Ledger
+    profile: dict[str, ColumnProfile] | None
+
+
+def prepare_partition(work: Work, what: Prepare, partition: Partition) -> tuple[Prepared, Counted]:
+    """Apply every step to a partition, write its feature file, and return the rows for the model and what was counted."""
+    ledger = Ledger()
+    rows: list[Prepared] = []
+    profiles: list[dict[str, ColumnProfile]] = []
+
+    def batches() -> Any:
+        for table in transform_partition(work, what.columns, range(len(work.ops)), partition, ledger):
+            if what.target is not None:
+                rows.append(_rows_for_model(table, what))
+            yield feature_table(table, what)
+
+    if what.folder is not None:
+        write_batches(what.folder / part_name(partition), batches(), feature_schema(what))
+    else:
+        for _ in batches():
+            pass
+    if partition.index in what.profiled:
+        source_tables = read_partition(work.source, partition, what.columns, ArrowBackend(), Ledger())
+        profiles = [profile_table(table) for table in source_tables]
+    return _joined(rows, what), Counted(ledger, _merged(profiles))
+
+
+def feature_schema(what: Prepare) -> pa.Schema:
+    """Return the columns of the feature files: the split first, if there is one."""
+    schema = what.outputs.to_arrow()
+    return schema.insert(0, pa.field("split", pa.dictionary(pa.int8(), pa.string()))) if what.has_split else schema
+
+
+def feature_table(table: Table, what: Prepare) -> pa.Table:
+    """Return a table's output columns on the host."""
+    columns = table.select(what.outputs.names).to_arrow().cast(what.outputs.to_arrow())
+    return columns.add_column(0, "split", split_column(table)) if what.has_split else columns
+
+
+def split_column(table: Table) -> pa.DictionaryArray:
+    """Return "train", "test", or null for rows that the split cannot place."""
+    training, test = _flags(table)
+    codes = pa.array(np.where(training, 0, 1).astype(np.int8), mask=~(training | test))
+    return pa.DictionaryArray.from_arrays(codes, SPLITS)
+
+
+def train(settings: ModelSettings, features: tuple[str, ...], threads: int, *parts: tuple[Prepared, Counted]) -> Model:
+    """Train on the training rows of all partitions, in their order."""
+    blocks = [(part.matrix[part.training], part.target[part.training]) for part, _ in parts]
+    return fit_model(settings, features, blocks, threads)
+
+
+def predict_prepared(what: Prepare, schema: Schema, folder: Path | None, model: Model, part: tuple[Prepared, Counted], partition: Partition) -> Any:
+    """Predict a partition's rows and write them to its file; return predictions, targets and which rows train and test."""
+    prepared, _ = part
+    predicted = model.predict(prepared.matrix) if len(prepared.matrix) else np.zeros(0, np.float32)
+    if folder is not None:
+        tables = []
+        start = 0
+        for table in prepared.passed:
+            one = prediction_table(table, predicted[start : start + table.n_rows], what.passed, schema)
+            tables.append(one.add_column(0, "split", split_column(table)) if what.has_split else one)
+            start += table.n_rows
+        arrow = schema.to_arrow()
+        arrow = arrow.insert(0, pa.field("split", pa.dictionary(pa.int8(), pa.string()))) if what.has_split else arrow
+        write_batches(folder / part_name(partition), tables, arrow)
+    return predicted, prepared.target, prepared.training, prepared.test
+
+
+def counted_of(part: tuple[Prepared, Counted]) -> Counted:
+    """Return only what was counted, so that the rows need not leave their worker."""
+    return part[1]
+
+
+def sample_rows(n_rows: int, test_only: bool, *parts: tuple[Prepared, Counted]) -> npt.NDArray[np.float32]:
+    """Return up to `n_rows` rows of the matrix, evenly spaced over the test rows (or over all)."""
+    kept = [part.matrix[part.test] if test_only else part.matrix for part, _ in parts]
+    total = sum(len(matrix) for matrix in kept)
+    wanted = np.unique(np.linspace(0, total - 1, min(n_rows, total)).astype(np.int64)) if total else np.zeros(0, np.int64)
+    chosen, start = [], 0
+    for matrix in kept:
+        inside = wanted[(wanted >= start) & (wanted < start + len(matrix))] - start
+        chosen.append(matrix[inside])
+        start += len(matrix)
+    return np.concatenate(chosen)
+
+
+def _flags(table: Table) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    training = table.backend.to_arrow(table.columns[TRAINING]).to_numpy(zero_copy_only=False)
+    return training, table.backend.to_arrow(table.columns[TEST]).to_numpy(zero_copy_only=False)
+
+
+def _rows_for_model(table: Table, what: Prepare) -> Prepared:
+    assert what.target is not None  # noqa: S101  (callers have checked)
+    matrix = table.backend.matrix([table[name] for name in what.features])
+    target = table.backend.matrix([table[what.target]])[:, 0]
+    training, test = _flags(table)
+    kept = Table(table.backend, {name: column for name, column in table.columns.items() if name in what.passed or name[0] == "\0"}, table.n_rows)
+    return Prepared(matrix, target, training, test, (kept,))
+
+
+def _joined(rows: Sequence[Prepared], what: Prepare) -> Prepared:
+    if not rows:
+        none = np.zeros(0, bool)
+        return Prepared(np.zeros((0, len(what.features)), np.float32), np.zeros(0, np.float32), none, none, ())
+    if len(rows) == 1:
+        return rows[0]
+    return Prepared(
+        np.concatenate([part.matrix for part in rows]),
+        np.concatenate([part.target for part in rows]),
+        np.concatenate([part.training for part in rows]),
+        np.concatenate([part.test for part in rows]),
+        tuple(table for part in rows for table in part.passed),
+    )
+
+
+def _merged(profiles: Sequence[dict[str, ColumnProfile]]) -> dict[str, ColumnProfile] | None:
+    if not profiles:
+        return None
+    merged = dict(profiles[0])
+    for profile in profiles[1:]:
+        merged = {name: merged[name].merged(profile[name]) for name in merged}
+    return merged

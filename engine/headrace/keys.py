@@ -1,0 +1,125 @@
+"""Distinct keys of one or more columns, the common ground of vocabularies, joins and group statistics.
+
+A key is a row of one or more columns; a null is a value like any other, so (null, "JFK") is a key too. NaN equals
+NaN and -0.0 equals 0.0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+
+@dataclass(frozen=True, eq=False)
+class Keys:
+    """Distinct keys in an order that gives each its code: row i of `table` has the code i.
+
+    `prepared` is where a backend keeps what it made of the keys to look them up quickly; it is no part of the value.
+    """
+
+    table: pa.Table
+    prepared: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    def __len__(self) -> int:
+        return int(self.table.num_rows)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Keys, (self.table,)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Keys) and bool(self.table.equals(other.table))
+
+    def __hash__(self) -> int:
+        return hash((self.table.num_rows, tuple(self.table.column_names)))
+
+    def take(self, rows: npt.NDArray[np.int64]) -> Keys:
+        """Return the keys at `rows`, in that order."""
+        return Keys(self.table.take(pa.array(rows)))
+
+    def split_null(self) -> tuple[int, npt.NDArray[np.int64]]:
+        """Return the row of the key that is null in every column (-1 if there is none), and all other rows."""
+        is_null = np.ones(len(self), bool)
+        for column in self.table.columns:
+            is_null &= column.is_null().to_numpy()
+        found = np.flatnonzero(is_null)
+        return int(found[0]) if len(found) else -1, np.flatnonzero(~is_null)
+
+    def order(self, rows: npt.NDArray[np.int64], counts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Return the order of `rows` by falling count, ties by value (bytes for strings), nulls last."""
+        by_value = self.table.take(pa.array(rows)).append_column("\0count", pa.array(counts[rows]))
+        names = self.table.column_names
+        order = pc.sort_indices(by_value, sort_keys=[("\0count", "descending"), *((name, "ascending") for name in names)])
+        return order.to_numpy().astype(np.int64)
+
+    def with_null(self) -> Keys:
+        """Return the keys after one that is null in every column."""
+        null = pa.table({name: pa.nulls(1, self.table.schema.field(name).type) for name in self.table.column_names})
+        return Keys(pa.concat_tables([null, self.table]).combine_chunks())
+
+    def appended(self, other: Keys) -> Keys:
+        """Return these keys and then the others, which must be new."""
+        return Keys(pa.concat_tables([self.table, other.table], promote_options="permissive").combine_chunks())
+
+    def positions(self, other: Keys) -> npt.NDArray[np.int64]:
+        """Return the row here of each key of `other`, -1 where it is not among these."""
+        _, _, codes = merge_keys(self, other)
+        return np.where(codes < len(self), codes, np.int64(-1))
+
+
+def plain_values(array: pa.Array) -> pa.Array:
+    """Return an array that hashes by value: dictionaries decoded, -0.0 as 0.0, strings with 64-bit offsets."""
+    if pa.types.is_dictionary(array.type):
+        array = array.dictionary.take(array.indices)
+    if pa.types.is_string(array.type) or pa.types.is_string_view(array.type):
+        return array.cast(pa.large_string())
+    if pa.types.is_floating(array.type):
+        if pa.types.is_float16(array.type):
+            array = array.cast(pa.float32())
+        return pc.add(array, pa.scalar(0.0, array.type))
+    return array
+
+
+def factorize_array(array: pa.Array) -> tuple[npt.NDArray[np.int32], pa.Array]:
+    """Return codes by first appearance (null has one too) and the distinct values in that order.
+
+    >>> codes, values = factorize_array(pa.array(["b", None, "b", "a"]))
+    >>> codes.tolist(), values.to_pylist()
+    ([0, 1, 0, 2], ['b', None, 'a'])
+    """
+    encoded = plain_values(array).dictionary_encode(null_encoding="encode")
+    return encoded.indices.to_numpy(zero_copy_only=False), encoded.dictionary
+
+
+def factorize(arrays: Sequence[pa.Array]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return a code a row over one or more columns, by first appearance, and the first row of each code."""
+    codes = np.zeros(len(arrays[0]), np.int64)
+    for array in arrays:
+        column_codes, values = factorize_array(array)
+        codes = codes * max(len(values), 1) + column_codes
+        if len(arrays) > 1:  # keep the product of cardinalities within 64 bits: densify after every column
+            encoded = pa.array(codes).dictionary_encode()
+            codes = encoded.indices.to_numpy().astype(np.int64)
+    return codes, first_rows(codes)
+
+
+def first_rows(codes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return the first row of each code 0, 1, 2, ... of codes that are numbered by first appearance."""
+    if not len(codes):
+        return np.zeros(0, np.int64)
+    new = np.empty(len(codes), bool)
+    new[0] = True
+    np.greater(codes[1:], np.maximum.accumulate(codes)[:-1], out=new[1:])
+    return np.flatnonzero(new)
+
+
+def merge_keys(left: Keys, right: Keys) -> tuple[Keys, npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return the union of two sets of keys, left first, and the code in it of each left and each right key."""
+    both = pa.concat_tables([left.table, right.table], promote_options="permissive").combine_chunks()
+    codes, firsts = factorize([column.combine_chunks() for column in both.columns])
+    return Keys(both.take(pa.array(firsts))), codes[: len(left)], codes[len(left) :]

@@ -1,0 +1,178 @@
+"""Linear and logistic regression: trained by scikit-learn, kept as plain numbers, predicted without any library.
+
+Source: T. Hastie, R. Tibshirani, J. Friedman, "The Elements of Statistical Learning", 2nd edition, sections 3.2, 3.4.1
+and 4.4.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from headrace.errors import BundleError, JobError
+from headrace.models.matrix import Block, check_matrix, joined
+from headrace.models.settings import ModelSettings
+from headrace.models.store import FILE_NAME, read_settings, write_settings
+
+# Rows that are turned to float64 and summed at a time: 16,384 rows of 16 features stay in the second-level cache.
+_CHUNK_ROWS = 16_384
+
+
+@dataclass(frozen=True)
+class LinearModel:
+    """A trained linear model; see `headrace.models.Model`.
+
+    Parameters
+    ----------
+    coef : float64 ``[outputs, k]``
+        One row; for a multiclass model one a class.
+    intercept, mean : float64 ``[outputs]``, ``[k]``
+        The constant, and each feature's mean over the training rows.
+    seen : tuple of int
+        The classes that the training rows had, one for each output of a multiclass model.
+    """
+
+    settings: ModelSettings
+    features: tuple[str, ...]
+    coef: np.ndarray
+    intercept: np.ndarray
+    mean: np.ndarray
+    seen: tuple[int, ...] = ()
+
+    @property
+    def kind(self) -> str:
+        return self.settings.kind
+
+    @property
+    def task(self) -> str:
+        return str(self.settings.task)
+
+    def predict(self, matrix: np.ndarray) -> np.ndarray:
+        check_matrix(matrix, self.features, missing=False)
+        n_columns = self.settings.n_classes or 1
+        predicted = np.zeros((len(matrix), n_columns), dtype=np.float32)
+        columns = list(self.seen) if self.settings.n_classes else [0]
+        for start in range(0, len(matrix), _CHUNK_ROWS):
+            margins = self._margins(matrix[start : start + _CHUNK_ROWS])
+            predicted[start : start + _CHUNK_ROWS, columns] = self._outputs(margins).T
+        return predicted if self.settings.n_classes else predicted[:, 0]
+
+    def contributions(self, matrix: np.ndarray, approximate: bool = False) -> np.ndarray:
+        """Return ``coef * (x - mean)`` for each feature, and the margin of the mean row as bias.
+
+        Parameters
+        ----------
+        matrix : float32 ``[n, k]``
+            The rows.
+        approximate : bool
+            Makes no difference: these are the exact Shapley values of a linear model of independent features.
+
+        Returns
+        -------
+        array
+            float32 ``[n, k + 1]``, multiclass ``[n, classes, k + 1]`` (zeros for a class that training never saw).
+        """
+        check_matrix(matrix, self.features, missing=False)
+        n_outputs = self.settings.n_classes or 1
+        added = np.zeros((len(matrix), n_outputs, len(self.features) + 1), dtype=np.float32)
+        for output, column in enumerate(self.seen or (0,)):
+            added[:, column, :-1] = self.coef[output] * (matrix.astype(np.float64) - self.mean)
+            added[:, column, -1] = self.intercept[output] + (self.coef[output] * self.mean).sum()
+        return added if self.settings.n_classes else added[:, 0]
+
+    def save(self, folder: Path) -> None:
+        numbers = {
+            "coef": self.coef.tolist(),
+            "intercept": self.intercept.tolist(),
+            "mean": self.mean.tolist(),
+            "seen": list(self.seen),
+        }
+        write_settings(folder, self.settings, self.features, numbers)
+
+    def _margins(self, matrix: np.ndarray) -> np.ndarray:
+        """Return float64 ``[outputs, n]``.
+
+        Summed feature by feature, not as a matrix product: BLAS adds in another order for another number of rows,
+        and a row's prediction must not depend on the rows beside it.
+        """
+        columns = np.ascontiguousarray(matrix.T, dtype=np.float64)
+        margins = np.repeat(self.intercept[:, None], len(matrix), axis=1)
+        for output in range(len(self.coef)):
+            for column, weight in zip(columns, self.coef[output], strict=True):
+                margins[output] += weight * column
+        return margins
+
+    def _outputs(self, margins: np.ndarray) -> np.ndarray:
+        if self.task == "regression":
+            return margins
+        if self.task == "binary":
+            # logaddexp: no overflow, and small probabilities keep their digits.
+            return np.asarray(np.exp(-np.logaddexp(0.0, -margins)))
+        powers = np.exp(margins - margins.max(axis=0))
+        return np.asarray(powers / powers.sum(axis=0))
+
+
+def fit(settings: ModelSettings, features: tuple[str, ...], blocks: Sequence[Block], threads: int) -> LinearModel:
+    """Train on all rows as one float64 matrix; `settings` are resolved, the blocks checked.
+
+    `threads` is not used: BLAS and OpenMP are held to one thread, since the sums of several differ in their last bits.
+    """
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+    for matrix, _ in blocks:
+        check_matrix(matrix, features, missing=False)
+    whole, target = joined(blocks, np.float64)
+    try:
+        with threadpool_limits(limits=1):
+            estimator = _fitted(settings, whole, target)
+    except (ValueError, TypeError) as error:
+        message = f"scikit-learn refuses: {str(error).partition(chr(10))[0]}"
+        raise JobError(message, key="model.params", hint="look at the parameters' values") from error
+    coef, intercept = np.atleast_2d(estimator.coef_), np.atleast_1d(np.asarray(estimator.intercept_, dtype=np.float64))
+    seen: tuple[int, ...] = ()
+    if settings.n_classes:
+        seen = tuple(int(label) for label in estimator.classes_)
+        if len(seen) == 2:  # then scikit-learn keeps one row of log odds; against a row of zeros, softmax gives the same
+            coef, intercept = np.vstack([np.zeros_like(coef), coef]), np.concatenate([[0.0], intercept])
+    return LinearModel(settings, features, coef, intercept, whole.mean(axis=0), seen)
+
+
+def load(folder: Path, threads: int | None) -> LinearModel:
+    """Read back what `LinearModel.save` wrote; `threads` is not used."""
+    settings, content = read_settings(folder)
+    features = tuple(content["features"])
+    try:
+        coef, intercept, mean = (np.array(content[name], dtype=np.float64) for name in ("coef", "intercept", "mean"))
+        seen = tuple(int(label) for label in content["seen"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise BundleError(f"a linear model without its numbers: {error}", file=str(folder / FILE_NAME)) from error
+    n_outputs = len(seen) if settings.n_classes else 1
+    if coef.shape != (n_outputs, len(features)) or intercept.shape != (n_outputs,) or mean.shape != (len(features),):
+        raise BundleError(f"coefficients of shape {coef.shape} for {len(features)} features", file=str(folder / FILE_NAME))
+    return LinearModel(settings, features, coef, intercept, mean, seen)
+
+
+def _fitted(settings: ModelSettings, matrix: np.ndarray, target: np.ndarray) -> Any:
+    from sklearn.exceptions import ConvergenceWarning
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ConvergenceWarning)
+        estimator = _estimator(settings).fit(matrix, target.astype(np.int64) if settings.task != "regression" else target)
+    if any(issubclass(warning.category, ConvergenceWarning) for warning in caught):
+        rounds = int(np.max(estimator.n_iter_))
+        warnings.warn(f"not converged in {rounds} iterations: normalize the features, or raise max_iter", UserWarning, stacklevel=4)
+    return estimator
+
+
+def _estimator(settings: ModelSettings) -> Any:
+    """Return the estimator: least squares without a penalty unless ``alpha`` gives one, as the names promise."""
+    from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
+
+    if settings.kind == "logistic_regression":
+        return LogisticRegression(solver="lbfgs", **settings.params)
+    return Ridge(solver="cholesky", **settings.params) if "alpha" in settings.params else LinearRegression(**settings.params)

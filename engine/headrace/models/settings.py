@@ -1,0 +1,259 @@
+"""What model to train: its kind, task and parameters, checked against lists before any data or library is read.
+
+XGBoost itself only warns about a parameter that it does not know, and trains on with the default; a job that says
+``max_dept: 8`` must stop instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from headrace.errors import DataError, JobError, unknown_name
+
+if TYPE_CHECKING:
+    import numpy as np
+
+TASKS = ("binary", "multiclass", "regression")
+
+# Objective -> task. Left out on purpose: objectives whose output is no probability or value a row (logitraw, hinge,
+# softmax), and those that need more than a target (ranking groups, survival bounds).
+OBJECTIVES = {
+    "binary:logistic": "binary",
+    "multi:softprob": "multiclass",
+    "reg:squarederror": "regression",
+    "reg:squaredlogerror": "regression",
+    "reg:pseudohubererror": "regression",
+    "reg:absoluteerror": "regression",
+    "reg:quantileerror": "regression",
+    "reg:logistic": "regression",
+    "reg:gamma": "regression",
+    "reg:tweedie": "regression",
+    "count:poisson": "regression",
+}
+
+# fmt: off
+_XGBOOST_PARAMS = frozenset(
+    {
+        "alpha", "base_score", "booster", "colsample_bylevel", "colsample_bynode", "colsample_bytree", "eta", "gamma",
+        "grow_policy", "huber_slope", "interaction_constraints", "lambda", "learning_rate", "max_bin",
+        "max_cached_hist_node", "max_delta_step", "max_depth", "max_leaves", "min_child_weight", "min_split_loss",
+        "monotone_constraints", "normalize_type", "num_parallel_tree", "objective", "one_drop", "quantile_alpha",
+        "rate_drop", "reg_alpha", "reg_lambda", "sample_type", "scale_pos_weight", "skip_drop", "subsample",
+        "tweedie_variance_power",
+    }
+)
+# fmt: on
+
+# Names that XGBoost knows, but that another key of the job decides.
+_DECIDED_ELSEWHERE = {
+    "device": "run.device decides it",
+    "eval_metric": "list metrics under evaluate",
+    "n_estimators": "write model.rounds",
+    "n_jobs": "run.cluster decides it; the model does not depend on it",
+    "nthread": "run.cluster decides it; the model does not depend on it",
+    "num_boost_round": "write model.rounds",
+    "num_class": "it is counted from the target",
+    "random_state": "write run.seed",
+    "seed": "write run.seed",
+    "tree_method": "it is always hist, the one that trains on blocks",
+}
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What one kind of model can do, and the parameters that it takes."""
+
+    tasks: tuple[str, ...]
+    params: frozenset[str]
+
+
+KINDS: Mapping[str, Kind] = {
+    "xgboost": Kind(TASKS, _XGBOOST_PARAMS),
+    "logistic_regression": Kind(("binary", "multiclass"), frozenset({"C", "class_weight", "fit_intercept", "max_iter", "tol"})),
+    "linear_regression": Kind(("regression",), frozenset({"alpha", "fit_intercept"})),
+}
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """What to train; wrong names and values are refused when it is made.
+
+    Parameters
+    ----------
+    kind : str
+        ``xgboost``, ``logistic_regression`` or ``linear_regression``.
+    task : str, optional
+        ``binary``, ``multiclass`` or ``regression``; None leaves it to the parameters and the target.
+    params : mapping
+        The library's own parameters, under its own names.
+    rounds : int
+        Boosting rounds (xgboost only).
+    seed : int
+        Seeds the sampling of rows and columns.
+    n_classes : int
+        Number of classes of a multiclass target; 0 until it is counted.
+
+    Raises
+    ------
+    JobError
+        Unknown kind, task or parameter (``model.params.<name>``, with the nearest right one), or a kind that cannot
+        do the task.
+
+    Examples
+    --------
+    >>> ModelSettings("xgboost", params={"max_dept": 8})
+    Traceback (most recent call last):
+    ...
+    headrace.errors.JobError: model.params.max_dept: no parameter 'max_dept'
+      nearest: 'max_depth'. Parameters: ...
+    """
+
+    kind: str
+    task: str | None = None
+    params: Mapping[str, Any] = field(default_factory=dict)
+    rounds: int = 100
+    seed: int = 0
+    n_classes: int = 0
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            message, hint = unknown_name("kind", self.kind, KINDS)
+            raise JobError(message, key="model.kind", hint=hint)
+        if self.task is not None and self.task not in TASKS:
+            message, hint = unknown_name("task", self.task, TASKS)
+            raise JobError(message, key="model.task", hint=hint)
+        _check_params(self.kind, self.params)
+        _check_count("rounds", self.rounds, 1, "model.rounds")
+        _check_count("seed", self.seed, 0, "run.seed")
+        _check_task(self.kind, self.task, self.params)
+
+    def resolved(self, target: np.ndarray) -> ModelSettings:
+        """Return the settings with the task and the number of classes that `target` gives.
+
+        Raises
+        ------
+        DataError
+            The target does not fit the task; see `resolve_task`.
+        JobError
+            The target's task is none that this kind can do.
+        """
+        task = resolve_task(self.task, self.params, target, self.kind)
+        n_classes = int(target.max()) + 1 if task == "multiclass" else 0
+        return replace(self, task=task, n_classes=n_classes)
+
+
+def resolve_task(task: str | None, params: Mapping[str, Any], target: np.ndarray, kind: str = "xgboost") -> str:
+    """Decide the task, and check that the target fits it.
+
+    In this order: `task` if given, the objective in `params`, the only task of `kind`, and then the target: truth
+    values or nothing but 0 and 1 mean binary, other numbers regression (for logistic regression: multiclass).
+
+    Parameters
+    ----------
+    task : str, optional
+        ``binary``, ``multiclass`` or ``regression``.
+    params : mapping
+        The model's parameters.
+    target : array ``[n]``
+        All training rows' targets.
+    kind : str
+        The kind of model.
+
+    Raises
+    ------
+    DataError
+        No rows; null, NaN or infinite values; one value only; values that are no classes of the task.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> resolve_task(None, {}, np.array([0, 1, 1])), resolve_task(None, {}, np.array([0.5, 3.0]))
+    ('binary', 'regression')
+    >>> resolve_task(None, {"objective": "reg:logistic"}, np.array([0, 1, 1]))
+    'regression'
+    """
+    _check_target(target)
+    decided = task or OBJECTIVES.get(str(params.get("objective")))
+    tasks = KINDS[kind].tasks
+    if decided is None:
+        decided = "binary" if _is_zero_one(target) else ("regression" if "regression" in tasks else "multiclass")
+        decided = decided if len(tasks) > 1 else tasks[0]
+    if decided == "binary" and not _is_zero_one(target):
+        raise DataError(f"a binary target is 0 or 1, this one has {_shown(target)}", hint="derive a truth value, or set model.task")
+    if decided == "multiclass" and not _is_class_codes(target):
+        raise DataError(f"classes are whole numbers from 0, the target has {_shown(target)}", hint="add categorify for the target")
+    return decided
+
+
+def _check_params(kind: str, params: Mapping[str, Any]) -> None:
+    for name, value in params.items():
+        key = f"model.params.{name}"
+        if kind == "xgboost" and name in _DECIDED_ELSEWHERE:
+            raise JobError(f"{name!r} is not set here", key=key, hint=_DECIDED_ELSEWHERE[name])
+        if name not in KINDS[kind].params:
+            message, hint = unknown_name("parameter", name, KINDS[kind].params)
+            raise JobError(message, key=key, hint=hint)
+        if value is None:
+            raise JobError("no value", key=key, hint="give one, or leave the parameter out")
+    if kind != "xgboost":
+        return
+    if params.get("objective", "reg:squarederror") not in OBJECTIVES:
+        message, hint = unknown_name("objective", str(params["objective"]), OBJECTIVES)
+        raise JobError(message, key="model.params.objective", hint=hint)
+    if params.get("booster", "gbtree") not in ("gbtree", "dart"):
+        message = f"booster {params['booster']!r} does not train on blocks"
+        raise JobError(message, key="model.params.booster", hint="gbtree or dart; for linear models there are kinds of their own")
+
+
+def _check_task(kind: str, task: str | None, params: Mapping[str, Any]) -> None:
+    if task is None:
+        return
+    if task not in KINDS[kind].tasks:
+        able = [name for name, entry in KINDS.items() if task in entry.tasks]
+        raise JobError(f"{kind} cannot do the task {task!r}", key="model.task", hint=f"kinds that can: {', '.join(able)}")
+    objective = params.get("objective")
+    if objective is not None and OBJECTIVES[objective] != task:
+        message = f"the objective {objective!r} is for the task {OBJECTIVES[objective]!r}, not {task!r}"
+        raise JobError(message, key="model.params.objective", hint="leave out the objective or model.task")
+
+
+def _check_count(name: str, value: object, least: int, key: str) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise JobError(f"{name} is a whole number of {least} or more, not {value!r}", key=key)
+
+
+def _check_target(target: np.ndarray) -> None:
+    import numpy as np
+
+    if target.dtype.kind not in "biuf":
+        raise DataError(f"the target is {target.dtype}, not numbers or truth values", hint="cast or categorify it")
+    if target.size == 0:
+        raise DataError("no rows to train on", hint="look at the filters and the split")
+    bad = int(target.size - np.isfinite(target).sum())
+    if bad:
+        raise DataError(f"the target is null, NaN or infinite in {bad} of {target.size} rows", hint="filter: '<target> IS NOT NULL'")
+    if (target == target[0]).all():
+        message = f"target with one class: all {target.size} training rows are {target[0].item()}"
+        raise DataError(message, hint="look at the filters, the split and how the target is derived")
+
+
+def _is_zero_one(target: np.ndarray) -> bool:
+    return bool(((target == 0) | (target == 1)).all())
+
+
+# More classes than this are a number or an identifier taken for a class: each costs trees in every round.
+_MOST_CLASSES = 10_000
+
+
+def _is_class_codes(target: np.ndarray) -> bool:
+    return bool((target >= 0).all() and (target == target.astype("int64")).all() and target.max() < _MOST_CLASSES)
+
+
+def _shown(target: np.ndarray) -> str:
+    import numpy as np
+
+    values = np.unique(target)
+    some = ", ".join(str(value.item()) for value in values[:5])
+    return f"{values.size} values ({some}{', ...' if values.size > 5 else ''})"

@@ -1,0 +1,255 @@
+"""What an operator is: frozen settings, what it reads and makes, and how it changes a table.
+
+Three kinds: a plain `Op` works row by row; a `FittedOp` first learns a state from the training rows; a `BoundOp` is
+given its state before any row is read (a table to join).
+"""
+
+from __future__ import annotations
+
+import functools
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields
+from typing import Annotated, Any, ClassVar, Generic, TypeVar, dataclass_transform
+
+import pyarrow as pa
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic.dataclasses import dataclass as validated
+
+from headrace import states
+from headrace.errors import JobError, JobErrors, nearest
+from headrace.schema import Schema
+from headrace.table import Table
+
+P = TypeVar("P")
+S = TypeVar("S")
+C = TypeVar("C", bound=type)
+
+
+def _as_tuple(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
+
+
+# Settings of ops, checked when the op is made: a job's `min_frequency: "15"` is refused, not guessed at.
+Columns = Annotated[tuple[str, ...], BeforeValidator(_as_tuple), Field(min_length=1)]
+Group = Annotated[tuple[str, ...], BeforeValidator(_as_tuple), Field(min_length=1)]
+Groups = Annotated[tuple[Group, ...], BeforeValidator(_as_tuple), Field(min_length=1)]
+Count = Annotated[int, Field(strict=True, ge=0)]
+Positive = Annotated[int, Field(strict=True, ge=1)]
+Real = Annotated[float, Field(allow_inf_nan=False)]
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where a column comes from: columns whose values it holds, columns it was looked up by, columns its state was learnt from.
+
+    A value of another table is written ``weather.temp``.
+    """
+
+    values: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
+    learnt: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """What an op does to a schema: columns read, the schema after it, where each column it makes comes from."""
+
+    reads: tuple[str, ...]
+    schema: Schema
+    makes: Mapping[str, Sources]
+    drops_rows: bool = False
+
+
+@dataclass_transform(frozen_default=True)
+def operator(cls: C) -> C:
+    """Make a class a frozen, validated dataclass whose mistakes are JobErrors with the setting's path as their key."""
+    made = validated(frozen=True, config=ConfigDict(extra="forbid"))(cls)
+    build = made.__init__
+
+    @functools.wraps(build)
+    def init(self: Any, *args: Any, **kwargs: Any) -> None:
+        try:
+            build(self, *args, **kwargs)
+        except ValidationError as error:
+            names = [field.name for field in fields(made)]
+            raise JobErrors(setting_errors(error, names)) from None
+
+    made.__init__ = init  # type: ignore[method-assign]
+    return made  # type: ignore[return-value]
+
+
+def setting_errors(error: ValidationError, names: Iterable[str]) -> list[JobError]:
+    """Turn pydantic's errors into JobErrors: one each, with its key path and the nearest right name."""
+    found: dict[str, JobError] = {}
+    for item in error.errors(include_url=False):
+        key = _key_path(item["loc"])
+        kind, value = item["type"], item.get("input")
+        if kind in ("unexpected_keyword_argument", "extra_forbidden", "no_such_attribute"):
+            name = str(item["loc"][-1])
+            near = nearest(name, names)
+            listed = f"Keys: {', '.join(names)}"
+            found[key] = JobError("unknown key", key=key, hint=f"nearest: {near!r}. {listed}" if near else listed)
+        elif kind in ("missing", "missing_argument"):
+            found[key] = JobError("is missing", key=key)
+        else:
+            message = item["msg"].removeprefix("Value error, ")
+            message = message[0].lower() + message[1:]
+            found.setdefault(key, JobError(f"{message}, not {value!r}" if "input" in item and not isinstance(value, dict) else message, key=key))
+    return list(found.values())
+
+
+def _key_path(place: Sequence[str | int]) -> str:
+    path = ""
+    for item in place:
+        if isinstance(item, int):
+            path += f"[{item}]"
+        elif item.isidentifier():  # pydantic also names the branch of a union it tried: no key of the user's
+            path += f".{item}" if path else item
+    return path
+
+
+class Op(ABC):
+    """One named transformation of a table. Frozen; never holds what it learnt; knows no library."""
+
+    # The YAML key, and the setting that a value without keys stands for (`normalize: [km]` is `{columns: [km]}`).
+    name: ClassVar[str]
+    shorthand: ClassVar[str] = "columns"
+    # True where the whole YAML mapping is the shorthand setting (`derive: {late: "..."}`).
+    takes_mapping: ClassVar[bool] = False
+
+    @abstractmethod
+    def declare(self, schema: Schema, tables: Mapping[str, Schema]) -> Declaration:
+        """Return what the op reads and makes, given the schema before it and the schemas of the job's tables.
+
+        Raises JobError for columns that are not there or have a type it cannot take.
+        """
+
+    @classmethod
+    def from_settings(cls, value: Any) -> Op:
+        """Make the op of its YAML value."""
+        if isinstance(value, Mapping) and not cls.takes_mapping:
+            wrong = [key for key in value if not isinstance(key, str)]
+            if wrong:
+                raise JobError(f"keys are names, not {wrong[0]!r}")
+            return cls(**value)
+        return cls(**{cls.shorthand: value})
+
+    def settings(self) -> Any:
+        """Return the op's YAML value: only what differs from the defaults, in the short form where it can stand."""
+        differing = {}
+        for field in fields(self):  # type: ignore[arg-type]
+            value = getattr(self, field.name)
+            default = field.default_factory() if field.default_factory is not MISSING else field.default
+            if value != default:
+                differing[field.name] = _plain(value)
+        short = set(differing) == {self.shorthand}
+        if short and (self.takes_mapping or not isinstance(differing[self.shorthand], dict)):
+            return differing[self.shorthand]
+        return differing
+
+    def text(self) -> str:
+        """Return the settings in one line for people."""
+        settings = self.settings()
+        if isinstance(settings, dict):
+            return ", ".join(f"{key}: {_short(value)}" for key, value in settings.items())
+        return _short(settings)
+
+
+class PlainOp(Op):
+    """An op that needs nothing but the rows at hand."""
+
+    @abstractmethod
+    def apply(self, table: Table) -> Table:
+        """Return the changed table."""
+
+
+class StatefulOp(Op, Generic[S]):
+    """An op that needs a state to be applied."""
+
+    @abstractmethod
+    def state_type(self) -> Any:
+        """Return the type of the state, by which a saved one is read."""
+
+    @abstractmethod
+    def apply(self, table: Table, state: S) -> Table:
+        """Return the changed table."""
+
+    def learnt(self, state: S) -> str:
+        """Return in one line for people what the state holds."""
+        return ""
+
+
+class FittedOp(StatefulOp[S], Generic[P, S]):
+    """An op that learns its state from the training rows: parts are observed, merged in any order, and finished."""
+
+    @abstractmethod
+    def part_type(self) -> Any:
+        """Return the type of the part, by which a saved one is read."""
+
+    @abstractmethod
+    def observe(self, table: Table) -> P:
+        """Return the summary of some training rows."""
+
+    def merge(self, left: P, right: P) -> P:
+        """Return the summary of both sets of rows: associative, and the same bits in any order."""
+        merged: P = states.merge(left, right)
+        return merged
+
+    @abstractmethod
+    def finish(self, part: P) -> S:
+        """Return what is learnt from the summary of all training rows."""
+
+    def update(self, state: S, part: P) -> S:
+        """Return the state for a summary that has grown; ids given before must not move."""
+        return self.finish(part)
+
+
+class BoundOp(StatefulOp[S], Generic[S]):
+    """An op whose state is made of the job's tables before any row is read."""
+
+    @abstractmethod
+    def tables_read(self) -> Mapping[str, Sequence[str]]:
+        """Return the columns needed of each of the job's tables."""
+
+    @abstractmethod
+    def bind(self, tables: Mapping[str, pa.Table]) -> S:
+        """Return the state."""
+
+
+def made_in_place(columns: Sequence[str], learnt: tuple[str, ...] = ()) -> dict[str, Sources]:
+    """Return the sources of columns that replace themselves."""
+    return {column: Sources(values=(column,), learnt=learnt) for column in columns}
+
+
+def check_columns(schema: Schema, columns: Sequence[str], accepts: Callable[[Any], bool], wanted: str, setting: str = "columns") -> None:
+    """Raise JobErrors for each of `columns` that is not there or is of a type that `accepts` refuses."""
+    errors = []
+    for index, column in enumerate(columns):
+        key = f"{setting}[{index}]"
+        try:
+            type_ = schema[column]
+        except JobError as error:
+            errors.append(JobError(error.message, key=key, hint=error.hint))
+            continue
+        if not accepts(type_):
+            errors.append(JobError(f"{column!r} is {type_}, and {wanted} is needed", key=key))
+    if errors:
+        raise JobErrors(errors)
+
+
+def _plain(value: Any) -> Any:
+    """Return settings as YAML holds them: tuples of one name in a group become the name."""
+    if isinstance(value, tuple):
+        return [_plain(item[0]) if isinstance(item, tuple) and len(item) == 1 else _plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return value
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(_short(item) if not isinstance(item, list) else "(" + _short(item) + ")" for item in value)
+    if isinstance(value, dict):
+        return ", ".join(f"{key} = {_short(item)}" for key, item in value.items())
+    return str(value)

@@ -1,0 +1,114 @@
+"""Partitions: the rows of one task, cut from a data set's row groups or from a table in memory."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from headrace.dataset import Dataset, RowGroup
+from headrace.ledger import Ledger
+from headrace.schema import Schema
+from headrace.table import ROW, Backend, Table
+
+# A sixteenth of the data, within these bounds, is one task unless the job says otherwise. It is no function of the
+# number of workers: the same job cuts its output files in the same places everywhere.
+SHARE, SMALLEST, LARGEST = 16, 1 << 20, 256 << 20
+
+
+@dataclass(frozen=True)
+class Partition:
+    """Consecutive rows of a source: row groups of files, or a slice of a table in memory."""
+
+    index: int
+    first_row: int
+    n_rows: int
+    nbytes: int
+    row_groups: tuple[RowGroup, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class TableSource:
+    """A table in memory as a source: what a data set is for files."""
+
+    table: pa.Table
+
+    @property
+    def schema(self) -> Schema:
+        return Schema.from_arrow(self.table.schema)
+
+    @property
+    def n_rows(self) -> int:
+        return int(self.table.num_rows)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over the table's Arrow stream."""
+        digest = hashlib.sha256()
+        for batch in self.table.to_batches():
+            digest.update(batch.serialize())
+        return digest.hexdigest()
+
+    def describe(self) -> dict[str, Any]:
+        """Return what a run records of its source."""
+        return {"path": "a table in memory", "files": 0, "row_groups": 0, "rows": self.n_rows, "bytes": int(self.table.nbytes)}
+
+
+Source = Dataset | TableSource
+
+
+def cut(source: Source, columns: Sequence[str], size: int | str | None = None) -> tuple[Partition, ...]:
+    """Cut a source into partitions of about `size` decoded bytes of the columns read; row groups are never cut.
+
+    `size` may be ``file``: one partition a file. Default: a sixteenth of the data, 1 to 256 MiB.
+    """
+    if isinstance(source, TableSource):
+        return _cut_table(source, size)
+    sizes = [sum(group.nbytes.get(name, 0) for name in columns) for group in source.row_groups]
+    target = size if isinstance(size, int) else min(max(sum(sizes) // SHARE, SMALLEST), LARGEST)
+    partitions: list[Partition] = []
+    groups: list[RowGroup] = []
+    nbytes = 0
+    for group, group_bytes in zip(source.row_groups, sizes, strict=True):
+        ends = group.file != groups[-1].file if size == "file" and groups else nbytes + group_bytes > target
+        if groups and ends:
+            partitions.append(_partition(len(partitions), groups, nbytes))
+            groups, nbytes = [], 0
+        groups.append(group)
+        nbytes += group_bytes
+    if groups:
+        partitions.append(_partition(len(partitions), groups, nbytes))
+    return tuple(partitions)
+
+
+def _partition(index: int, groups: list[RowGroup], nbytes: int) -> Partition:
+    return Partition(index, groups[0].first_row, sum(group.n_rows for group in groups), nbytes, tuple(groups))
+
+
+def _cut_table(source: TableSource, size: int | str | None) -> tuple[Partition, ...]:
+    nbytes = int(source.table.nbytes)
+    target = size if isinstance(size, int) else min(max(nbytes // SHARE, SMALLEST), LARGEST)
+    pieces = min(max(-(-nbytes // target), 1), max(source.n_rows, 1))
+    edges = [source.n_rows * index // pieces for index in range(pieces + 1)]
+    return tuple(Partition(i, edges[i], edges[i + 1] - edges[i], nbytes // pieces) for i in range(pieces))
+
+
+def read_partition(source: Source, partition: Partition, columns: Sequence[str], backend: Backend, ledger: Ledger) -> Iterator[Table]:
+    """Yield the rows of a partition as tables on the device, with each row's number in the source."""
+    if isinstance(source, TableSource):
+        piece = source.table.select(list(columns)).slice(partition.first_row, partition.n_rows)
+        yield _numbered(Table.from_arrow(backend, piece, ledger), partition.first_row, partition.n_rows)
+        return
+    for first_row, n_rows, arrays in backend.read(source, partition.row_groups, columns):
+        yield _numbered(Table(backend, arrays, n_rows, ledger), first_row, n_rows)
+
+
+def _numbered(table: Table, first_row: int, n_rows: int) -> Table:
+    import numpy as np
+
+    rows = pa.array(np.arange(first_row, first_row + n_rows, dtype=np.int64))
+    numbered = table.with_columns({ROW: table.backend.from_arrow(rows)})
+    return Table(numbered.backend, numbered.columns, n_rows, table.ledger)

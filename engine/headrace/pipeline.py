@@ -1,0 +1,372 @@
+"""Pipeline and FittedPipeline: the engine as a library, from Python and from YAML."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from headrace import yaml_text
+from headrace.cluster import Cluster, open_cluster
+from headrace.dataset import Dataset, read_table
+from headrace.errors import JobError, JobErrors
+from headrace.execution import Progress, Silent, Work, fit_steps, observe_pass, transform_to_files, transform_to_tables
+from headrace.fitted import FittedSteps, pipeline_settings, read_fitted, write_fitted
+from headrace.frames import is_path, to_arrow
+from headrace.ledger import Ledger
+from headrace.ops import make_op
+from headrace.ops.base import BoundOp, FittedOp, Op
+from headrace.partitions import Partition, Source, TableSource, cut
+from headrace.plan import Pass, Plan, make_plan
+from headrace.schema import Schema
+from headrace.sha256sums import check_sums, write_sums
+from headrace.split import NoSplit, Serving
+from headrace.steps import Lineage, Steps, bind_states
+
+Tables = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """An ordered list of operators, frozen; fitted on data, written as YAML and back to the same.
+
+    Parameters
+    ----------
+    steps : list of operators
+        As in ``[hr.Filter("x > 0"), hr.Normalize(["x"])]``.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> from headrace.ops.normalize import Normalize
+    >>> fitted = Pipeline([Normalize(["x"])]).fit(pa.table({"x": [1.0, 3.0]}))
+    >>> fitted.transform(pa.table({"x": [2.0, 5.0]}))["x"].to_pylist()
+    [0.0, 3.0]
+    """
+
+    steps: tuple[Op, ...]
+
+    def __init__(self, steps: Sequence[Op]) -> None:
+        wrong = next((step for step in steps if not isinstance(step, Op)), None)
+        if wrong is not None:
+            raise JobError(f"a pipeline is a list of operators, and {wrong!r} is none", hint='write them as hr.Normalize(["x"])')
+        object.__setattr__(self, "steps", tuple(steps))
+
+    @classmethod
+    def from_settings(cls, settings: Sequence[Mapping[str, Any]]) -> Pipeline:
+        """Make a pipeline of the list that stands under ``pipeline:`` in a job; raise JobErrors for all mistakes together."""
+        steps: list[Op] = []
+        errors: list[JobError] = []
+        for index, item in enumerate(settings):
+            key = f"pipeline[{index}]"
+            if not isinstance(item, Mapping) or len(item) != 1:
+                errors.append(JobError("a step is one operator and its settings, as in `normalize: [km]`", key=key))
+                continue
+            name, value = next(iter(item.items()))
+            try:
+                steps.append(make_op(name, value))
+            except JobErrors as found:
+                errors += [JobError(e.message, key=f"{key}.{name}" + (f".{e.key}" if e.key else ""), hint=e.hint) for e in found.errors]
+            except JobError as error:
+                errors.append(JobError(error.message, key=f"{key}.{name}", hint=error.hint))
+        if errors:
+            raise JobErrors(errors)
+        return cls(steps)
+
+    @classmethod
+    def from_yaml(cls, text: str) -> Pipeline:
+        """Make a pipeline of YAML text: the list that stands under ``pipeline:``."""
+        settings = yaml_text.load(text)[0]
+        if not isinstance(settings, list):
+            raise JobError("a pipeline in YAML is a list of steps")
+        return cls.from_settings(settings)
+
+    def to_yaml(self) -> str:
+        """Return the pipeline as YAML; `from_yaml` makes the same pipeline of it.
+
+        >>> from headrace.ops.filter import Filter
+        >>> print(Pipeline([Filter("x > 0")]).to_yaml(), end="")
+        - filter: x > 0
+        """
+        return yaml_text.dump(pipeline_settings(self.steps))
+
+    def plan(self, source: Any, *, tables: Tables | None = None, memory: int | None = None, workers: int = 1) -> Plan:
+        """Return what fitting and transforming `source` would take; nothing is computed."""
+        opened = Opened.of(self.steps, source, tables)
+        return make_plan(opened.source, opened.steps, NoSplit(), opened.steps.schema.names, n_workers=workers, memory=memory)
+
+    def fit(
+        self, source: Any, *, tables: Tables | None = None, cluster: str | Cluster = "local", progress: Progress | None = None
+    ) -> FittedPipeline:
+        """Learn every operator's state from all rows of a source.
+
+        Parameters
+        ----------
+        source : path, list of paths, or table
+            Parquet files, a glob, a directory; or a pyarrow, pandas or polars table.
+        tables : mapping of str to path or table, optional
+            The tables that `JoinExternal` looks up.
+        cluster : str or Cluster
+            ``local``, ``processes``, or a scheduler's address.
+
+        Raises
+        ------
+        JobErrors
+            If the pipeline does not fit the source's schema.
+        DataError
+            If a file cannot be read or nothing is left to learn from.
+        """
+        opened = Opened.of(self.steps, source, tables)
+        with using(cluster) as workers:
+            return FittedPipeline(opened.fit(workers, progress or Silent())[0])
+
+    def fit_transform(
+        self,
+        source: Any,
+        output: str | os.PathLike[str] | None = None,
+        *,
+        tables: Tables | None = None,
+        cluster: str | Cluster = "local",
+        progress: Progress | None = None,
+    ) -> Transformed:
+        """Fit, and transform the same rows as training rows (target encodings out of fold).
+
+        Parameters
+        ----------
+        output : path, optional
+            A folder for the transformed rows as Parquet files; it must not exist. Without it they are returned as a
+            table of the source's kind.
+        """
+        opened = Opened.of(self.steps, source, tables)
+        with using(cluster) as workers:
+            fitted, plan = opened.fit(workers, progress or Silent())
+            work = Work(opened.source, self.steps, NoSplit(), fitted.states)
+            moved = _Moved(workers, work, plan.passes[-1].columns, range(len(self.steps)), plan.partitions, fitted.steps.schema)
+            return moved.to(output, opened.back, FittedPipeline(fitted), progress or Silent())
+
+
+@dataclass(frozen=True, eq=False)
+class Transformed:
+    """Transformed rows: a data set (with `output`) or a table of the source's kind; and what was counted on the way."""
+
+    fitted: FittedPipeline
+    ledger: Ledger
+    dataset: Dataset | None = None
+    table: Any = None
+
+
+@dataclass(frozen=True, eq=False)
+class FittedPipeline:
+    """A pipeline and what it learnt: transforms unseen data, learns more, is saved and loaded.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> from headrace.ops.categorify import Categorify
+    >>> fitted = Pipeline([Categorify(["city"])]).fit(pa.table({"city": ["Oslo", "Rome", "Oslo"]}))
+    >>> fitted.transform(pa.table({"city": ["Rome", "Oslo", "Lima", None]}))["city"].to_pylist()
+    [3, 2, 1, 0]
+    >>> fitted.update(pa.table({"city": ["Lima"]})).transform(pa.table({"city": ["Lima", "Oslo"]}))["city"].to_pylist()
+    [4, 2]
+    """
+
+    fitted: FittedSteps
+
+    @property
+    def pipeline(self) -> Pipeline:
+        return Pipeline(self.fitted.ops)
+
+    @property
+    def schema(self) -> Schema:
+        """The columns after the last step."""
+        return self.fitted.steps.schema
+
+    @property
+    def lineage(self) -> dict[str, Lineage]:
+        """Which source columns each column comes from."""
+        return self.fitted.steps.lineage
+
+    def learnt(self) -> list[str]:
+        """Return for each step in one line what it learnt; empty for steps that learn nothing."""
+        return [self.fitted.learnt(index) for index in range(len(self.fitted.ops))]
+
+    def transform(
+        self, source: Any, output: str | os.PathLike[str] | None = None, *, cluster: str | Cluster = "local", progress: Progress | None = None
+    ) -> Any:
+        """Transform rows that were not trained on.
+
+        Parameters
+        ----------
+        source : path, list of paths, or table
+        output : path, optional
+            A folder for Parquet files; it must not exist.
+
+        Returns
+        -------
+        A table of the source's kind (pyarrow for paths), or the `Dataset` written.
+
+        Raises
+        ------
+        DataError
+            If a column is missing or of another kind than when the pipeline was fitted.
+        """
+        opened, back = open_source(source)
+        steps = self.fitted.steps
+        indices, outputs = steps.serving(steps.schema.names, opened.schema)
+        schema = steps.schema.select(outputs)
+        columns = steps.columns_for(outputs, indices)
+        work = Work(opened, self.fitted.ops, Serving(), self.fitted.states, self.fitted.source)
+        with using(cluster) as workers:
+            moved = _Moved(workers, work, columns, indices, cut(opened, columns), schema)
+            done = moved.to(output, back, self, progress or Silent())
+        return done.table if output is None else done.dataset
+
+    def update(self, source: Any, *, cluster: str | Cluster = "local", progress: Progress | None = None) -> FittedPipeline:
+        """Learn from more rows: their parts are merged with the saved ones; ids given before never move.
+
+        For operators of the first level this equals fitting on all rows. Operators that stand on other fitted ones see
+        the new rows through the updated states and the old rows as they were seen then.
+        """
+        opened, _ = open_source(source)
+        steps = self.fitted.steps
+        states, parts = dict(self.fitted.states), dict(self.fitted.parts)
+        with using(cluster) as workers:
+            for level in range(steps.n_levels):
+                observed, applied, columns = steps.fit_pass(level)
+                one = Pass(f"update {level + 1} of {steps.n_levels}", columns, 0, observed, applied)
+                work = Work(opened, self.fitted.ops, NoSplit(), states, self.fitted.source)
+                found, _ = observe_pass(workers, work, one, cut(opened, columns), progress or Silent())
+                for index in observed:
+                    op = self.fitted.ops[index]
+                    assert isinstance(op, FittedOp)  # noqa: S101  (only fitted ops are observed)
+                    parts[index] = op.merge(parts[index], found[index])
+                    states[index] = op.update(states[index], parts[index])
+        return FittedPipeline(replace(self.fitted, states=states, parts=parts))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted pipeline to a new folder: JSON, Arrow and checksums, no code."""
+        with new_folder(path) as folder:
+            write_fitted(self.fitted, folder)
+            write_sums(folder)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> FittedPipeline:
+        """Read a saved pipeline; raise BundleError if a byte of it was altered."""
+        check_sums(Path(path))
+        return cls(read_fitted(Path(path)))
+
+
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """A source and the job's tables, opened, and the pipeline's steps checked against their schemas."""
+
+    source: Source
+    back: Callable[[pa.Table], Any]
+    steps: Steps
+    tables: Mapping[str, pa.Table]
+    table_schemas: Mapping[str, Schema]
+
+    @classmethod
+    def of(cls, ops: Sequence[Op], source: Any, tables: Tables | None) -> Opened:
+        """Open a source and the tables that `ops` look things up in."""
+        opened, back = open_source(source)
+        loaded = open_tables(ops, tables or {})
+        schemas = {name: Schema.from_arrow(table.schema) for name, table in loaded.items()}
+        return cls(opened, back, Steps.of(ops, opened.schema, schemas), loaded, schemas)
+
+    def fit(self, cluster: Cluster, progress: Progress) -> tuple[FittedSteps, Plan]:
+        """Fit on all rows."""
+        plan = make_plan(self.source, self.steps, NoSplit(), self.steps.schema.names, n_workers=cluster.n_workers)
+        found = fit_steps(cluster, self.source, self.steps, NoSplit(), plan, bind_states(self.steps.ops, self.tables), progress)
+        return FittedSteps(self.steps.ops, self.source.schema, self.table_schemas, found.states, found.parts), plan
+
+
+@dataclass(frozen=True)
+class _Moved:
+    """A transform pass that is ready to run."""
+
+    cluster: Cluster
+    work: Work
+    columns: Sequence[str]
+    steps: Sequence[int]
+    partitions: Sequence[Partition]
+    schema: Schema
+
+    def to(self, output: Any, back: Callable[[pa.Table], Any], fitted: FittedPipeline, progress: Progress) -> Transformed:
+        """Run it, into a new folder of Parquet files or a table of the source's kind."""
+        what = (self.cluster, self.work, self.columns, self.steps, self.partitions, self.schema)
+        if output is None:
+            table, ledger = transform_to_tables(*what, progress)
+            return Transformed(fitted, ledger, table=back(table))
+        with new_folder(output) as folder:
+            ledger = transform_to_files(*what, folder, progress)
+        return Transformed(fitted, ledger, dataset=Dataset.open(output))
+
+
+def open_source(source: Any) -> tuple[Source, Callable[[pa.Table], Any]]:
+    """Return files as a data set, or a frame as a source in memory, and what turns Arrow into the frame's kind."""
+    if isinstance(source, Dataset):
+        return source, lambda table: table
+    if is_path(source):
+        return Dataset.open(source), lambda table: table
+    table, back = to_arrow(source)
+    return TableSource(table), back
+
+
+def open_tables(ops: Sequence[Op], tables: Tables) -> dict[str, pa.Table]:
+    """Read the columns that `ops` need of the tables given as paths or frames."""
+    needed: dict[str, set[str]] = {}
+    for op in ops:
+        if isinstance(op, BoundOp):
+            for name, columns in op.tables_read().items():
+                needed.setdefault(name, set()).update(columns)
+    loaded = {}
+    for name in needed.keys() & tables.keys():
+        value = tables[name]
+        loaded[name] = read_table(str(value)) if is_path(value) else to_arrow(value)[0]
+    return loaded
+
+
+@contextmanager
+def using(cluster: str | Cluster) -> Iterator[Cluster]:
+    """Open a cluster by name and close it at the end; one that is open already stays open."""
+    if not isinstance(cluster, str):
+        yield cluster
+        return
+    opened = open_cluster(cluster)
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+@contextmanager
+def new_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a hidden folder beside `path` to write into; it becomes `path` in one step at the end, or goes.
+
+    Raises
+    ------
+    JobError
+        If `path` is there already or cannot be written.
+    """
+    final = Path(path)
+    if final.exists():
+        raise JobError(f"{str(final)!r} is there already", hint="name a folder that does not exist")
+    hidden = final.with_name(f".{final.name}-{uuid.uuid4().hex[:8]}")
+    try:
+        hidden.mkdir(parents=True)
+    except OSError as error:
+        raise JobError(f"cannot write {str(final)!r}: {error.strerror}", hint="choose a folder that you may write") from error
+    try:
+        yield hidden
+        hidden.rename(final)
+    except BaseException:
+        shutil.rmtree(hidden, ignore_errors=True)
+        raise

@@ -1,0 +1,143 @@
+"""Plan: what will run, made before anything is computed. Printable, comparable."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from headrace.errors import MemoryBudgetError
+from headrace.partitions import Partition, Source, TableSource, cut
+from headrace.split import AnySplit
+from headrace.steps import Steps
+
+# Bytes in memory of one decoded byte on disk: dictionaries are unpacked into outputs of up to 8 bytes a value, and
+# a step holds its input and its output at once.
+EXPANSION = 4
+BASE_BYTES = 300 << 20  # Python, Arrow, Numba and XGBoost themselves
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One reading of the data."""
+
+    name: str
+    columns: tuple[str, ...]
+    nbytes: int
+    observed: tuple[int, ...]
+    applied: tuple[int, ...]
+
+    def describe(self) -> dict[str, Any]:
+        return {"name": self.name, "columns": list(self.columns), "bytes": self.nbytes, "steps": list(self.observed or self.applied)}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Passes over the data, partitions, columns read, bytes predicted, the device, and what would not run on it."""
+
+    source: dict[str, Any]
+    partitions: tuple[Partition, ...]
+    passes: tuple[Pass, ...]
+    device: str
+    predicted_peak_bytes: int
+    matrix_columns: int
+    fallbacks: tuple[str, ...] = ()
+
+    def describe(self) -> dict[str, Any]:
+        """Return the plan as JSON values."""
+        return {
+            "source": self.source,
+            "device": self.device,
+            "partitions": len(self.partitions),
+            "passes": [one.describe() for one in self.passes],
+            "predicted_peak_bytes": self.predicted_peak_bytes,
+            "fallbacks": list(self.fallbacks),
+        }
+
+
+def make_plan(
+    source: Source,
+    steps: Steps,
+    split: AnySplit,
+    outputs: Sequence[str],
+    *,
+    partition_size: int | str | None = None,
+    n_workers: int = 1,
+    memory: int | None = None,
+    matrix_columns: int = 0,
+) -> Plan:
+    """Return what fitting `steps` on a source and writing `outputs` will take.
+
+    Raises MemoryBudgetError if the predicted peak is above `memory` and smaller partitions cannot help.
+    """
+    read = tuple(dict.fromkeys([*steps.columns_for(outputs), *split.columns()]))
+    passes = []
+    for level in range(steps.n_levels):
+        observed, applied, columns = steps.fit_pass(level)
+        columns = tuple(dict.fromkeys([*columns, *split.columns()]))
+        passes.append(Pass(f"fit {level + 1} of {steps.n_levels}", columns, _nbytes(source, columns), observed, applied))
+    passes.append(Pass("transform", read, _nbytes(source, read), (), tuple(range(len(steps.ops)))))
+    fixed = BASE_BYTES + 3 * 4 * matrix_columns * source.n_rows  # the matrix, its blocks, XGBoost's quantised copy
+    partitions = cut(source, read, partition_size)
+    peak = fixed + _in_flight(partitions, n_workers)
+    if memory is not None and peak > memory and partition_size is None:
+        partitions = cut(source, read, max((memory - fixed) // (EXPANSION * n_workers), 1))
+        peak = fixed + _in_flight(partitions, n_workers)
+    if memory is not None and peak > memory:
+        raise MemoryBudgetError(
+            f"the plan needs about {human_bytes(peak)}, and run.memory is {human_bytes(memory)}",
+            key="run.memory",
+            hint=f"give it {human_bytes(peak)}, use fewer workers than {n_workers}, or write the source with smaller row groups",
+        )
+    return Plan(source.describe(), partitions, tuple(passes), "cpu", peak, matrix_columns)
+
+
+def _in_flight(partitions: Sequence[Partition], n_workers: int) -> int:
+    largest = max((partition.nbytes for partition in partitions), default=0)
+    return EXPANSION * largest * min(n_workers, max(len(partitions), 1))
+
+
+def _nbytes(source: Source, columns: Sequence[str]) -> int:
+    if isinstance(source, TableSource):
+        return sum(int(source.table.column(name).nbytes) for name in columns)
+    return sum(group.nbytes.get(name, 0) for group in source.row_groups for name in columns)
+
+
+def human_bytes(nbytes: float) -> str:
+    """Return a size in binary units.
+
+    >>> human_bytes(1536)
+    '1.5 KiB'
+    """
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if abs(nbytes) < 1024:
+            return f"{nbytes:.0f} B" if unit == "B" else f"{nbytes:.1f} {unit}"
+        nbytes /= 1024
+    return f"{nbytes:.1f} TiB"
+
+
+def parse_bytes(text: str | int) -> int:
+    """Return a size such as ``8GiB``, ``500 MB`` or ``1e9`` in bytes.
+
+    >>> parse_bytes("8GiB"), parse_bytes("1.5 MB"), parse_bytes(4096)
+    (8589934592, 1500000, 4096)
+
+    Raises
+    ------
+    ValueError
+        If it is no size.
+    """
+    if isinstance(text, int):
+        return text
+    compact = text.replace(" ", "").lower()
+    for unit, factor in _UNITS.items():
+        if compact.endswith(unit):
+            return int(float(compact.removesuffix(unit)) * factor)
+    return int(float(compact))
+
+
+_UNITS = {
+    **{f"{prefix}ib": 1024**power for power, prefix in enumerate("kmgt", 1)},
+    **{f"{prefix}b": 1000**power for power, prefix in enumerate("kmgt", 1)},
+    "b": 1,
+}

@@ -1,0 +1,109 @@
+"""What a column holds: nulls, extremes, mean, distinct values, a histogram; mergeable, for reports and `headrace profile`."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from headrace.states import Counts, Moments, Quantiles
+from headrace.table import Table
+
+HISTOGRAM_BINS = 20
+TOP_VALUES = 8
+
+
+@dataclass(frozen=True, eq=False)
+class ColumnProfile:
+    """One column's summary: moments and value bins of numbers, counts of distinct values of all else."""
+
+    type: str
+    rows: int
+    nulls: int
+    moments: Moments | None = None
+    quantiles: Quantiles | None = None
+    counts: Counts | None = None
+    minimum: Any = None
+    maximum: Any = None
+
+    def merged(self, other: ColumnProfile) -> ColumnProfile:
+        """Return the profile of both sets of rows."""
+        return ColumnProfile(
+            self.type,
+            self.rows + other.rows,
+            self.nulls + other.nulls,
+            self.moments.merged(other.moments) if self.moments and other.moments else None,
+            self.quantiles.merged(other.quantiles) if self.quantiles and other.quantiles else None,
+            self.counts.merged(other.counts) if self.counts and other.counts else None,
+            _extreme(min, self.minimum, other.minimum),
+            _extreme(max, self.maximum, other.maximum),
+        )
+
+    def describe(self, name: str) -> dict[str, Any]:
+        """Return the profile as JSON values."""
+        record: dict[str, Any] = {"column": name, "type": self.type, "rows": self.rows, "nulls": self.nulls, "nans": 0}
+        record.update({"distinct": None, "min": None, "max": None, "mean": None, "std": None, "histogram": None, "top": None})
+        if self.moments is not None and self.quantiles is not None:
+            record.update(self._numbers(self.moments, self.quantiles))
+        if self.counts is not None:
+            record.update(self._categories(self.counts))
+        if self.minimum is not None:
+            record.update({"min": str(self.minimum), "max": str(self.maximum)})
+        return record
+
+    def _numbers(self, moments: Moments, quantiles: Quantiles) -> dict[str, Any]:
+        mean, std = moments.mean_and_std()
+        found: dict[str, Any] = {"nans": moments.nans, "mean": _finite(mean), "std": _finite(std)}
+        found["distinct"] = len(quantiles.bins) if quantiles.precision == 52 else None
+        if moments.count:
+            found.update({"min": moments.minimum, "max": moments.maximum, "histogram": _histogram(quantiles, moments)})
+        return found
+
+    def _categories(self, counts: Counts) -> dict[str, Any]:
+        null, rest = counts.keys.split_null()
+        order = rest[np.argsort(-counts.counts[rest], kind="stable")][:TOP_VALUES]
+        values = counts.keys.take(order).table.column(0).to_pylist()
+        return {"distinct": len(rest), "top": [[str(value), int(n)] for value, n in zip(values, counts.counts[order], strict=True)]}
+
+
+def profile_table(table: Table) -> dict[str, ColumnProfile]:
+    """Return the profile of every column of a table."""
+    return {name: _profile(table, name) for name in table.names}
+
+
+def _profile(table: Table, name: str) -> ColumnProfile:
+    column = table[name]
+    type_ = table.backend.type_of(column)
+    nulls = table.backend.null_count(column)
+    if type_.is_number:
+        return ColumnProfile(str(type_), table.n_rows, nulls, table.moments(name), table.quantiles(name))
+    if type_.is_temporal:
+        import pyarrow.compute as pc
+
+        ends = pc.min_max(table.backend.to_arrow(column)).as_py()
+        return ColumnProfile(str(type_), table.n_rows, nulls, minimum=ends["min"], maximum=ends["max"])
+    if type_.is_string or type_.is_boolean:
+        return ColumnProfile(str(type_), table.n_rows, nulls, counts=table.counts([name]))
+    return ColumnProfile(str(type_), table.n_rows, nulls)
+
+
+def _histogram(quantiles: Quantiles, moments: Moments) -> dict[str, Any]:
+    """Return equal-width bins between the extremes; what lies far out widens the bins, as in the data."""
+    values = quantiles.values()
+    finite = np.isfinite(values)
+    low, high = moments.minimum, moments.maximum
+    if low == high:
+        low, high = low - 0.5, high + 0.5
+    counts, edges = np.histogram(np.clip(values[finite], low, high), HISTOGRAM_BINS, (low, high), weights=quantiles.counts[finite])
+    return {"edges": edges.tolist(), "counts": counts.astype(int).tolist()}
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _extreme(choose: Any, left: Any, right: Any) -> Any:
+    found = [value for value in (left, right) if value is not None]
+    return choose(found) if found else None

@@ -1,0 +1,219 @@
+"""The record's lists as the page shows them: steps, columns, counts, the equation of the rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup
+
+from headrace.report import charts, words
+from headrace.report.summary import Record, section
+from headrace.report.words import is_number, nbytes, number, percent
+
+_MOST_TOP_VALUES = 3
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step of the pipeline as a card; `kept` and `effort` are shares of 1, for bars."""
+
+    index: int
+    title: str
+    op: str
+    text: str
+    learns: bool
+    learnt: str
+    reads: Sequence[str]
+    makes: Sequence[str]
+    rows_in: str
+    rows_out: str
+    change: str
+    kept: float
+    time: str
+    effort: float
+    counts: Sequence[tuple[str, str, str]]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the data profile; `missing` is a share of 1, `shape` a small histogram, `top` values and their shares."""
+
+    name: str
+    kind: str
+    missing: float
+    missing_text: str
+    low: str
+    mean: str
+    high: str
+    distinct: str
+    shape: Markup | None
+    top: Sequence[tuple[str, float, str]]
+    unseen: int
+
+
+@dataclass(frozen=True)
+class Equation:
+    """Rows in and made = rows out, filtered and quarantined; `gap` is the rows unaccounted for, 0 if it holds."""
+
+    before: Sequence[tuple[str, int]]
+    after: Sequence[tuple[str, int]]
+    gap: int
+
+
+def steps(record: Record) -> list[Step]:
+    """Return the pipeline's steps in order."""
+    recorded = record.get("steps") or ()
+    most_rows = max((step.get("rows_in") or 0 for step in recorded), default=0)
+    most_seconds = max((step.get("seconds") or 0 for step in recorded), default=0)
+    return [_step(place, step, most_rows, most_seconds) for place, step in enumerate(recorded)]
+
+
+def _step(place: int, step: Record, most_rows: float, most_seconds: float) -> Step:
+    rows_in, rows_out = step.get("rows_in"), step.get("rows_out")
+    change = rows_out - rows_in if is_number(rows_in) and is_number(rows_out) else 0
+    op = str(step.get("op", ""))
+    return Step(
+        index=step.get("index", place),
+        title=words.op_title(op),
+        op=op,
+        text=str(step.get("text") or ""),
+        learns=bool(step.get("fitted")),
+        learnt=str(step.get("learnt") or ""),
+        reads=[str(name) for name in step.get("reads") or ()],
+        makes=[str(name) for name in step.get("makes") or ()],
+        rows_in=number(rows_in),
+        rows_out=number(rows_out),
+        change=f"{'+' if change > 0 else '−'}{abs(change):,} rows" if change else "",
+        kept=_share(rows_out, most_rows),
+        time=words.seconds(step.get("seconds")),
+        effort=_share(step.get("seconds"), most_seconds),
+        counts=[count_in_words(count) for count in step.get("counts") or () if not str(count.get("event")).startswith("rows_")],
+    )
+
+
+def count_in_words(count: Record) -> tuple[str, str, str]:
+    """Return a count of the ledger as its number, what it counts, and the column."""
+    return number(count.get("count")), words.event_title(str(count.get("event", "")), count.get("count")), str(count.get("column") or "")
+
+
+def columns(record: Record) -> list[Column]:
+    """Return the profile's columns in order, each with the values that only the held-back rows have."""
+    unseen = {str(count.get("column")): count.get("count") for count in unseen_counts(record)}
+    return [_column(place, column, unseen) for place, column in enumerate(record.get("profile") or ())]
+
+
+def _column(place: int, column: Record, unseen: Mapping[str, Any]) -> Column:
+    name = str(column.get("column", ""))
+    rows, nulls, nans = column.get("rows"), column.get("nulls") or 0, column.get("nans") or 0
+    missing = _share(nulls, rows)
+    spread = f" ± {number(column['std'])}" if is_number(column.get("std")) else ""
+    low, high = words.value(column.get("min")), words.value(column.get("max"))
+    shape = None
+    if counts := section(column, "histogram").get("counts"):
+        shape = charts.sparkline(f"spark-{place}", f"Histogram of {words.shorten(name, 60)} from {low} to {high}", counts)
+    return Column(
+        name=name,
+        kind=str(column.get("type") or ""),
+        missing=missing,
+        missing_text=(f"{number(nulls)} ({percent(missing)})" if nulls else "none") + (f", {number(nans)} NaN" if nans else ""),
+        low=words.shorten(low, 40),
+        mean=number(column.get("mean")) + spread if is_number(column.get("mean")) else "",
+        high=words.shorten(high, 40),
+        distinct=number(column.get("distinct")),
+        shape=shape,
+        top=[(words.shorten(str(value), 30), _share(count, rows), percent(_share(count, rows))) for value, count in _top(column)],
+        unseen=int(unseen.get(name) or 0),
+    )
+
+
+def _top(column: Record) -> Sequence[tuple[Any, Any]]:
+    return [(value, count) for value, count in column.get("top") or ()][:_MOST_TOP_VALUES]
+
+
+def unseen_counts(record: Record) -> list[Record]:
+    """Return the ledger's counts of values that training had not seen."""
+    return [count for count in section(record, "ledger").get("counts") or () if str(count.get("event")).startswith("unseen")]
+
+
+def equation(record: Record) -> Equation | None:
+    """Return the rows' equation, added up here from the ledger; None where the ledger has no rows."""
+    rows = section(record, "ledger", "rows")
+    if not is_number(rows.get("in")) or not is_number(rows.get("out")):
+        return None
+    made = sum(max(_difference(step), 0) for step in record.get("steps") or ())
+    before = [("read", rows["in"])] + ([("made by steps", made)] if made else [])
+    after = [("came out", rows["out"]), ("filtered out", rows.get("filtered") or 0), ("quarantined", rows.get("quarantined") or 0)]
+    return Equation(before, after, sum(count for _, count in before) - sum(count for _, count in after))
+
+
+def _difference(step: Record) -> int:
+    rows_in, rows_out = step.get("rows_in"), step.get("rows_out")
+    return int(rows_out - rows_in) if is_number(rows_in) and is_number(rows_out) else 0
+
+
+def counts(record: Record) -> list[tuple[str, str, str, str]]:
+    """Return every count of the ledger: step, event, column, count."""
+    listed = section(record, "ledger").get("counts") or ()
+    return [(f"{count.get('step', '')} · {words.op_title(str(count.get('op', '')))}", *count_in_words(count)) for count in listed]
+
+
+def asked(record: Record) -> list[tuple[str, str]]:
+    """Return what was asked of the run, as pairs of a short question and its answer."""
+    model, split, dataset = section(record, "model"), section(record, "split"), record["dataset"]
+    noun = words.row_noun(str(dataset.get("path", "")))
+    said = [("Data", f"{number(dataset.get('rows'))} {noun} in {_files(dataset)} ({dataset.get('path', '')})")]
+    if model:
+        target = model.get("target", "")
+        said.insert(
+            0,
+            (
+                "Goal",
+                {"regression": f"Predict the value of {target}", "multiclass": f"Name the class in {target}"}.get(
+                    str(model.get("task")), f"Predict the chance of {target}"
+                ),
+            ),
+        )
+    else:
+        said.insert(0, ("Goal", "Prepare the data: no model was asked for"))
+    if split:
+        said.append(("Learnt from", f"{number(split.get('train_rows'))} {noun}"))
+        said.append(("Tested on", f"{number(split.get('test_rows'))} {noun} it had not seen"))
+        said.append(("Split", str(split.get("text") or "")))
+    if model:
+        rounds = f", {number(model['rounds'])} rounds" if is_number(model.get("rounds")) else ""
+        said.append(("Model", f"{model.get('kind', '')}, {len(model.get('features') or ())} features{rounds}"))
+    said.append(
+        (
+            "Job",
+            f"{record['job'].get('name', '')} ({record['job'].get('file', '')})"
+            if record["job"].get("file")
+            else str(record["job"].get("name", "")),
+        )
+    )
+    return [(question, answer) for question, answer in said if answer]
+
+
+def _files(dataset: Record) -> str:
+    files = dataset.get("files")
+    size = f", {nbytes(dataset['bytes'])}" if is_number(dataset.get("bytes")) else ""
+    return f"{number(files)} {'file' if files == 1 else 'files'}{size}"
+
+
+def passes(record: Record) -> list[tuple[str, str, str, str]]:
+    """Return the plan's passes over the data: name, steps, columns read, bytes."""
+    listed = section(record, "plan").get("passes") or ()
+    return [
+        (
+            str(each.get("name", "")),
+            ", ".join(str(step) for step in each.get("steps") or ()) or words.ABSENT,
+            ", ".join(str(name) for name in each.get("columns") or ()) or words.ABSENT,
+            nbytes(each.get("bytes")),
+        )
+        for each in listed
+    ]
+
+
+def _share(part: Any, whole: Any) -> float:
+    return min(max(part / whole, 0), 1) if is_number(part) and is_number(whole) and whole > 0 else 0.0

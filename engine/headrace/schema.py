@@ -1,0 +1,175 @@
+"""The names, types and order of a table's columns, in one vocabulary for every device.
+
+Types are written as Arrow writes them (``int32``, ``timestamp[us, tz=UTC]``). How a column is laid out (as a
+dictionary, as large_string) is the backend's business and not part of its type.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import pyarrow as pa
+
+from headrace.errors import JobError, unknown_name
+
+
+@dataclass(frozen=True)
+class Type:
+    """The logical type of a column.
+
+    >>> Type.of("int32").is_integer, Type.of("timestamp[us, tz=UTC]").zone
+    (True, 'UTC')
+    """
+
+    arrow: pa.DataType
+
+    @classmethod
+    def of(cls, name: str) -> Type:
+        """Return the type of an Arrow type's name; raise JobError if there is none."""
+        try:
+            return cls.from_arrow(_parse_type(name))
+        except (ValueError, pa.ArrowException):
+            known = ["bool", "int8", "int16", "int32", "int64", "float32", "float64", "string", "date32", "timestamp[us]"]
+            message, hint = unknown_name("type", name, known)
+            raise JobError(message, hint=hint) from None
+
+    @classmethod
+    def from_arrow(cls, arrow: pa.DataType) -> Type:
+        """Return the logical type of an Arrow type: dictionaries, views and large variants fall away."""
+        if pa.types.is_dictionary(arrow) or pa.types.is_run_end_encoded(arrow):
+            return cls.from_arrow(arrow.value_type)
+        if pa.types.is_large_string(arrow) or pa.types.is_string_view(arrow):
+            return cls(pa.string())
+        if pa.types.is_large_binary(arrow) or pa.types.is_binary_view(arrow):
+            return cls(pa.binary())
+        if pa.types.is_list(arrow) or pa.types.is_large_list(arrow) or pa.types.is_fixed_size_list(arrow):
+            return cls(pa.list_(cls.from_arrow(arrow.value_type).arrow))
+        return cls(arrow)
+
+    def __str__(self) -> str:
+        return str(self.arrow)
+
+    @property
+    def is_boolean(self) -> bool:
+        return bool(pa.types.is_boolean(self.arrow))
+
+    @property
+    def is_integer(self) -> bool:
+        return bool(pa.types.is_integer(self.arrow))
+
+    @property
+    def is_float(self) -> bool:
+        return bool(pa.types.is_floating(self.arrow))
+
+    @property
+    def is_decimal(self) -> bool:
+        return bool(pa.types.is_decimal(self.arrow))
+
+    @property
+    def is_number(self) -> bool:
+        return self.is_integer or self.is_float or self.is_decimal
+
+    @property
+    def is_string(self) -> bool:
+        return bool(pa.types.is_string(self.arrow))
+
+    @property
+    def is_timestamp(self) -> bool:
+        return bool(pa.types.is_timestamp(self.arrow))
+
+    @property
+    def is_temporal(self) -> bool:
+        return bool(pa.types.is_timestamp(self.arrow) or pa.types.is_date(self.arrow))
+
+    @property
+    def is_list(self) -> bool:
+        return bool(pa.types.is_list(self.arrow))
+
+    @property
+    def is_feature(self) -> bool:
+        """A model can take it as it is: a number or a truth value."""
+        return self.is_number or self.is_boolean
+
+    @property
+    def zone(self) -> str | None:
+        """The time zone of a timestamp, None for one without a zone."""
+        return self.arrow.tz if self.is_timestamp else None
+
+
+BOOL = Type(pa.bool_())
+INT8, INT32, INT64 = Type(pa.int8()), Type(pa.int32()), Type(pa.int64())
+FLOAT32, FLOAT64 = Type(pa.float32()), Type(pa.float64())
+STRING = Type(pa.string())
+
+
+@dataclass(frozen=True)
+class Schema:
+    """Columns in order, each with its type.
+
+    >>> schema = Schema({"km": FLOAT64, "carrier": STRING})
+    >>> schema.names, str(schema["km"])
+    (('km', 'carrier'), 'double')
+    """
+
+    columns: Mapping[str, Type]
+
+    @classmethod
+    def from_arrow(cls, schema: pa.Schema) -> Schema:
+        """Return the logical schema of an Arrow schema."""
+        return cls({field.name: Type.from_arrow(field.type) for field in schema})
+
+    def to_arrow(self) -> pa.Schema:
+        """Return an Arrow schema of the logical types."""
+        return pa.schema([(name, type_.arrow) for name, type_ in self.columns.items()])
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self.columns)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.columns
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.columns)
+
+    def __len__(self) -> int:
+        return len(self.columns)
+
+    def __getitem__(self, name: str) -> Type:
+        try:
+            return self.columns[name]
+        except KeyError:
+            message, hint = unknown_name("column", name, self.columns)
+            raise JobError(message, column=None, hint=hint) from None
+
+    def require(self, names: Iterable[str]) -> None:
+        """Raise JobError for the first of `names` that is no column."""
+        for name in names:
+            self[name]
+
+    def select(self, names: Iterable[str]) -> Schema:
+        """Return only `names`, in their order."""
+        return Schema({name: self[name] for name in names})
+
+    def without(self, names: Iterable[str]) -> Schema:
+        """Return all columns but `names`."""
+        gone = set(names)
+        return Schema({name: type_ for name, type_ in self.columns.items() if name not in gone})
+
+    def with_columns(self, columns: Mapping[str, Type]) -> Schema:
+        """Return the schema with columns replaced in place or added at the end."""
+        return Schema({**self.columns, **columns})
+
+
+def _parse_type(name: str) -> pa.DataType:
+    if name.startswith("timestamp[") and name.endswith("]"):
+        unit, _, zone = name[len("timestamp[") : -1].partition(",")
+        return pa.timestamp(unit.strip(), tz=zone.strip().removeprefix("tz=") or None)
+    if name.startswith("decimal128(") and name.endswith(")"):
+        precision, scale = name[len("decimal128(") : -1].split(",")
+        return pa.decimal128(int(precision), int(scale))
+    if name.startswith("list<") and name.endswith(">"):
+        return pa.list_(_parse_type(name[len("list<") : -1].removeprefix("item:").strip()))
+    return pa.type_for_alias(name)

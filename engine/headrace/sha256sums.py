@@ -1,0 +1,45 @@
+"""Checksums of a folder in the format of `sha256sum`, so that any machine can check a bundle or a run by itself."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from headrace.errors import BundleError
+
+SUMS = "SHA256SUMS"
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes in hexadecimal."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def write_sums(folder: Path) -> None:
+    """Write the checksums of all files below a folder to its `SHA256SUMS`."""
+    lines = [f"{sha256_of(path)}  {path.relative_to(folder).as_posix()}\n" for path in _files(folder)]
+    (folder / SUMS).write_text("".join(lines))
+
+
+def check_sums(folder: Path) -> None:
+    """Raise BundleError if a file below a folder is altered, missing or not listed."""
+    sums = folder / SUMS
+    if not sums.is_file():
+        raise BundleError(f"is no bundle: it has no {SUMS}", file=str(folder))
+    try:
+        listed = {name: digest for digest, name in (line.split("  ", 1) for line in sums.read_text().splitlines())}
+    except ValueError as error:
+        raise BundleError(f"{SUMS} is damaged", file=str(folder)) from error
+    there = {path.relative_to(folder).as_posix(): path for path in _files(folder)}
+    for name in sorted(listed.keys() | there.keys()):
+        if name not in there:
+            raise BundleError(f"the file {name!r} is missing", file=str(folder))
+        if name not in listed:
+            raise BundleError(f"the file {name!r} does not belong to it", file=str(folder))
+        if sha256_of(there[name]) != listed[name]:
+            raise BundleError(f"the file {name!r} was altered: its SHA-256 is not the one in {SUMS}", file=str(folder), hint="take the bundle anew from where it was made")
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file() and path.name != SUMS)

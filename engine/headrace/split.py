@@ -1,0 +1,187 @@
+"""Which rows train and which test: by a point on a column, or by a hash of each row's key."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import numpy as np
+import pyarrow as pa
+
+from headrace.errors import JobError
+from headrace.expressions import infer_type, parse
+from headrace.schema import Schema
+from headrace.table import TRAINING, Table
+
+# A row that the split cannot place (its column is null) neither trains nor tests.
+TEST = "\0test"
+
+
+@dataclass(frozen=True)
+class Split:
+    """Rows before a point train, the others test.
+
+    Parameters
+    ----------
+    by : str
+        A column of the source.
+    test_from : str, number or date
+        The first value that tests. For timestamps: an ISO date or time on the clock of `zone`.
+    zone : str, optional
+        IANA time zone of `test_from`; default UTC.
+    """
+
+    by: str
+    test_from: Any
+    zone: str | None = None
+
+    def columns(self) -> tuple[str, ...]:
+        return (self.by,)
+
+    def check(self, schema: Schema) -> None:
+        """Raise JobError if the column is not there or cannot be compared with `test_from`."""
+        if self.by not in schema:
+            raise JobError(schema_error(schema, self.by), key="split.by", hint="it must be a column of the source")
+        infer_type(parse(self._condition(schema)), schema)
+
+    def mark(self, table: Table) -> Table:
+        """Return the table with each row known as a training row, a test row, or neither."""
+        expression = parse(self._condition(table.schema))
+        before = table.backend.to_arrow(table.evaluate(expression))
+        return _marked(table, before.fill_null(value=False), before.is_valid())
+
+    def text(self) -> str:
+        zone = f" ({self.zone})" if self.zone else ""
+        return f"rows with {self.by} before {self.test_from}{zone} train, the others test"
+
+    def _condition(self, schema: Schema) -> str:
+        type_ = schema[self.by]
+        if type_.is_timestamp:
+            point = _instant(self.test_from, self.zone, aware=type_.zone is not None)
+            return f"\"{self.by}\" < CAST('{point}' AS {'TIMESTAMPTZ' if type_.zone else 'TIMESTAMP'})"
+        if type_.is_temporal:
+            return f"\"{self.by}\" < CAST('{self.test_from}' AS DATE)"
+        if isinstance(self.test_from, int | float):
+            return f'"{self.by}" < {self.test_from!r}'
+        quoted = str(self.test_from).replace("'", "''")
+        return f"\"{self.by}\" < '{quoted}'"
+
+
+@dataclass(frozen=True)
+class HashSplit:
+    """A share of the rows tests, chosen by a hash of their key: the same rows on every machine and in any order.
+
+    Parameters
+    ----------
+    key : tuple of str
+        Columns of the source; rows of one key stay together.
+    test : float
+        The share that tests, 0 to 1.
+    seed : int
+    """
+
+    key: tuple[str, ...]
+    test: float
+    seed: int = 0
+
+    def columns(self) -> tuple[str, ...]:
+        return self.key
+
+    def check(self, schema: Schema) -> None:
+        """Raise JobError if a key column is not there."""
+        for index, name in enumerate(self.key):
+            if name not in schema:
+                raise JobError(schema_error(schema, name), key=f"split.key[{index}]", hint="it must be a column of the source")
+
+    def mark(self, table: Table) -> Table:
+        """Return the table with each row known as a training or a test row."""
+        hashes = table.backend.hash_rows(table.pick(self.key), self.seed + 1)
+        tests = hashes < np.uint64(min(int(self.test * 2.0**64), 2**64 - 1))
+        return _marked(table, pa.array(~tests), pa.array(np.ones(len(tests), bool)))
+
+    def text(self) -> str:
+        return f"{self.test:.0%} of the rows test, by a hash of {', '.join(self.key)}"
+
+
+@dataclass(frozen=True)
+class NoSplit:
+    """All rows train."""
+
+    def columns(self) -> tuple[str, ...]:
+        return ()
+
+    def check(self, schema: Schema) -> None:
+        """Accept any schema."""
+
+    def mark(self, table: Table) -> Table:
+        """Return the table with every row known as a training row."""
+        every = pa.array(np.ones(table.n_rows, bool))
+        return _marked(table, every, every)
+
+    def text(self) -> str:
+        return "all rows train"
+
+
+@dataclass(frozen=True)
+class Serving:
+    """No row trains: unseen data."""
+
+    def columns(self) -> tuple[str, ...]:
+        return ()
+
+    def check(self, schema: Schema) -> None:
+        """Accept any schema."""
+
+    def mark(self, table: Table) -> Table:
+        """Return the table as it is: it knows of no training rows."""
+        return table
+
+    def text(self) -> str:
+        return "no row trains"
+
+
+AnySplit = Serving | Split | HashSplit | NoSplit
+
+
+def make_split(settings: Mapping[str, Any] | None, seed: int) -> AnySplit:
+    """Return the split of a job's `split:`."""
+    if settings is None:
+        return NoSplit()
+    if settings.get("by") == "hash":
+        return HashSplit(tuple(settings["key"]), settings["test"], seed)
+    return Split(settings["by"], settings["test_from"], settings.get("zone"))
+
+
+def schema_error(schema: Schema, name: str) -> str:
+    """Return the message for a column that is not in a schema."""
+    try:
+        schema[name]
+    except JobError as error:
+        return error.message
+    return ""
+
+
+def _marked(table: Table, training: pa.Array, known: pa.Array) -> Table:
+    import pyarrow.compute as pc
+
+    test = pc.and_(pc.invert(training), known)
+    return table.with_columns({TRAINING: table.backend.from_arrow(training), TEST: table.backend.from_arrow(test)})
+
+
+def _instant(value: Any, zone: str | None, *, aware: bool) -> str:
+    """Return a point in time as an ISO text in UTC (or on no clock, for timestamps without a zone)."""
+    try:
+        point = dt.datetime.fromisoformat(str(value))
+    except ValueError:
+        raise JobError(f"{value!r} is no ISO date or time", key="split.test_from", hint="write it as 2013-11-01 or 2013-11-01T06:00") from None
+    if not aware:
+        return point.isoformat(sep=" ")
+    try:
+        clock = ZoneInfo(zone or "UTC")
+    except (ZoneInfoNotFoundError, ValueError):
+        raise JobError(f"no time zone {zone!r}", key="split.zone", hint="write an IANA name such as America/New_York") from None
+    point = point.replace(tzinfo=clock) if point.tzinfo is None else point
+    return point.astimezone(dt.UTC).replace(tzinfo=None).isoformat(sep=" ") + "+00:00"

@@ -1,0 +1,303 @@
+"""What fitting learns: parts (mergeable summaries) and states, as plain values of numbers and Arrow.
+
+A part or a state is a frozen dataclass whose fields are numbers, strings, NumPy arrays, Arrow arrays or tables, keys,
+tuples and dictionaries of these, or further dataclasses. So one writer and one reader serve them all: the structure
+becomes JSON, the arrays go one after another into a file of Arrow streams. The reader builds the class that the op
+declares, never one that the file names.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from headrace.errors import BundleError
+from headrace.keys import Keys, merge_keys
+
+S = TypeVar("S")
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Scalar = bool | int | float | str
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Count, extremes and exact sums of a column; the same bits for any order of rows and any cutting into parts.
+
+    `total` and `squares` are the limbs of exact sums (`headrace_kernels.exact`), so mean and variance are rounded once,
+    at the end: 1e5 values of N(1.7e9, 1) have the standard deviation 1. Nulls, NaN and infinities are counted apart
+    and take no part in the sums.
+    """
+
+    count: int
+    nulls: int
+    nans: int
+    infinities: int
+    minimum: float
+    maximum: float
+    total: Ints
+    squares: Ints
+
+    def merged(self, other: Moments) -> Moments:
+        """Return the moments of both sets of rows."""
+        from headrace_kernels.exact import merge_limbs
+
+        return Moments(
+            self.count + other.count,
+            self.nulls + other.nulls,
+            self.nans + other.nans,
+            self.infinities + other.infinities,
+            min(self.minimum, other.minimum),
+            max(self.maximum, other.maximum),
+            merge_limbs(self.total, other.total),
+            merge_limbs(self.squares, other.squares),
+        )
+
+    def mean_and_std(self, ddof: int = 0) -> tuple[float, float]:
+        """Return the mean and the standard deviation, NaN where there are too few values."""
+        from headrace_kernels.exact import mean_and_variance
+
+        if self.count == 0:
+            return math.nan, math.nan
+        mean, variance = mean_and_variance(self.count, self.total, self.squares, ddof)
+        return mean, math.sqrt(variance)
+
+
+# Values up to this many distinct ones are counted exactly; beyond it neighbours share a bin.
+MAX_BINS = 1 << 16
+
+
+@dataclass(frozen=True)
+class Quantiles:
+    """Counts of a column's distinct values, bins of neighbours once there are more than `MAX_BINS`.
+
+    A bin is the float64's sign, exponent and leading `precision` bits of its mantissa, so a quantile is exact while
+    precision is 52 and has a relative error of at most 2**-(precision + 1) below it. Precision falls bit by bit, for all values at
+    once, until the bins fit; the end therefore depends neither on the order of rows nor of merges.
+
+    Source: bins as in DDSketch (Masson, Rim, Lee: PVLDB 12, 2019), collapsed uniformly as in UDDSketch (Epicoco, Melle,
+    Cafaro, Pulimeno, Morleo: IEEE Access 8, 2020).
+    """
+
+    precision: int
+    bins: Ints
+    counts: Ints
+
+    @classmethod
+    def of(cls, values: Floats) -> Quantiles:
+        """Return the summary of finite or infinite values; NaN is left out."""
+        values = values[~np.isnan(values)] + 0.0
+        bins, counts = np.unique(_ordered_bits(values), return_counts=True)
+        return cls(52, bins, counts.astype(np.int64))._fitted()
+
+    def merged(self, other: Quantiles) -> Quantiles:
+        """Return the summary of both sets of rows."""
+        precision = min(self.precision, other.precision)
+        left, right = self._coarsened(precision), other._coarsened(precision)
+        return _summed(precision, np.concatenate([left.bins, right.bins]), np.concatenate([left.counts, right.counts]))._fitted()
+
+    @property
+    def count(self) -> int:
+        return int(self.counts.sum())
+
+    def quantile(self, q: float, *, lower: bool = False) -> float:
+        """Return the q-quantile (0 to 1) by linear interpolation between the two nearest ranks, or the lower of them; NaN if empty."""
+        if not len(self.bins):
+            return math.nan
+        position = q * (self.count - 1)
+        below = math.floor(position)
+        ends = np.cumsum(self.counts)
+        first = self._value(int(np.searchsorted(ends, below, side="right")))
+        if lower or position == below:
+            return first
+        second = self._value(int(np.searchsorted(ends, below + 1, side="right")))
+        return first + (second - first) * (position - below) if math.isfinite(second - first) else first
+
+    def values(self) -> Floats:
+        """Return the value of each bin, ascending: the value itself while exact, else the middle of the bin."""
+        return _from_ordered_bits(self.bins + (0 if self.precision == 52 else 1 << (51 - self.precision)))
+
+    def _value(self, index: int) -> float:
+        return float(self.values()[index : index + 1][0]) if self.precision == 52 else float(self.values()[index])
+
+    def _coarsened(self, precision: int) -> Quantiles:
+        if precision == self.precision:
+            return self
+        mask = np.int64(-1) << np.int64(52 - precision)
+        return _summed(precision, self.bins & mask, self.counts)
+
+    def _fitted(self) -> Quantiles:
+        fitted = self
+        while len(fitted.bins) > MAX_BINS:
+            fitted = fitted._coarsened(fitted.precision - 1)
+        return fitted
+
+
+def _summed(precision: int, bins: Ints, counts: Ints) -> Quantiles:
+    distinct, inverse = np.unique(bins, return_inverse=True)
+    sums = np.zeros(len(distinct), np.int64)
+    np.add.at(sums, inverse, counts)
+    return Quantiles(precision, distinct, sums)
+
+
+def _ordered_bits(values: Floats) -> Ints:
+    """Map float64 to int64 so that integers order as the floats do."""
+    bits = np.ascontiguousarray(values, np.float64).view(np.int64)
+    return np.where(bits < 0, np.int64(-(2**63)) - bits - 1, bits)
+
+
+def _from_ordered_bits(ordered: Ints) -> Floats:
+    bits = np.where(ordered < 0, np.int64(-(2**63)) - ordered - 1, ordered)
+    return np.ascontiguousarray(bits).view(np.float64)
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Distinct keys and how many rows have each."""
+
+    keys: Keys
+    counts: Ints
+
+    def merged(self, other: Counts) -> Counts:
+        """Return the counts of both sets of rows; keys keep the order left, then right."""
+        keys, left, right = merge_keys(self.keys, other.keys)
+        counts = np.zeros(len(keys), np.int64)
+        counts[left] += self.counts
+        counts[right] += other.counts
+        return Counts(keys, counts)
+
+
+@dataclass(frozen=True)
+class GroupSums:
+    """Rows and exact sums of a value by key and fold.
+
+    `counts` is int64 [keys, folds]; `limbs` is int64 [keys * folds, limbs], exact sums as in
+    `headrace_kernels.exact.exact_group_sums`, in units given by `base`.
+    """
+
+    keys: Keys
+    counts: Ints
+    limbs: Ints
+    base: int
+
+    def merged(self, other: GroupSums) -> GroupSums:
+        """Return the sums of both sets of rows; keys keep the order left, then right."""
+        from headrace_kernels.exact import merge_group_limbs
+
+        keys, left, right = merge_keys(self.keys, other.keys)
+        folds = self.counts.shape[1]
+        counts = np.zeros((len(keys), folds), np.int64)
+        counts[left] += self.counts
+        counts[right] += other.counts
+        spread = [_spread(part.limbs, codes, folds, len(keys)) for part, codes in ((self, left), (other, right))]
+        limbs, base = merge_group_limbs(spread[0], self.base, spread[1], other.base)
+        return GroupSums(keys, counts, limbs, base)
+
+
+def _spread(limbs: Ints, codes: Ints, folds: int, n_keys: int) -> Ints:
+    wide = np.zeros((n_keys, folds, limbs.shape[1]), np.int64)
+    wide[codes] = limbs.reshape(-1, folds, limbs.shape[1])
+    return wide.reshape(n_keys * folds, limbs.shape[1])
+
+
+def merge(left: Any, right: Any) -> Any:
+    """Merge two parts of the same op: each summary knows how; dictionaries and tuples merge item by item."""
+    if isinstance(left, Mapping):
+        return {key: merge(left[key], right[key]) for key in left}
+    if isinstance(left, tuple):
+        return tuple(merge(a, b) for a, b in zip(left, right, strict=True))
+    return left.merged(right)
+
+
+# ---- one writer, one reader -------------------------------------------------------------------------------------------
+
+
+def pack(value: Any, streams: list[pa.Table]) -> Any:
+    """Return `value` as JSON values; arrays are appended to `streams` and referred to by their index."""
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return {"float": value.hex()}
+    if isinstance(value, Keys):
+        return pack(value.table, streams)
+    if isinstance(value, np.ndarray):
+        streams.append(pa.table({"values": pa.array(np.ascontiguousarray(value).reshape(-1))}))
+        return {"stream": len(streams) - 1, "shape": list(value.shape)}
+    if isinstance(value, pa.Array):
+        streams.append(pa.table({"values": value}))
+        return {"stream": len(streams) - 1}
+    if isinstance(value, pa.Table):
+        streams.append(value)
+        return {"stream": len(streams) - 1}
+    if isinstance(value, tuple):
+        return [pack(item, streams) for item in value]
+    if isinstance(value, Mapping):
+        return {"items": [[pack(key, streams), pack(item, streams)] for key, item in value.items()]}
+    if dataclasses.is_dataclass(value):
+        return {field.name: pack(getattr(value, field.name), streams) for field in dataclasses.fields(value)}
+    raise TypeError(f"a state cannot hold a {type(value).__name__}")
+
+
+def unpack(kind: Any, packed: Any, streams: list[pa.Table]) -> Any:
+    """Return the value of type `kind` that `pack` made `packed` of; raise BundleError if it does not fit."""
+    try:
+        return _unpack(kind, packed, streams)
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+        raise BundleError(f"a saved state does not fit {getattr(kind, '__name__', kind)}: {error}") from error
+
+
+def _unpack(kind: Any, packed: Any, streams: list[pa.Table]) -> Any:
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if kind == Scalar:
+        return float.fromhex(packed["float"]) if isinstance(packed, dict) else packed
+    if origin in (types.UnionType, typing.Union):
+        some = next(argument for argument in arguments if argument is not type(None))
+        return None if packed is None else _unpack(some, packed, streams)
+    if kind in (bool, int, str):
+        return kind(packed)
+    if kind is float:
+        return float.fromhex(packed["float"])
+    if kind is Keys:
+        return Keys(streams[packed["stream"]])
+    if origin is np.ndarray:
+        values = streams[packed["stream"]]["values"].combine_chunks().to_numpy(zero_copy_only=False)
+        return values.reshape(packed["shape"])
+    if kind is pa.Array:
+        return streams[packed["stream"]]["values"].combine_chunks()
+    if kind is pa.Table:
+        return streams[packed["stream"]]
+    if origin is tuple:
+        return tuple(_unpack(arguments[0], item, streams) for item in packed)
+    if origin is dict:
+        return {_unpack(arguments[0], key, streams): _unpack(arguments[1], item, streams) for key, item in packed["items"]}
+    hints = typing.get_type_hints(kind)
+    return kind(**{field.name: _unpack(hints[field.name], packed[field.name], streams) for field in dataclasses.fields(kind)})
+
+
+def write_streams(tables: list[pa.Table], sink: Any) -> list[tuple[int, int]]:
+    """Write Arrow tables one after another to a file object; return offset and length in bytes of each."""
+    places = []
+    position = 0
+    for table in tables:
+        buffer = pa.BufferOutputStream()
+        with pa.ipc.new_stream(buffer, table.schema) as writer:
+            writer.write_table(table)
+        content = buffer.getvalue()
+        sink.write(content)
+        places.append((position, content.size))
+        position += content.size
+    return places
+
+
+def read_streams(content: pa.Buffer, places: list[tuple[int, int]]) -> list[pa.Table]:
+    """Return the Arrow tables that `write_streams` wrote."""
+    return [pa.ipc.open_stream(content.slice(offset, length)).read_all() for offset, length in places]

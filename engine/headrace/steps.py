@@ -1,0 +1,240 @@
+"""Steps: what a list of operators does to a schema, in which passes it is fitted, and where each column comes from."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from headrace.errors import DataError, JobError, JobErrors, unknown_name
+from headrace.ops.base import BoundOp, Declaration, FittedOp, Op, PlainOp, Sources, StatefulOp
+from headrace.schema import Schema
+from headrace.table import Table
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """Where a column comes from, in columns of the source and of the job's tables.
+
+    `values` are what it is computed of, `keys` what those were looked up by, `learnt` what a fitted step learnt from to
+    make it; `steps` are the numbers of the steps that made it.
+    """
+
+    values: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
+    learnt: tuple[str, ...] = ()
+    steps: tuple[int, ...] = ()
+
+    def all_columns(self) -> tuple[str, ...]:
+        """Return every column of the source that a row's value depends on, what was learnt from left out."""
+        return tuple(dict.fromkeys([*self.values, *self.keys]))
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Operators with their declarations against a source's schema.
+
+    `observed_in` is the pass in which a fitted op is observed (its level), None for others; `applied_from` is the first
+    pass in which an op can be applied, that is, in which all that it depends on is known.
+    """
+
+    ops: tuple[Op, ...]
+    source: Schema
+    declarations: tuple[Declaration, ...]
+    observed_in: tuple[int | None, ...]
+    applied_from: tuple[int, ...]
+
+    @classmethod
+    def of(cls, ops: Sequence[Op], source: Schema, tables: Mapping[str, Schema]) -> Steps:
+        """Check every op against the schema that the ones before it leave; raise JobErrors for all mistakes together."""
+        declarations: list[Declaration] = []
+        errors: list[JobError] = []
+        schema = source
+        for index, op in enumerate(ops):
+            try:
+                declaration = op.declare(schema, tables)
+            except JobErrors as found:
+                errors += [_placed(error, index, op) for error in found.errors]
+                break  # what follows may need the columns that this step did not make
+            except JobError as error:
+                errors.append(_placed(error, index, op))
+                break
+            declarations.append(declaration)
+            schema = declaration.schema
+        if errors:
+            raise JobErrors(errors)
+        observed, applied = _passes(ops, declarations)
+        return cls(tuple(ops), source, tuple(declarations), observed, applied)
+
+    @property
+    def schema(self) -> Schema:
+        """The schema after the last step."""
+        return self.declarations[-1].schema if self.declarations else self.source
+
+    @property
+    def n_levels(self) -> int:
+        """How many passes over the data fitting takes."""
+        return max((level + 1 for level in self.observed_in if level is not None), default=0)
+
+    def fit_pass(self, level: int) -> tuple[tuple[int, ...], tuple[int, ...], tuple[str, ...]]:
+        """Return the steps observed in a pass, the steps to apply for that, and the source columns to read."""
+        observed = tuple(index for index, found in enumerate(self.observed_in) if found == level)
+        wanted: set[str] = set()
+        applied: list[int] = []
+        for index in reversed(range(len(self.ops))):
+            declaration = self.declarations[index]
+            if index in observed:
+                wanted |= _observed_columns(declaration)
+            elif self.applied_from[index] <= level and (declaration.drops_rows or wanted & set(declaration.makes)):
+                applied.append(index)
+                wanted = (wanted - set(declaration.makes)) | set(declaration.reads)
+        return observed, tuple(reversed(applied)), self._in_source(wanted)
+
+    def columns_for(self, wanted: Iterable[str], steps: Sequence[int] | None = None) -> tuple[str, ...]:
+        """Return the source columns that some steps (default all) and the columns `wanted` at their end need, in source order."""
+        needed = set(wanted)
+        for index in reversed(range(len(self.ops)) if steps is None else steps):
+            declaration = self.declarations[index]
+            needed = (needed - set(declaration.makes)) | set(declaration.reads)
+        return self._in_source(needed)
+
+    def label_columns(self, target: str | None = None) -> frozenset[str]:
+        """Return the source columns of what is learnt from (and of `target`): unseen data need not have them."""
+        learnt = {name for index, declaration in enumerate(self.declarations) for name in self._labels(index, declaration)}
+        return frozenset(learnt | set(self.lineage[target].all_columns() if target is not None else ()))
+
+    def serving(self, wanted: Sequence[str], available: Schema, target: str | None = None) -> tuple[tuple[int, ...], tuple[str, ...]]:
+        """Return the steps and the columns of `wanted` that can be made of the columns `available`.
+
+        Where only the label's own columns are missing, the steps that make the label, and filters that look at it, are left
+        out: that is what data from before the outcome looks like.
+
+        Raises
+        ------
+        DataError
+            If a column is missing that a feature needs.
+        """
+        missing = {name for name in self.columns_for(wanted) if name not in available}
+        if not missing:
+            return tuple(range(len(self.ops))), tuple(wanted)
+        needed = sorted(missing - self.label_columns(target))
+        if needed:
+            message, hint = unknown_name("column", needed[0], available)
+            more = f" (and {len(needed) - 1} more: {', '.join(needed[1:6])})" if len(needed) > 1 else ""
+            raise DataError(message + more, hint=hint)
+        outputs = tuple(name for name in wanted if not missing & set(self.lineage[name].all_columns()))
+        kept, wants = [], set(outputs)
+        for index in reversed(range(len(self.ops))):
+            declaration = self.declarations[index]
+            before = self._lineage_before[index]
+            reads = {source for name in declaration.reads for source in before[name].all_columns()}
+            if not reads & missing and (declaration.drops_rows or not declaration.makes or wants & set(declaration.makes)):
+                kept.append(index)
+                wants = (wants - set(declaration.makes)) | set(declaration.reads)
+        return tuple(reversed(kept)), outputs
+
+    def _labels(self, index: int, declaration: Declaration) -> set[str]:
+        learnt = {name for sources in declaration.makes.values() for name in sources.learnt}
+        return {source for name in learnt for source in self._lineage_before[index][name].all_columns()}
+
+    @property
+    def lineage(self) -> dict[str, Lineage]:
+        """Where each column after the last step comes from."""
+        return self._lineage_before[len(self.ops)]
+
+    @property
+    def touched(self) -> frozenset[str]:
+        """Columns that some step made, changed or selected."""
+        names = {name for declaration in self.declarations for name in declaration.makes}
+        return frozenset(names & set(self.schema))
+
+    @cached_property
+    def _lineage_before(self) -> tuple[dict[str, Lineage], ...]:
+        """The lineage of every column before each step, and after the last."""
+        lineages = [{name: Lineage(values=(name,)) for name in self.source}]
+        for index, declaration in enumerate(self.declarations):
+            before = lineages[-1]
+            made = {name: _traced(sources, before, index) for name, sources in declaration.makes.items()}
+            after = {**before, **made}
+            lineages.append({name: after[name] for name in declaration.schema})
+        return tuple(lineages)
+
+    def _in_source(self, names: set[str]) -> tuple[str, ...]:
+        return tuple(name for name in self.source if name in names)
+
+
+def apply_steps(table: Table, ops: Sequence[Op], states: Mapping[int, Any], steps: Sequence[int]) -> Table:
+    """Apply some steps in order; rows and seconds of each go to the table's ledger."""
+    for index in steps:
+        started = time.perf_counter()
+        table.ledger.step = index
+        tally = table.ledger.tally()
+        tally.rows_in += table.n_rows
+        table = apply_op(table, ops[index], states.get(index))
+        tally.rows_out += table.n_rows
+        tally.seconds += time.perf_counter() - started
+    return table
+
+
+def apply_op(table: Table, op: Op, state: Any) -> Table:
+    """Apply one op, with its state if it has one."""
+    if isinstance(op, StatefulOp):
+        return op.apply(table, state)
+    assert isinstance(op, PlainOp)  # noqa: S101  (the table of ops holds no other kind)
+    return op.apply(table)
+
+
+def bind_states(ops: Sequence[Op], tables: Mapping[str, Any]) -> dict[int, Any]:
+    """Return the states that are known before any row is read, by step."""
+    return {index: op.bind(tables) for index, op in enumerate(ops) if isinstance(op, BoundOp)}
+
+
+def _placed(error: JobError, index: int, op: Op) -> JobError:
+    key = f"pipeline[{index}].{op.name}" + (f".{error.key}" if error.key else "")
+    return JobError(error.message, key=key, hint=error.hint, file=error.file, line=error.line)
+
+
+def _observed_columns(declaration: Declaration) -> set[str]:
+    learnt = {name for sources in declaration.makes.values() for name in sources.learnt}
+    return set(declaration.reads) | learnt
+
+
+def _passes(ops: Sequence[Op], declarations: Sequence[Declaration]) -> tuple[tuple[int | None, ...], tuple[int, ...]]:
+    """Number the passes: a fitted op's level is the longest chain of fitted ops before it, through columns and through rows."""
+    column_known: dict[str, int] = {}
+    rows_known = 0
+    observed: list[int | None] = []
+    applied: list[int] = []
+    for op, declaration in zip(ops, declarations, strict=True):
+        fitted = isinstance(op, FittedOp)
+        columns = _observed_columns(declaration) if fitted else set(declaration.reads)
+        known = max([rows_known, *(column_known.get(name, 0) for name in columns)])
+        observed.append(known if fitted else None)
+        known += fitted
+        applied.append(known)
+        column_known.update(dict.fromkeys(declaration.makes, known))
+        if declaration.drops_rows:
+            rows_known = known
+    return tuple(observed), tuple(applied)
+
+
+def _traced(sources: Sources, before: Mapping[str, Lineage], step: int) -> Lineage:
+    """Follow a column's sources back through what is known of them; a name with no lineage is another table's column."""
+    own = Lineage(steps=(step,))
+    parts = [before.get(name, Lineage(values=(name,))) for name in sources.values]
+    keys = [before[name] for name in sources.keys]
+    learnt = [before[name] for name in sources.learnt]
+    return Lineage(
+        values=_union([part.values for part in parts]),
+        keys=_union([*(part.keys for part in parts), *(part.all_columns() for part in keys)]),
+        learnt=_union([*(part.learnt for part in [*parts, *keys]), *(part.all_columns() for part in learnt)]),
+        steps=tuple(sorted({*own.steps, *(step for part in [*parts, *keys] for step in part.steps)})),
+    )
+
+
+def _union(groups: Iterable[Iterable[str]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for group in groups for name in group))
+
+

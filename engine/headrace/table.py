@@ -1,0 +1,241 @@
+"""Table: columns of equal length on one device, and the verbs that operators ask of them.
+
+An op sees only this. What a column is (an Arrow array, a cuDF series) is known to the backend alone. A table also
+knows, for each of its rows, its number in the source and whether it is a training row: that is what folds and splits
+are made of, and it follows the rows through every filter and join.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from headrace.errors import JobError, unknown_name
+from headrace.keys import Keys
+from headrace.ledger import Ledger
+from headrace.schema import Schema, Type
+from headrace.states import Counts, GroupSums, Moments, Quantiles
+
+if TYPE_CHECKING:
+    from headrace.dataset import Dataset, RowGroup
+    from headrace.expressions import Expression
+
+# Columns that travel with the rows and are no part of the schema. A name with a NUL cannot stand in a Parquet file.
+ROW = "\0row"
+TRAINING = "\0training"
+
+Device = Any  # a column on its device: known to the backend alone
+
+
+class Backend(Protocol):
+    """The few verbs asked of a device. A column argument is whatever the backend itself made."""
+
+    name: str
+
+    def read(self, dataset: Dataset, groups: Sequence[RowGroup], columns: Sequence[str]) -> Iterator[tuple[int, int, dict[str, Device]]]:
+        """Yield (first row, rows, columns) of consecutive row groups."""
+
+    def from_arrow(self, array: pa.Array) -> Device:
+        """Take a host column."""
+
+    def to_arrow(self, column: Device) -> pa.Array:
+        """Hand a column to the host."""
+
+    def type_of(self, column: Device) -> Type:
+        """Return the logical type of a column."""
+
+    def filter(self, columns: Mapping[str, Device], mask: Device) -> dict[str, Device]:
+        """Keep the rows where `mask` is true; null counts as false."""
+
+    def take(self, columns: Mapping[str, Device], rows: npt.NDArray[np.int64]) -> dict[str, Device]:
+        """Return the rows at `rows`, in that order; a row of -1 is null in every column."""
+
+    def concat(self, tables: Sequence[Mapping[str, Device]]) -> dict[str, Device]:
+        """Return the rows of many tables of the same columns, one after another."""
+
+    def evaluate(self, expression: Expression, columns: Mapping[str, Device], n_rows: int) -> Device:
+        """Evaluate a SQL expression."""
+
+    def cast(self, column: Device, type_: Type) -> Device:
+        """Convert a column; raise DataError for a value that does not fit."""
+
+    def null_count(self, column: Device) -> int:
+        """Count nulls, NaN not among them."""
+
+    def fill(self, column: Device, value: Any) -> Device:
+        """Replace nulls, and NaN of floats, by `value`."""
+
+    def missing_count(self, column: Device) -> int:
+        """Count nulls and NaN."""
+
+    def moments(self, column: Device) -> Moments:
+        """Return count, extremes and exact sums of a number or boolean column."""
+
+    def quantiles(self, column: Device) -> Quantiles:
+        """Return the counts of a number column's values by bins."""
+
+    def counts(self, columns: Mapping[str, Device]) -> Counts:
+        """Return distinct keys of one or more columns and their counts."""
+
+    def group_sums(self, columns: Mapping[str, Device], value: Device, fold: npt.NDArray[np.int32], folds: int) -> GroupSums:
+        """Return rows and exact sums of `value` by key and fold; rows whose fold is not in 0..folds-1 or whose value is missing are left out."""
+
+    def find(self, columns: Mapping[str, Device], keys: Keys) -> npt.NDArray[np.int32]:
+        """Return the code of each row's key in `keys`, -1 where it is not there."""
+
+    def look_up(self, codes: npt.NDArray[Any], values: npt.NDArray[Any]) -> Device:
+        """Return values[codes] as a column."""
+
+    def hash_rows(self, columns: Mapping[str, Device], seed: int) -> npt.NDArray[np.uint64]:
+        """Return a hash of each row's values, the same on every device."""
+
+    def launch(self, kernel: str, columns: Sequence[Device], constants: Mapping[str, Any]) -> tuple[Device, ...]:
+        """Run a kernel of `headrace_kernels` over columns."""
+
+    def matrix(self, columns: Sequence[Device]) -> npt.NDArray[np.float32]:
+        """Return columns side by side as float32 [rows, columns]; null becomes NaN."""
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Columns of equal length on one device.
+
+    Parameters
+    ----------
+    backend : Backend
+        The device's verbs.
+    columns : mapping of str to device columns
+    n_rows : int
+    ledger : Ledger
+        Where the step at work counts what it changed; shared by all tables made of this one.
+    """
+
+    backend: Backend
+    columns: Mapping[str, Device]
+    n_rows: int
+    ledger: Ledger = field(default_factory=Ledger)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(name for name in self.columns if name[0] != "\0")
+
+    @property
+    def schema(self) -> Schema:
+        return Schema({name: self.backend.type_of(self.columns[name]) for name in self.names})
+
+    def __getitem__(self, name: str) -> Device:
+        try:
+            return self.columns[name]
+        except KeyError:
+            message, hint = unknown_name("column", name, self.names)
+            raise JobError(message, hint=hint) from None
+
+    def pick(self, names: Iterable[str]) -> dict[str, Device]:
+        """Return some columns by name."""
+        return {name: self[name] for name in names}
+
+    def with_columns(self, columns: Mapping[str, Device]) -> Table:
+        """Return the table with columns replaced in place or added at the end."""
+        return replace(self, columns={**self.columns, **columns})
+
+    def without(self, names: Iterable[str]) -> Table:
+        """Return the table without some columns."""
+        gone = set(names)
+        return replace(self, columns={name: column for name, column in self.columns.items() if name not in gone})
+
+    def select(self, names: Iterable[str]) -> Table:
+        """Return only `names`, in their order; what travels with the rows stays."""
+        hidden = {name: column for name, column in self.columns.items() if name[0] == "\0"}
+        return replace(self, columns={**self.pick(names), **hidden})
+
+    def count(self, event: str, column: str, n: int) -> None:
+        """Count an event of a column in the ledger."""
+        self.ledger.count(event, column, n)
+
+    # ---- rows ---------------------------------------------------------------------------------------------------------
+
+    def filter(self, mask: Device) -> Table:
+        """Keep the rows where `mask` is true."""
+        columns = self.backend.filter({**self.columns, "\0mask": mask}, mask)
+        n_rows = len(columns.pop("\0mask"))
+        return replace(self, columns=columns, n_rows=n_rows)
+
+    def training_rows(self) -> Table:
+        """Keep the training rows; a table that knows of no split is all training rows."""
+        return self.filter(self.columns[TRAINING]) if TRAINING in self.columns else self
+
+    def folds(self, folds: int, key: Sequence[str], seed: int) -> npt.NDArray[np.int32]:
+        """Return the fold of each row: a hash of its identity (the `key` columns, else its number in the source) modulo `folds`.
+
+        Rows that are no training rows, and all rows of a table that is not being fitted, are in none: -1.
+        """
+        if TRAINING not in self.columns:
+            return np.full(self.n_rows, -1, np.int32)
+        identity = self.pick(key) if key else {ROW: self.columns[ROW]}
+        fold = (self.backend.hash_rows(identity, seed) % np.uint64(folds)).astype(np.int32)
+        training = self.backend.to_arrow(self.columns[TRAINING]).to_numpy(zero_copy_only=False)
+        return np.where(training, fold, np.int32(-1))
+
+    # ---- verbs of the device ------------------------------------------------------------------------------------------
+
+    def evaluate(self, expression: Expression) -> Device:
+        """Evaluate a SQL expression over this table's columns."""
+        return self.backend.evaluate(expression, self.columns, self.n_rows)
+
+    def moments(self, name: str) -> Moments:
+        """Return count, extremes and exact sums of a column."""
+        return self.backend.moments(self[name])
+
+    def quantiles(self, name: str) -> Quantiles:
+        """Return the counts of a column's values by bins."""
+        return self.backend.quantiles(self[name])
+
+    def counts(self, names: Sequence[str]) -> Counts:
+        """Return distinct keys of some columns and their counts."""
+        return self.backend.counts(self.pick(names))
+
+    def group_sums(self, names: Sequence[str], value: str, fold: npt.NDArray[np.int32], folds: int) -> GroupSums:
+        """Return rows and exact sums of a column by key and fold."""
+        return self.backend.group_sums(self.pick(names), self[value], fold, folds)
+
+    def find(self, names: Sequence[str], keys: Keys) -> npt.NDArray[np.int32]:
+        """Return the code of each row's key, -1 where it is unseen."""
+        return self.backend.find(self.pick(names), keys)
+
+    def look_up(self, codes: npt.NDArray[Any], values: npt.NDArray[Any]) -> Device:
+        """Return values[codes] as a column."""
+        return self.backend.look_up(codes, values)
+
+    def launch(self, kernel: str, names: Sequence[str], constants: Mapping[str, Any]) -> tuple[Device, ...]:
+        """Run a kernel over some columns."""
+        return self.backend.launch(kernel, [self[name] for name in names], constants)
+
+    def to_arrow(self) -> pa.Table:
+        """Return the visible columns as an Arrow table on the host."""
+        arrays = {name: self.backend.to_arrow(self.columns[name]) for name in self.names}
+        return pa.table(arrays) if arrays else pa.table({}).select([])
+
+    @classmethod
+    def from_arrow(cls, backend: Backend, table: pa.Table, ledger: Ledger | None = None) -> Table:
+        """Return an Arrow table's columns on the device of `backend`."""
+        columns = {name: backend.from_arrow(one_array(column)) for name, column in zip(table.column_names, table.columns, strict=True)}
+        return cls(backend, columns, table.num_rows, ledger or Ledger())
+
+
+def one_array(column: pa.ChunkedArray) -> pa.Array:
+    """Return a chunked array as one array; chunks of unlike dictionaries get a common one."""
+    if column.num_chunks == 1:
+        return column.chunk(0)
+    if pa.types.is_dictionary(column.type) and column.num_chunks:
+        column = column.unify_dictionaries()
+    combined = column.combine_chunks()
+    # pyarrow keeps a column of more than 2 GiB of strings chunked: only 64-bit offsets can hold it in one array
+    if isinstance(combined, pa.ChunkedArray):
+        wide = {pa.string(): pa.large_string(), pa.binary(): pa.large_binary()}[column.type]
+        combined = column.cast(wide).combine_chunks()
+    return combined

@@ -1,0 +1,103 @@
+"""YAML as people mean it: `on` is a name and not true, 1e-3 is a number, dates stay text; keys know their lines."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from headrace.errors import JobError, JobErrors
+
+
+class Loader(yaml.SafeLoader):
+    """SafeLoader with the scalars of YAML 1.2."""
+
+
+class Dumper(yaml.SafeDumper):
+    """SafeDumper that knows the same scalars, so that what it writes reads back."""
+
+
+def _resolvers(cls: Any) -> None:
+    cls.yaml_implicit_resolvers = {
+        first: [(tag, pattern) for tag, pattern in found if tag.rsplit(":", 1)[1] in ("null", "int", "merge")]
+        for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+    cls.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
+    number = re.compile(r"^[-+]?(?:(?:\.[0-9]+|[0-9]+\.[0-9]*)(?:[eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+|\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$")
+    cls.add_implicit_resolver("tag:yaml.org,2002:float", number, list("-+0123456789."))
+
+
+_resolvers(Loader)
+_resolvers(Dumper)
+
+
+def load(text: str, file: str | None = None) -> tuple[Any, dict[str, int]]:
+    """Return the value of a YAML text, and the 1-based line of every key path in it.
+
+    >>> load("a:\\n  on: [x, 1e-3]\\n")
+    ({'a': {'on': ['x', 0.001]}}, {'': 1, 'a': 1, 'a.on': 2, 'a.on[0]': 2, 'a.on[1]': 2})
+
+    Raises
+    ------
+    JobError
+        If it is no YAML, or a key stands twice; with its line.
+    """
+    try:
+        root = yaml.compose(text, Loader)
+        lines: dict[str, int] = {}
+        errors: list[JobError] = []
+        if root is not None:
+            _walk(root, "", root.start_mark.line + 1, lines, errors, file)
+        if errors:
+            raise JobErrors(errors)
+        return yaml.load(text, Loader), lines  # noqa: S506  (Loader is a SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        line = mark.line + 1 if mark else None
+        snippet = mark.get_snippet(indent=0) if mark else None
+        raise JobError(f"is no YAML: {error.problem}", file=file, line=line, hint=snippet) from None
+    except yaml.YAMLError as error:
+        raise JobError(f"is no YAML: {error}", file=file) from None
+
+
+def dump(value: Any) -> str:
+    """Return a value as YAML text that `load` reads back to the same."""
+    return yaml.dump(value, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=120)
+
+
+def read(path: str | Path) -> tuple[Any, dict[str, int]]:
+    """Return the value and the lines of a YAML file; raise JobError if it cannot be read."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
+        raise JobError(f"cannot be read: {reason}", file=str(path)) from error
+    return load(text, str(path))
+
+
+def _walk(node: yaml.Node, path: str, line: int, lines: dict[str, int], errors: list[JobError], file: str | None) -> None:
+    lines[path] = line
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            below = f"{path}.{key.value}" if path else str(key.value)
+            if below in lines:
+                errors.append(JobError("stands twice", file=file, line=key.start_mark.line + 1, key=below))
+            _walk(value, below, key.start_mark.line + 1, lines, errors, file)
+    elif isinstance(node, yaml.SequenceNode):
+        for index, item in enumerate(node.value):
+            _walk(item, f"{path}[{index}]", item.start_mark.line + 1, lines, errors, file)
+
+
+def line_of(key: str | None, lines: dict[str, int]) -> int | None:
+    """Return the line of a key path, or of the nearest one above it that is in the file.
+
+    >>> line_of("a.on.columns[3]", {"": 1, "a": 1, "a.on": 2})
+    2
+    """
+    while key:
+        if key in lines:
+            return lines[key]
+        key = key[: max(key.rfind("."), key.rfind("["), 0)]
+    return None
