@@ -7,7 +7,7 @@ canonical order. A transform task reads one partition, applies every step, write
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -55,6 +55,7 @@ class Work:
     ops: tuple[Op, ...]
     split: AnySplit
     states: Mapping[int, Any] = field(default_factory=dict)
+    key: tuple[str, ...] = ()
     expects: Schema | None = None  # the types a pipeline was fitted on, for data that may differ
 
 
@@ -67,12 +68,12 @@ class Fitted:
     training_rows: int
 
 
-def fit_steps(cluster: Cluster, source: Source, steps: Steps, split: AnySplit, plan: Plan, states: Mapping[int, Any], progress: Progress) -> Fitted:
+def fit_steps(cluster: Cluster, work: Work, steps: Steps, plan: Plan, progress: Progress) -> Fitted:
     """Fit all fitted steps, level by level: one pass over the data for each level, however many steps it has."""
-    known, parts, training_rows = dict(states), {}, 0
+    known, parts, training_rows = dict(work.states), {}, 0
     for level in range(steps.n_levels):
         one = plan.passes[level]
-        found, training_rows = observe_pass(cluster, Work(source, steps.ops, split, known), one, plan.partitions, progress)
+        found, training_rows = observe_pass(cluster, replace(work, states=known), one, plan.partitions, progress)
         if not training_rows:
             raise DataError("no training row is left", file=str(plan.source["path"]), hint="look at the filters and at split: they leave nothing to learn from")
         for index in one.observed:
@@ -98,7 +99,7 @@ def observe_partition(work: Work, one: Pass, partition: Partition) -> tuple[dict
     backend = ArrowBackend()
     parts: dict[int, Any] = {}
     rows = 0
-    for table in read_partition(work.source, partition, one.columns, backend, Ledger()):
+    for table in read_partition(work.source, partition, one.columns, backend, Ledger(), work.key):
         observed, n_rows = _observe(work.split.mark(table), work, one)
         parts = merge_parts(work.ops, parts, observed)
         rows += n_rows
@@ -142,7 +143,7 @@ def merge_parts(ops: Sequence[Op], left: Mapping[int, Any], right: Mapping[int, 
 
 def transform_partition(work: Work, columns: Sequence[str], steps: Sequence[int], partition: Partition, ledger: Ledger) -> Iterator[Table]:
     """Yield the rows of a partition after `steps`, batch by batch; what was done to them goes to the ledger."""
-    for table in read_partition(work.source, partition, columns, ArrowBackend(), ledger):
+    for table in read_partition(work.source, partition, columns, ArrowBackend(), ledger, work.key):
         ledger.rows_in += table.n_rows
         if work.expects is not None:
             table = conform(table, work.expects)

@@ -7,12 +7,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from headrace.dataset import Dataset, RowGroup
 from headrace.ledger import Ledger
 from headrace.schema import Schema
-from headrace.table import ROW, Backend, Table
+from headrace.table import KEY, ROW, Backend, Table
 
 # A sixteenth of the data, within these bounds, is one task unless the job says otherwise. It is no function of the
 # number of workers: the same job cuts its output files in the same places everywhere.
@@ -96,19 +97,18 @@ def _cut_table(source: TableSource, size: int | str | None) -> tuple[Partition, 
     return tuple(Partition(i, edges[i], edges[i + 1] - edges[i], nbytes // pieces) for i in range(pieces))
 
 
-def read_partition(source: Source, partition: Partition, columns: Sequence[str], backend: Backend, ledger: Ledger) -> Iterator[Table]:
-    """Yield the rows of a partition as tables on the device, with each row's number in the source."""
+def read_partition(
+    source: Source, partition: Partition, columns: Sequence[str], backend: Backend, ledger: Ledger, key: Sequence[str] = ()
+) -> Iterator[Table]:
+    """Yield the rows of a partition as tables on the device, with each row's number in the source and its `key`."""
     if isinstance(source, TableSource):
         piece = source.table.select(list(columns)).slice(partition.first_row, partition.n_rows)
-        yield _numbered(Table.from_arrow(backend, piece, ledger), partition.first_row, partition.n_rows)
+        yield _identified(Table.from_arrow(backend, piece, ledger), partition.first_row, key)
         return
     for first_row, n_rows, arrays in backend.read(source, partition.row_groups, columns):
-        yield _numbered(Table(backend, arrays, n_rows, ledger), first_row, n_rows)
+        yield _identified(Table(backend, arrays, n_rows, ledger), first_row, key)
 
 
-def _numbered(table: Table, first_row: int, n_rows: int) -> Table:
-    import numpy as np
-
-    rows = pa.array(np.arange(first_row, first_row + n_rows, dtype=np.int64))
-    numbered = table.with_columns({ROW: table.backend.from_arrow(rows)})
-    return Table(numbered.backend, numbered.columns, n_rows, table.ledger)
+def _identified(table: Table, first_row: int, key: Sequence[str]) -> Table:
+    rows = pa.array(np.arange(first_row, first_row + table.n_rows, dtype=np.int64))
+    return table.with_columns({ROW: table.backend.from_arrow(rows), **{KEY + name: table[name] for name in key}})

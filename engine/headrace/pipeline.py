@@ -222,7 +222,7 @@ class FittedPipeline:
         indices, outputs = steps.serving(steps.schema.names, opened.schema)
         schema = steps.schema.select(outputs)
         columns = steps.columns_for(outputs, indices)
-        work = Work(opened, self.fitted.ops, Serving(), self.fitted.states, self.fitted.source)
+        work = Work(opened, self.fitted.ops, Serving(), self.fitted.states, expects=self.fitted.source)
         with using(cluster) as workers:
             moved = _Moved(workers, work, columns, indices, cut(opened, columns), schema)
             done = moved.to(output, back, self, progress or Silent())
@@ -241,7 +241,7 @@ class FittedPipeline:
             for level in range(steps.n_levels):
                 observed, applied, columns = steps.fit_pass(level)
                 one = Pass(f"update {level + 1} of {steps.n_levels}", columns, 0, observed, applied)
-                work = Work(opened, self.fitted.ops, NoSplit(), states, self.fitted.source)
+                work = Work(opened, self.fitted.ops, NoSplit(), states, expects=self.fitted.source)
                 found, _ = observe_pass(workers, work, one, cut(opened, columns), progress or Silent())
                 for index in observed:
                     op = self.fitted.ops[index]
@@ -284,7 +284,8 @@ class Opened:
     def fit(self, cluster: Cluster, progress: Progress) -> tuple[FittedSteps, Plan]:
         """Fit on all rows."""
         plan = make_plan(self.source, self.steps, NoSplit(), self.steps.schema.names, n_workers=cluster.n_workers)
-        found = fit_steps(cluster, self.source, self.steps, NoSplit(), plan, bind_states(self.steps.ops, self.tables), progress)
+        work = Work(self.source, self.steps.ops, NoSplit(), bind_states(self.steps.ops, self.tables))
+        found = fit_steps(cluster, work, self.steps, plan, progress)
         return FittedSteps(self.steps.ops, self.source.schema, self.table_schemas, found.states, found.parts), plan
 
 

@@ -61,6 +61,7 @@ def make_plan(
     split: AnySplit,
     outputs: Sequence[str],
     *,
+    key: Sequence[str] = (),
     partition_size: int | str | None = None,
     n_workers: int = 1,
     memory: int | None = None,
@@ -70,11 +71,12 @@ def make_plan(
 
     Raises MemoryBudgetError if the predicted peak is above `memory` and smaller partitions cannot help.
     """
-    read = tuple(dict.fromkeys([*steps.columns_for(outputs), *split.columns()]))
+    besides = [*split.columns(), *key]
+    read = tuple(dict.fromkeys([*steps.columns_for(outputs), *besides]))
     passes = []
     for level in range(steps.n_levels):
         observed, applied, columns = steps.fit_pass(level)
-        columns = tuple(dict.fromkeys([*columns, *split.columns()]))
+        columns = tuple(dict.fromkeys([*columns, *besides]))
         passes.append(Pass(f"fit {level + 1} of {steps.n_levels}", columns, _nbytes(source, columns), observed, applied))
     passes.append(Pass("transform", read, _nbytes(source, read), (), tuple(range(len(steps.ops)))))
     fixed = BASE_BYTES + 3 * 4 * matrix_columns * source.n_rows  # the matrix, its blocks, XGBoost's quantised copy

@@ -93,7 +93,7 @@ def _histogram(quantiles: Quantiles, moments: Moments) -> dict[str, Any]:
     """Return equal-width bins between the extremes; what lies far out widens the bins, as in the data."""
     values = quantiles.values()
     finite = np.isfinite(values)
-    low, high = moments.minimum, moments.maximum
+    low, high = float(moments.minimum or 0), float(moments.maximum or 0)
     if low == high:
         low, high = low - 0.5, high + 0.5
     counts, edges = np.histogram(np.clip(values[finite], low, high), HISTOGRAM_BINS, (low, high), weights=quantiles.counts[finite])

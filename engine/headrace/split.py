@@ -51,7 +51,7 @@ class Split:
         """Return the table with each row known as a training row, a test row, or neither."""
         expression = parse(self._condition(table.schema))
         before = table.backend.to_arrow(table.evaluate(expression))
-        return _marked(table, before.fill_null(value=False), before.is_valid())
+        return _marked(table, before.fill_null(False), before.is_valid())
 
     def text(self) -> str:
         zone = f" ({self.zone})" if self.zone else ""

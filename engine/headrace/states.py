@@ -42,8 +42,8 @@ class Moments:
     nulls: int
     nans: int
     infinities: int
-    minimum: float
-    maximum: float
+    minimum: int | float | None
+    maximum: int | float | None
     total: Ints
     squares: Ints
 
@@ -56,8 +56,8 @@ class Moments:
             self.nulls + other.nulls,
             self.nans + other.nans,
             self.infinities + other.infinities,
-            min(self.minimum, other.minimum),
-            max(self.maximum, other.maximum),
+            min((end for end in (self.minimum, other.minimum) if end is not None), default=None),
+            max((end for end in (self.maximum, other.maximum) if end is not None), default=None),
             merge_limbs(self.total, other.total),
             merge_limbs(self.squares, other.squares),
         )
@@ -257,11 +257,8 @@ def unpack(kind: Any, packed: Any, streams: list[pa.Table]) -> Any:
 
 def _unpack(kind: Any, packed: Any, streams: list[pa.Table]) -> Any:
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if kind == Scalar:
-        return float.fromhex(packed["float"]) if isinstance(packed, dict) else packed
     if origin in (types.UnionType, typing.Union):
-        some = next(argument for argument in arguments if argument is not type(None))
-        return None if packed is None else _unpack(some, packed, streams)
+        return _unpack_union(set(arguments), packed, streams)
     if kind in (bool, int, str):
         return kind(packed)
     if kind is float:
@@ -281,6 +278,17 @@ def _unpack(kind: Any, packed: Any, streams: list[pa.Table]) -> Any:
         return {_unpack(arguments[0], key, streams): _unpack(arguments[1], item, streams) for key, item in packed["items"]}
     hints = typing.get_type_hints(kind)
     return kind(**{field.name: _unpack(hints[field.name], packed[field.name], streams) for field in dataclasses.fields(kind)})
+
+
+def _unpack_union(kinds: set[Any], packed: Any, streams: list[pa.Table]) -> Any:
+    """Read an optional value, or one of several kinds of scalars."""
+    if packed is None and type(None) in kinds:
+        return None
+    kinds.discard(type(None))
+    if kinds <= {bool, int, float, str}:
+        return float.fromhex(packed["float"]) if isinstance(packed, dict) else packed
+    (kind,) = kinds
+    return _unpack(kind, packed, streams)
 
 
 def write_streams(tables: list[pa.Table], sink: Any) -> list[tuple[int, int]]:

@@ -188,7 +188,9 @@ def apply_op(table: Table, op: Op, state: Any) -> Table:
 
 def bind_states(ops: Sequence[Op], tables: Mapping[str, Any]) -> dict[int, Any]:
     """Return the states that are known before any row is read, by step."""
-    return {index: op.bind(tables) for index, op in enumerate(ops) if isinstance(op, BoundOp)}
+    bound = {index: op.bind(tables) for index, op in enumerate(ops) if isinstance(op, BoundOp)}
+    constant = {index: op.finish({}) for index, op in enumerate(ops) if isinstance(op, FittedOp) and not op.learns}
+    return {**bound, **constant}
 
 
 def _placed(error: JobError, index: int, op: Op) -> JobError:
@@ -208,7 +210,7 @@ def _passes(ops: Sequence[Op], declarations: Sequence[Declaration]) -> tuple[tup
     observed: list[int | None] = []
     applied: list[int] = []
     for op, declaration in zip(ops, declarations, strict=True):
-        fitted = isinstance(op, FittedOp)
+        fitted = isinstance(op, FittedOp) and op.learns
         columns = _observed_columns(declaration) if fitted else set(declaration.reads)
         known = max([rows_known, *(column_known.get(name, 0) for name in columns)])
         observed.append(known if fitted else None)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 # Columns that travel with the rows and are no part of the schema. A name with a NUL cannot stand in a Parquet file.
 ROW = "\0row"
 TRAINING = "\0training"
+KEY = "\0key:"  # then the name: a column of the row key as the source has it, whatever the steps make of that column
 
 Device = Any  # a column on its device: known to the backend alone
 
@@ -170,13 +171,15 @@ class Table:
         return self.filter(self.columns[TRAINING]) if TRAINING in self.columns else self
 
     def folds(self, folds: int, key: Sequence[str], seed: int) -> npt.NDArray[np.int32]:
-        """Return the fold of each row: a hash of its identity (the `key` columns, else its number in the source) modulo `folds`.
+        """Return the fold of each row: a hash of its identity modulo `folds`.
 
+        The identity is the `key` columns; without them the source's row key; without that the row's number in the source.
         Rows that are no training rows, and all rows of a table that is not being fitted, are in none: -1.
         """
         if TRAINING not in self.columns:
             return np.full(self.n_rows, -1, np.int32)
-        identity = self.pick(key) if key else {ROW: self.columns[ROW]}
+        named = {name: column for name, column in self.columns.items() if name.startswith(KEY)}
+        identity = self.pick(key) if key else named or {ROW: self.columns[ROW]}
         fold = (self.backend.hash_rows(identity, seed) % np.uint64(folds)).astype(np.int32)
         training = self.backend.to_arrow(self.columns[TRAINING]).to_numpy(zero_copy_only=False)
         return np.where(training, fold, np.int32(-1))

@@ -35,6 +35,8 @@ _BINARY = {
     "DPipe": "concat_operator",
 }
 
+_COMPARISONS = ("EQ", "NEQ", "LT", "LTE", "GT", "GTE")
+
 # What a user may well try, and what to do instead.
 _REFUSED = {
     "Subquery": "a subquery",
@@ -133,6 +135,8 @@ class _Reader:
 
     def node(self, e: Any) -> Node:
         kind = type(e).__name__
+        if kind in _COMPARISONS and any(type(side).__name__ in _COMPARISONS for side in (e.this, e.expression)):
+            raise self._error("comparisons cannot be chained", "combine them by AND: 1 < a AND a < 5; or put parentheses around one")
         if kind in _BINARY:
             return self._pair(_BINARY[kind], e)
         if kind not in self._rules:
@@ -174,7 +178,7 @@ class _Reader:
 
     def _negated(self, e: Any) -> Node:
         arg = self.node(e.this)
-        if isinstance(arg, Literal) and arg.kind in ("integer", "double") and isinstance(arg.value, (int, float)):
+        if isinstance(arg, Literal) and arg.kind in ("integer", "double") and isinstance(arg.value, (int, float)) and arg.value:
             return Literal(-arg.value, arg.kind)
         if isinstance(arg, Literal) and arg.kind == "decimal":
             return Literal(str(arg.value).removeprefix("-") if str(arg.value).startswith("-") else f"-{arg.value}", "decimal")

@@ -23,7 +23,7 @@ from headrace.pipeline import FittedPipeline, open_source, using
 from headrace.schema import FLOAT32, INT64, Schema
 from headrace.sha256sums import check_sums, write_sums
 from headrace.split import Serving
-from headrace.table import ROW, Table
+from headrace.table import KEY, ROW, Table
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +92,8 @@ class Bundle:
         asked = Asked.of(self, opened)
         with using(cluster) as workers:
             partitions = cut(opened, asked.columns)
-            shared, shared_bundle = workers.share(Work(opened, self.fitted.ops, Serving(), self.fitted.states, self.fitted.source)), workers.share((self.model, asked))
+            work = Work(opened, self.fitted.ops, Serving(), self.fitted.states, asked.key, expects=self.fitted.source)
+            shared, shared_bundle = workers.share(work), workers.share((self.model, asked))
             (progress or Silent()).start("predict", len(partitions))
             handles = [workers.submit(predict_partition, shared, shared_bundle, partition) for partition in partitions]
             workers.wait(handles, (progress or Silent()).advance)
@@ -111,38 +112,39 @@ class Asked:
     steps: tuple[int, ...]
     columns: tuple[str, ...]
     features: tuple[str, ...]
-    passed: tuple[str, ...]
+    key: tuple[str, ...]
     schema: Schema
 
     @classmethod
     def of(cls, bundle: Bundle, source: Source) -> Asked:
         """Work out what can be made of a source's columns."""
         steps = bundle.fitted.steps
-        passed = [name for name in [*bundle.key, bundle.target] if name in steps.schema]
-        indices, outputs = steps.serving([*bundle.features, *passed], source.schema, bundle.target)
-        kept = tuple(name for name in passed if name in outputs)
-        return cls(indices, steps.columns_for(outputs, indices), bundle.features, kept, prediction_schema(steps.schema, kept, bundle.key, bundle.model))
+        target = [bundle.target] if bundle.target in steps.schema else []
+        indices, outputs = steps.serving([*bundle.features, *target], source.schema, bundle.target)
+        known = steps.schema.select([name for name in target if name in outputs])
+        key = tuple(name for name in bundle.key if name in source.schema)
+        columns = tuple(dict.fromkeys([*steps.columns_for(outputs, indices), *key]))
+        return cls(indices, columns, bundle.features, key, prediction_schema(source.schema.select(key), known, bundle.model))
 
 
-def prediction_schema(schema: Schema, passed: Sequence[str], key: Sequence[str], model: Model) -> Schema:
-    """Return the columns of predictions: row key or number, what is passed on, the prediction, and of classes one each."""
-    row = {} if key else {"row": INT64}
+def prediction_schema(key: Schema, target: Schema, model: Model) -> Schema:
+    """Return the columns of predictions: row key or number, the target where it is known, the prediction, and of classes one each."""
+    identity = key.columns or {"row": INT64}
     classes = {f"prediction_{index}": FLOAT32 for index in range(model.settings.n_classes)} if model.task == "multiclass" else {}
-    return Schema({**row, **{name: schema[name] for name in passed}, "prediction": FLOAT32, **classes})
+    return Schema({**identity, **target.columns, "prediction": FLOAT32, **classes})
 
 
-def prediction_table(table: Table, predicted: np.ndarray[Any, Any], passed: Sequence[str], schema: Schema) -> pa.Table:
+def prediction_table(table: Table, predicted: np.ndarray[Any, Any], schema: Schema) -> pa.Table:
     """Return predictions beside the columns that name their rows."""
-    columns: dict[str, Any] = {}
-    if "row" in schema and "row" not in passed:
-        columns["row"] = table.backend.to_arrow(table.columns[ROW])
-    columns.update({name: table.backend.to_arrow(table[name]) for name in passed})
+    keys = {name.removeprefix(KEY): column for name, column in table.columns.items() if name.startswith(KEY)}
+    columns = {**{name: table.columns[name] for name in table.names}, **(keys or {"row": table.columns[ROW]})}
+    host = {name: table.backend.to_arrow(columns[name]) for name in schema if name in columns}
     if predicted.ndim == 2:
-        columns["prediction"] = pa.array(predicted.argmax(axis=1).astype(np.float32))
-        columns.update({f"prediction_{index}": pa.array(np.ascontiguousarray(predicted[:, index])) for index in range(predicted.shape[1])})
+        host["prediction"] = pa.array(predicted.argmax(axis=1).astype(np.float32))
+        host.update({f"prediction_{index}": pa.array(np.ascontiguousarray(predicted[:, index])) for index in range(predicted.shape[1])})
     else:
-        columns["prediction"] = pa.array(predicted)
-    return pa.table({name: columns[name] for name in schema}).cast(schema.to_arrow())
+        host["prediction"] = pa.array(predicted)
+    return pa.table({name: host[name] for name in schema}).cast(schema.to_arrow())
 
 
 def predict_partition(work: Work, what: tuple[Model, Asked], partition: Partition) -> tuple[pa.Table, Ledger]:
@@ -152,7 +154,7 @@ def predict_partition(work: Work, what: tuple[Model, Asked], partition: Partitio
     tables = []
     for table in transform_partition(work, asked.columns, asked.steps, partition, ledger):
         matrix = table.backend.matrix([table[name] for name in asked.features])
-        tables.append(prediction_table(table, model.predict(matrix), asked.passed, asked.schema))
+        tables.append(prediction_table(table, model.predict(matrix), asked.schema))
     return pa.concat_tables(tables) if tables else asked.schema.to_arrow().empty_table(), ledger
 
 

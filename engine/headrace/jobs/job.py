@@ -223,12 +223,9 @@ class OpenJob:
 
     @property
     def outputs(self) -> tuple[str, ...]:
-        """Columns of the feature files: key, target and features; without a model, all columns."""
+        """Columns of the feature files beside the row key: target and features; without a model, all columns."""
         section = self.job.settings.model
-        if section is None:
-            return self.steps.schema.names
-        key = [name for name in self.key if name in self.steps.schema]
-        return tuple(dict.fromkeys([*key, section.target, *self.features]))
+        return self.steps.schema.names if section is None else (section.target, *self.features)
 
     def plan(self, n_workers: int | None = None) -> Plan:
         """Return what will run."""
@@ -241,16 +238,19 @@ class OpenJob:
             self.source,
             self.steps,
             self.job.split,
-            [*self.outputs, *self.key_columns()],
+            self.outputs,
+            key=self.key,
             partition_size=run.partition,
             n_workers=n_workers,
             memory=run.memory,
             matrix_columns=len(self.features),
         )
 
-    def key_columns(self) -> tuple[str, ...]:
-        """The row key's columns that are still there after the last step."""
-        return tuple(name for name in self.key if name in self.steps.schema)
+    def key_outputs(self) -> dict[str, str]:
+        """The row key's columns by the names they have in the feature files: a feature of the same name comes first."""
+        taken = set(self.outputs) if self.job.settings.model else self.steps.touched
+        names = {(f"key_{name}" if name in taken else name): name for name in self.key}
+        return {new: name for new, name in names.items() if new not in self.outputs}
 
 
 class _placed:  # noqa: N801  (used as a statement)
@@ -282,15 +282,13 @@ def _model_settings(settings: JobSettings) -> ModelSettings:
 
 
 def _seeded(pipeline: Pipeline, settings: JobSettings) -> Pipeline:
-    """Give ops that take a seed or a row key, and were given none, the job's."""
+    """Give ops that take a seed, and were given none, the job's."""
     steps = []
     for op in pipeline.steps:
         names = {field.name for field in dataclasses.fields(op)}  # type: ignore[arg-type]
         changes: dict[str, Any] = {}
         if "seed" in names and getattr(op, "seed") is None:  # noqa: B009  (not every op has one)
             changes["seed"] = settings.run.seed
-        if "key" in names and getattr(op, "key") == () and op.name == "target_encoding":  # noqa: B009
-            changes["key"] = tuple(settings.source.key)
         steps.append(dataclasses.replace(op, **changes) if changes else op)  # type: ignore[type-var]
     return Pipeline(steps)
 

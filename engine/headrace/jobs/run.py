@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,7 +24,6 @@ from headrace.execution import Fitted, Progress, Silent, Work, fit_steps
 from headrace.fitted import FittedSteps
 from headrace.jobs.bundle import Bundle, prediction_schema
 from headrace.jobs.directory import new_run_id, run_directory, write_manifest
-from headrace.jobs.job import Job, OpenJob
 from headrace.jobs.tasks import Counted, Prepare, counted_of, predict_prepared, prepare_partition, sample_rows, train
 from headrace.ledger import Ledger
 from headrace.models import Model, preload
@@ -32,6 +31,9 @@ from headrace.ops.base import StatefulOp
 from headrace.plan import Plan
 from headrace.profile import ColumnProfile
 from headrace.steps import bind_states
+
+if TYPE_CHECKING:
+    from headrace.jobs.job import Job, OpenJob
 
 PACKAGES = ("headrace", "pyarrow", "numpy", "numba", "xgboost-cpu", "xgboost", "scikit-learn", "dask", "pandas")
 # The profile reads whole partitions, evenly spaced, up to about this many rows.
@@ -135,7 +137,8 @@ class _Execution:
             plan = opened.plan(self.cluster.n_workers)
         with self.stages.stage("fit"):
             states = bind_states(opened.steps.ops, opened.tables)
-            found = fit_steps(self.cluster, opened.source, opened.steps, job.split, plan, states, self.progress)
+            work = Work(opened.source, opened.steps.ops, job.split, states, opened.key)
+            found = fit_steps(self.cluster, work, opened.steps, plan, self.progress)
         fitted = FittedSteps(opened.steps.ops, opened.source.schema, opened.table_schemas, found.states, found.parts)
         with self.stages.stage("transform"):
             what, handles, counted = self._prepare(plan, found)
@@ -162,18 +165,18 @@ class _Execution:
             folder = self.folder / "features"
             folder.mkdir()
         section = settings.model
-        passed = tuple(dict.fromkeys([*opened.key_columns(), *([section.target] if section else [])]))
         what = Prepare(
             columns=plan.passes[-1].columns,
             outputs=opened.steps.schema.select(opened.outputs),
+            keys=opened.key_outputs(),
+            key_types=opened.source.schema.select(opened.key),
             features=opened.features,
             target=section.target if section else None,
-            passed=passed,
             folder=folder.resolve() if folder else None,
             has_split=settings.split is not None,
             profiled=_profiled(plan),
         )
-        work = Work(opened.source, opened.steps.ops, opened.job.split, found.states)
+        work = Work(opened.source, opened.steps.ops, opened.job.split, found.states, opened.key)
         shared, shared_what = self.cluster.share(work), self.cluster.share(what)
         self.progress.start("transform", len(plan.partitions))
         handles = [self.cluster.submit(prepare_partition, shared, shared_what, partition) for partition in plan.partitions]
@@ -199,7 +202,8 @@ class _Execution:
                 folder = self.folder / "predictions"
                 folder.mkdir()
                 folder = folder.resolve()
-            schema = prediction_schema(opened.steps.schema, what.passed, opened.key, model)
+            known = opened.steps.schema.select([section.target])
+            schema = prediction_schema(what.key_types, known, model)
             self.progress.start("predict", len(handles))
             asked = [self.cluster.submit(predict_prepared, what, schema, folder, handle, part, p) for part, p in zip(handles, plan.partitions, strict=True)]
             self.cluster.wait(asked, self.progress.advance)

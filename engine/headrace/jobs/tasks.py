@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,10 @@ from headrace.partitions import Partition, read_partition
 from headrace.profile import ColumnProfile, profile_table
 from headrace.schema import Schema
 from headrace.split import TEST
-from headrace.table import TRAINING, Table
+from headrace.table import KEY, TRAINING, Table
 
 SPLITS = pa.array(["train", "test"])
+SPLIT_FIELD = pa.field("split", pa.dictionary(pa.int8(), pa.string()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,9 +33,10 @@ class Prepare:
 
     columns: tuple[str, ...]
     outputs: Schema
+    keys: Mapping[str, str]  # the row key: name in the feature files -> name in the source
+    key_types: Schema
     features: tuple[str, ...]
     target: str | None
-    passed: tuple[str, ...]
     folder: Path | None
     has_split: bool
     profiled: frozenset[int]
@@ -83,15 +85,17 @@ def prepare_partition(work: Work, what: Prepare, partition: Partition) -> tuple[
 
 
 def feature_schema(what: Prepare) -> pa.Schema:
-    """Return the columns of the feature files: the split first, if there is one."""
-    schema = what.outputs.to_arrow()
-    return schema.insert(0, pa.field("split", pa.dictionary(pa.int8(), pa.string()))) if what.has_split else schema
+    """Return the columns of the feature files: the split, if there is one, the row key, then the outputs."""
+    keys = {new: what.key_types[name] for new, name in what.keys.items()}
+    schema = Schema({**keys, **what.outputs.columns}).to_arrow()
+    return schema.insert(0, SPLIT_FIELD) if what.has_split else schema
 
 
 def feature_table(table: Table, what: Prepare) -> pa.Table:
-    """Return a table's output columns on the host."""
-    columns = table.select(what.outputs.names).to_arrow().cast(what.outputs.to_arrow())
-    return columns.add_column(0, "split", split_column(table)) if what.has_split else columns
+    """Return a table's key and output columns on the host."""
+    columns = {new: table.columns[KEY + name] for new, name in what.keys.items()} | table.pick(what.outputs.names)
+    host = Table(table.backend, columns, table.n_rows).to_arrow()
+    return (host.add_column(0, SPLIT_FIELD, split_column(table)) if what.has_split else host).cast(feature_schema(what))
 
 
 def split_column(table: Table) -> pa.DictionaryArray:
@@ -115,11 +119,11 @@ def predict_prepared(what: Prepare, schema: Schema, folder: Path | None, model: 
         tables = []
         start = 0
         for table in prepared.passed:
-            one = prediction_table(table, predicted[start : start + table.n_rows], what.passed, schema)
-            tables.append(one.add_column(0, "split", split_column(table)) if what.has_split else one)
+            one = prediction_table(table, predicted[start : start + table.n_rows], schema)
+            tables.append(one.add_column(0, SPLIT_FIELD, split_column(table)) if what.has_split else one)
             start += table.n_rows
         arrow = schema.to_arrow()
-        arrow = arrow.insert(0, pa.field("split", pa.dictionary(pa.int8(), pa.string()))) if what.has_split else arrow
+        arrow = arrow.insert(0, SPLIT_FIELD) if what.has_split else arrow
         write_batches(folder / part_name(partition), tables, arrow)
     return predicted, prepared.target, prepared.training, prepared.test
 
@@ -152,7 +156,7 @@ def _rows_for_model(table: Table, what: Prepare) -> Prepared:
     matrix = table.backend.matrix([table[name] for name in what.features])
     target = table.backend.matrix([table[what.target]])[:, 0]
     training, test = _flags(table)
-    kept = Table(table.backend, {name: column for name, column in table.columns.items() if name in what.passed or name[0] == "\0"}, table.n_rows)
+    kept = Table(table.backend, {name: column for name, column in table.columns.items() if name == what.target or name[0] == "\0"}, table.n_rows)
     return Prepared(matrix, target, training, test, (kept,))
 
 

@@ -183,6 +183,11 @@ class StatefulOp(Op, Generic[S]):
 class FittedOp(StatefulOp[S], Generic[P, S]):
     """An op that learns its state from the training rows: parts are observed, merged in any order, and finished."""
 
+    @property
+    def learns(self) -> bool:
+        """Say whether there is anything to observe; if not, the state is `finish({})` and no pass is needed."""
+        return True
+
     @abstractmethod
     def part_type(self) -> Any:
         """Return the type of the part, by which a saved one is read."""

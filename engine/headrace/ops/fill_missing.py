@@ -68,6 +68,10 @@ class FillMissing(FittedOp[dict[str, Any], FillValues]):
                 _check_constant(self.value, column, schema[column])
         return Declaration(self.columns, schema.with_columns(types), made_in_place(self.columns))
 
+    @property
+    def learns(self) -> bool:
+        return self.value in STATISTICS
+
     def part_type(self) -> Any:
         kinds: dict[Any, Any] = {"mean": dict[str, Moments], "median": dict[str, Quantiles]}
         return kinds.get(self.value, dict[str, Counts])
@@ -80,12 +84,10 @@ class FillMissing(FittedOp[dict[str, Any], FillValues]):
             return {column: table.moments(column) for column in self.columns}
         if self.value == "median":
             return {column: table.quantiles(column) for column in self.columns}
-        if self.value == "mode":
-            return {column: table.counts([column]) for column in self.columns}
-        return {}
+        return {column: table.counts([column]) for column in self.columns}
 
     def finish(self, part: dict[str, Any]) -> FillValues:
-        if self.value not in STATISTICS:
+        if not self.learns:
             return FillValues(dict.fromkeys(self.columns, self.value))
         return FillValues({column: self._statistic(column, part[column]) for column in self.columns})
 

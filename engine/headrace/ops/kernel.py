@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
 
+import numpy as np
 from pydantic import BeforeValidator, Field
 
 from headrace.errors import JobError, JobErrors, unknown_name
@@ -76,7 +77,7 @@ class Kernel(PlainOp):
                 errors.append(JobError(message, key=f"constants.{name}", hint=hint))
         if errors:
             raise JobErrors(errors)
-        types = kernel.output_dtypes([schema[name].arrow.to_pandas_dtype() for name in self.inputs])
+        types = kernel.output_types([np.dtype(schema[name].arrow.to_pandas_dtype()) for name in self.inputs])
         made = {name: Type.of(str(dtype)) for name, dtype in zip(self.output, types, strict=True)}
         return Declaration(self.inputs, schema.with_columns(made), dict.fromkeys(self.output, Sources(values=self.inputs)))
 

@@ -25,6 +25,7 @@ _MOST_CURVE_POINTS = 200  # more cannot be told apart at this size
 _MOST_DOTS = 1500
 _MOST_NUMBERED_CLASSES = 6
 _MOST_NAMED_CLASSES = 16
+_MOST_UPRIGHT_LABELS = 4
 
 Floats = npt.NDArray[np.float64]
 
@@ -76,7 +77,7 @@ def confusion(matrix: Sequence[Sequence[Any]], labels: Sequence[str]) -> Markup:
     counts = np.nan_to_num(np.array([_floats(row) for row in matrix]))
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     size = len(counts)
-    figure, axes = _square(left=0.26, bottom=0.2)
+    figure, axes = _square(left=0.26, bottom=0.2 if size <= _MOST_UPRIGHT_LABELS else 0.3)
     gap = 0.04 if size <= _MOST_NAMED_CLASSES else 0
     for row, column in np.ndindex(size, size):
         colour = ACCENT if row == column else WARM
@@ -113,7 +114,7 @@ def residuals(actual: Sequence[Any], predicted: Sequence[Any]) -> Markup:
     counts, edges = np.histogram(errors.clip(low, high), bins=31, range=(low, high) if low < high else None)
     axes.stairs(counts, edges, fill=True, color=ACCENT, alpha=0.75)
     axes.axvline(0, color=WARM, linewidth=1.6)
-    axes.set(xlabel="predicted − actual", ylabel="rows")
+    axes.set(xlabel=f"predicted {words.MINUS} actual", ylabel="rows")
     _few_ticks(axes)
     _count_axis(axes)
     return inline(figure, "chart-residuals", "Histogram of the errors: predicted minus actual")
@@ -187,7 +188,7 @@ def _class_ticks(axes: Axes, labels: Sequence[str]) -> None:
         return
     short = [words.shorten(str(label), 9) for label in labels]
     axes.set_yticks(range(len(labels)), short, color=INK)
-    axes.set_xticks(range(len(labels)), short, color=INK, rotation=45 if len(labels) > 4 else 0)
+    axes.set_xticks(range(len(labels)), short, color=INK, rotation=45 if len(labels) > _MOST_UPRIGHT_LABELS else 0)
 
 
 def _cell(axes: Axes, column: int, row: int, count: str, share: str) -> None:

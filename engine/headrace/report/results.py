@@ -106,7 +106,8 @@ def _calibration(record: Record) -> Chart | None:
     return Chart(
         "Can its percentages be trusted?",
         charts.calibration(curve["predicted"], curve["observed"], curve["count"]),
-        "On the dashed line, “30 %” comes true 30 times in 100. Above it the model is too cautious, below too sure. Larger dots are more rows.",
+        "On the dashed line, “30 %” comes true 30 times in 100. Above it the model is too cautious, below it too sure."
+        " Larger dots are more rows.",
     )
 
 
@@ -129,15 +130,12 @@ def _confusion(record: Record, case: Case) -> Chart | None:
     if not matrix or any(len(row) != len(matrix) for row in matrix):
         return None
     labels = [str(label) for label in confusion.get("labels") or range(len(matrix))]
-    at = (
-        f" {case.positives[:1].upper()}{case.positives[1:]} are flagged from {percent(confusion['threshold'])} on."
-        if is_number(confusion.get("threshold"))
-        else ""
-    )
+    threshold = confusion.get("threshold")
+    flagged = f" Flagged from {percent(threshold)} on: {case.positives}." if is_number(threshold) else ""
     return Chart(
         "Right and wrong answers",
         charts.confusion(matrix, labels),
-        f"Each line is what happened, each column what the model said; the diagonal is right.{at} (confusion matrix)",
+        f"Each line is what happened, each column what the model said; the diagonal is right.{flagged} (confusion matrix)",
     )
 
 
@@ -146,13 +144,10 @@ def _regression(record: Record) -> list[Chart]:
     actual, predicted = curve.get("actual") or (), curve.get("predicted") or ()
     if not _has_points(actual, predicted):
         return []
+    heap = "Errors should heap up at zero, as many above as below; the outer bars hold the rarest 1 % at each end. (residuals)"
     return [
         Chart("Predicted and actual", charts.actual_and_predicted(actual, predicted), "On the dashed line a prediction is exactly right."),
-        Chart(
-            "How far off it is",
-            charts.residuals(actual, predicted),
-            "Errors should heap up at zero, as many above as below; the outermost bars hold the rarest 1 % at each end. (residuals)",
-        ),
+        Chart("How far off it is", charts.residuals(actual, predicted), heap),
     ]
 
 

@@ -85,7 +85,7 @@ def _step(place: int, step: Record, most_rows: float, most_seconds: float) -> St
         makes=[str(name) for name in step.get("makes") or ()],
         rows_in=number(rows_in),
         rows_out=number(rows_out),
-        change=f"{'+' if change > 0 else '−'}{abs(change):,} rows" if change else "",
+        change=f"{'+' if change > 0 else words.MINUS}{abs(change):,} rows" if change else "",
         kept=_share(rows_out, most_rows),
         time=words.seconds(step.get("seconds")),
         effort=_share(step.get("seconds"), most_seconds),
@@ -161,38 +161,32 @@ def counts(record: Record) -> list[tuple[str, str, str, str]]:
 
 def asked(record: Record) -> list[tuple[str, str]]:
     """Return what was asked of the run, as pairs of a short question and its answer."""
-    model, split, dataset = section(record, "model"), section(record, "split"), record["dataset"]
+    job, split, dataset = record["job"], section(record, "split"), record["dataset"]
     noun = words.row_noun(str(dataset.get("path", "")))
-    said = [("Data", f"{number(dataset.get('rows'))} {noun} in {_files(dataset)} ({dataset.get('path', '')})")]
-    if model:
-        target = model.get("target", "")
-        said.insert(
-            0,
-            (
-                "Goal",
-                {"regression": f"Predict the value of {target}", "multiclass": f"Name the class in {target}"}.get(
-                    str(model.get("task")), f"Predict the chance of {target}"
-                ),
-            ),
-        )
-    else:
-        said.insert(0, ("Goal", "Prepare the data: no model was asked for"))
-    if split:
-        said.append(("Learnt from", f"{number(split.get('train_rows'))} {noun}"))
-        said.append(("Tested on", f"{number(split.get('test_rows'))} {noun} it had not seen"))
-        said.append(("Split", str(split.get("text") or "")))
-    if model:
-        rounds = f", {number(model['rounds'])} rounds" if is_number(model.get("rounds")) else ""
-        said.append(("Model", f"{model.get('kind', '')}, {len(model.get('features') or ())} features{rounds}"))
-    said.append(
-        (
-            "Job",
-            f"{record['job'].get('name', '')} ({record['job'].get('file', '')})"
-            if record["job"].get("file")
-            else str(record["job"].get("name", "")),
-        )
-    )
+    said = [("Goal", _goal(section(record, "model")))]
+    said.append(("Data", f"{number(dataset.get('rows'))} {noun} in {_files(dataset)} ({dataset.get('path', '')})"))
+    if is_number(split.get("train_rows")):
+        said.append(("Learnt from", f"{number(split['train_rows'])} {noun}"))
+    if is_number(split.get("test_rows")):
+        said.append(("Tested on", f"{number(split['test_rows'])} {noun} it had not seen"))
+    said += [("Split", str(split.get("text") or "")), ("Model", _model(section(record, "model")))]
+    said.append(("Job", " ".join([str(job.get("name") or ""), f"({job['file']})" if job.get("file") else ""]).strip()))
     return [(question, answer) for question, answer in said if answer]
+
+
+def _goal(model: Record) -> str:
+    if not model:
+        return "Prepare the data: no model was asked for"
+    verbs = {"regression": "Predict the value of", "multiclass": "Name the class in"}
+    return f"{verbs.get(str(model.get('task')), 'Predict the chance of')} {model.get('target', '')}"
+
+
+def _model(model: Record) -> str:
+    features = model.get("features")
+    said = [str(model.get("kind") or "")]
+    said += [f"{len(features)} features"] if features is not None else []
+    said += [f"{number(model['rounds'])} rounds"] if is_number(model.get("rounds")) else []
+    return ", ".join(part for part in said if part)
 
 
 def _files(dataset: Record) -> str:

@@ -87,13 +87,9 @@ def headline(record: Record) -> list[str]:
     case = Case.of(record)
     if not test and not train:
         return [_prepared(record), "A model was trained; it was not measured."]
-    if test:
-        held_back = section(record, "split").get("test_rows")
-        opening = (
-            f"{number(held_back)} {case.rows} the model had not seen" if is_number(held_back) else f"{case.rows} the model had not seen"
-        )
-    else:
-        opening = f"the very {case.rows} it learnt from (none were held back, so this says little about new ones)"
+    opening = f"{case.rows} the model had not seen" if test else f"the very {case.rows} it learnt from, none being held back"
+    held_back = section(record, "split").get("test_rows")
+    opening = f"{number(held_back)} {opening}" if test and is_number(held_back) else opening
     task = section(record, "model").get("task")
     say = {"binary": _binary, "regression": _regression, "multiclass": _multiclass}.get(str(task), _other)
     return say(record, test or train, opening, case)
@@ -121,16 +117,16 @@ def _binary(record: Record, values: Record, opening: str, case: Case) -> list[st
 
 
 def _flagged(confusion: Record, case: Case) -> list[str]:
-    matrix = confusion.get("matrix") or ()
-    if len(matrix) != _TRUTH_TABLE or not is_number(confusion.get("threshold")):
+    matrix: Any = confusion.get("matrix") or ()
+    threshold = confusion.get("threshold")
+    if len(matrix) != _TRUTH_TABLE or not is_number(threshold):
         return []
     (_, false), (missed, found) = matrix
     if not found:
-        return [f"At the threshold of {percent(confusion['threshold'])} it finds none of them."]
-    return [
-        f"Flagging every one with a predicted chance of {percent(confusion['threshold'])} or more finds {in_100(found / (found + missed))} in 100"
-        f" of the {case.positives}; of all that are flagged, {in_100(found / (found + false))} in 100 are right."
-    ]
+        return [f"At a threshold of {percent(threshold)} it finds none of them."]
+    flagging = f"Flagging every one with a predicted chance of {percent(threshold)} or more"
+    recall, precision = in_100(found / (found + missed)), in_100(found / (found + false))
+    return [f"{flagging} finds {recall} in 100 of the {case.positives}; of all that are flagged, {precision} in 100 are right."]
 
 
 def _regression(record: Record, values: Record, opening: str, case: Case) -> list[str]:

@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import StringIO
+from typing import Any
 from xml.etree import ElementTree
 
 import matplotlib as mpl
@@ -30,7 +31,7 @@ _VARIABLES = {INK: "--ink", MUTED: "--muted", GRID: "--line", ACCENT: "--accent"
 # Matplotlib's settings are global to the process: one drawing at a time may change them.
 _LOCK = threading.Lock()
 _FAMILIES = ("axes.", "figure.", "font.", "grid.", "hatch.", "lines.", "mathtext.", "patch.", "path.", "svg.", "text.", "xtick.", "ytick.")
-_OURS = {
+_OURS: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text: selectable, in the page's font
     "svg.hashsalt": "headrace",  # the same record gives the same bytes
     "text.parse_math": False,  # a column may be called "$x"
@@ -70,7 +71,7 @@ def drawing() -> Iterator[None]:
 
     One page at a time in a process; the caller's settings come back afterwards.
     """
-    defaults = {key: value for key, value in mpl.rcParamsDefault.items() if key.startswith(_FAMILIES)}
+    defaults: dict[Any, Any] = {key: value for key, value in mpl.rcParamsDefault.items() if key.startswith(_FAMILIES)}
     with _LOCK, mpl.rc_context({**defaults, **_OURS}), warnings.catch_warnings():
         # The browser draws the text in its own fonts: what Matplotlib's font lacks does not matter.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
@@ -80,7 +81,6 @@ def drawing() -> Iterator[None]:
 def canvas(width: float, height: float) -> Figure:
     """Return an empty transparent figure of `width` x `height` CSS pixels."""
     figure = Figure(figsize=(width / 72, height / 72), dpi=72, facecolor="none", edgecolor="none")
-    FigureCanvasSVG(figure)
     figure.patch.set_visible(False)
     return figure
 
@@ -98,7 +98,7 @@ def inline(figure: Figure, name: str, title: str) -> Markup:
         What the chart shows, in words, for a screen reader and as the hint under the mouse.
     """
     stream = StringIO()
-    figure.canvas.print_svg(stream, metadata=_NO_METADATA)
+    FigureCanvasSVG(figure).print_svg(stream, metadata=_NO_METADATA)
     root = ElementTree.fromstring(stream.getvalue())  # noqa: S314  # written just above, nobody else's XML
     _drop_global_style(root)
     _adapt(root, name)

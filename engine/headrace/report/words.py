@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import re
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeGuard
 
-ABSENT = "–"
+ABSENT = "—"
+MINUS = "\N{MINUS SIGN}"
 
 _OPS = {
     "apply": "Apply a function",
@@ -35,7 +36,7 @@ _OPS = {
     "kernel": "Run a kernel",
     "log": "Take logarithms",
     "normalize": "Normalise",
-    "normalize_min_max": "Scale to 0–1",
+    "normalize_min_max": "Scale to 0 to 1",
     "one_hot": "One column per category",
     "rename": "Rename columns",
     "robust_scale": "Scale by the middle half",
@@ -77,20 +78,8 @@ _STAGES = {
     "other": "Everything else",
 }
 # A folder of this name says how the data are kept, not what a row is.
-_NOT_A_ROW = {
-    "rows",
-    "files",
-    "parts",
-    "partitions",
-    "features",
-    "tables",
-    "records",
-    "columns",
-    "inputs",
-    "datasets",
-    "batches",
-    "parquets",
-}
+_NOT_A_ROW = {"rows", "files", "parts", "partitions", "features", "tables", "records", "columns", "datasets", "batches"}
+_UNITS = ("B", "kB", "MB", "GB", "TB")
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ufffe\uffff\ud800-\udfff]")
 _PLURAL = re.compile(r"\b(value|row|file)s\b")
 _UTC_TIME = re.compile(r"^(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d)(?::00(?:\.0+)?)?(?:\+00:00|Z)$")
@@ -100,7 +89,7 @@ def number(value: Any) -> str:
     """Return a number with thousands marked, to four significant digits; text stays text, no value is a dash.
 
     >>> [number(value) for value in (336776, 0.660516, 81230.56, 1e-7, None, float("nan"), "EWR", True)]
-    ['336,776', '0.6605', '81,231', '1e-07', '–', '–', 'EWR', 'true']
+    ['336,776', '0.6605', '81,231', '1e-07', '—', '—', 'EWR', 'true']
     """
     if value is None:
         return ABSENT
@@ -111,7 +100,7 @@ def number(value: Any) -> str:
     if not isinstance(value, float):
         return moment(str(value))
     if not math.isfinite(value):
-        return ABSENT if math.isnan(value) else f"{'−' if value < 0 else ''}∞"
+        return ABSENT if math.isnan(value) else f"{MINUS if value < 0 else ''}∞"
     if value == 0 or 1e-4 <= abs(value) < 1e4:
         return f"{value:.4g}"
     return f"{value:,.0f}" if 1e4 <= abs(value) < 1e15 else f"{value:.3g}"
@@ -121,7 +110,7 @@ def value(value: Any) -> str:
     """Return a value of a column: as `number`, but a year or a clock time (below 10,000) without a comma.
 
     >>> value(2013), value(-43), value(336776), value(None)
-    ('2013', '-43', '336,776', '–')
+    ('2013', '-43', '336,776', '—')
     """
     return str(value) if type(value) is int and abs(value) < 10_000 else number(value)
 
@@ -153,7 +142,7 @@ def percent(share: Any) -> str:
     """Return a share of 1 as a percentage, precise enough to tell little from nothing.
 
     >>> [percent(share) for share in (0.249, 0.0213, 0.0002, 0, 1, None)]
-    ['25 %', '2.1 %', '< 0.1 %', '0 %', '100 %', '–']
+    ['25 %', '2.1 %', '< 0.1 %', '0 %', '100 %', '—']
     """
     if not is_number(share):
         return ABSENT
@@ -178,24 +167,21 @@ def nbytes(size: Any) -> str:
     """Return bytes in the unit people use for files of that size (powers of 1,000).
 
     >>> [nbytes(size) for size in (512, 5634213, 26843545600, None)]
-    ['512 B', '5.6 MB', '27 GB', '–']
+    ['512 B', '5.6 MB', '27 GB', '—']
     """
     if not is_number(size):
         return ABSENT
-    for unit in ("B", "kB", "MB", "GB"):
-        if abs(size) < 1000:
-            break
-        size /= 1000
-    else:
-        unit = "TB"
-    return f"{size:.0f} {unit}" if unit == "B" or size >= 10 else f"{size:.1f} {unit}"
+    power = 0
+    while size >= 1000 and power < len(_UNITS) - 1:
+        size, power = size / 1000, power + 1
+    return f"{size:.0f} {_UNITS[power]}" if power == 0 or size >= 10 else f"{size:.1f} {_UNITS[power]}"
 
 
 def seconds(duration: Any) -> str:
     """Return a duration in seconds as people say it.
 
     >>> [seconds(duration) for duration in (0.004, 0.14, 7.9, 125, 3780, None)]
-    ['4 ms', '0.14 s', '7.9 s', '2 min 5 s', '1 h 3 min', '–']
+    ['4 ms', '0.14 s', '7.9 s', '2 min 5 s', '1 h 3 min', '—']
     """
     if not is_number(duration):
         return ABSENT
@@ -209,7 +195,7 @@ def seconds(duration: Any) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
-def is_number(value: Any) -> bool:
+def is_number(value: Any) -> TypeGuard[float]:
     """Return whether a value is a finite number that can be calculated with (a boolean is not).
 
     >>> [is_number(value) for value in (1, 0.5, True, None, float("nan"), "1")]

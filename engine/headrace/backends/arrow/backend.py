@@ -90,9 +90,8 @@ class ArrowBackend:
         from headrace_kernels.exact import exact_moments
 
         found = exact_moments(kernel_column(column))
-        return Moments(
-            found.n, found.n_null, found.n_nan, found.n_posinf + found.n_neginf, float(found.min), float(found.max), found.total, found.squares
-        )
+        infinities = found.n_posinf + found.n_neginf
+        return Moments(found.n, found.n_null, found.n_nan, infinities, found.low, found.high, found.total, found.squares)
 
     def quantiles(self, column: Array) -> Quantiles:
         return Quantiles.of(float_values(column.drop_null()))

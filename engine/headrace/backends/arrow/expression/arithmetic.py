@@ -153,9 +153,9 @@ def _whole(kernel: Callable[..., Values], *, of_integers: pa.DataType | None) ->
 
 
 def _round(function: str, operands: Sequence[Operand]) -> Values:
-    value = broadcast(numbers(function, operands[:1]))[0]
     if len(operands) > 1 and isinstance(operands[1], pa.Array):
-        return _round_by_row(function, value, operands)
+        return _round_by_row(function, operands)
+    value = broadcast(numbers(function, operands[:1]))[0]
     digits = constant(function, operands, 1, pa.int32()) if len(operands) > 1 else 0
     if digits is None:
         return pa.nulls(len(value), value.type)
@@ -164,7 +164,7 @@ def _round(function: str, operands: Sequence[Operand]) -> Values:
     if pa.types.is_integer(value.type):
         return value if digits >= 0 else _checked(function, _rounding(digits), np.abs, [value])
     # Beyond 17 digits nothing is left to round, and Arrow's scaling by a power of ten overflows to NaN.
-    return value if digits > 300 else _unless_overflow(value, pc.round(pc.if_else(pc.is_finite(value), value, 0.0), digits, _AWAY))
+    return value if digits > 300 else _unless_overflow(value, pc.round(pc.if_else(pc.is_finite(value), value, pa.scalar(0, value.type)), digits, _AWAY))
 
 
 def _rounding(digits: int) -> Callable[..., Values]:
@@ -175,13 +175,13 @@ def _unless_overflow(value: pa.Array, rounded: pa.Array) -> pa.Array:
     return pc.if_else(pc.and_(pc.is_finite(value), pc.is_finite(rounded)), rounded, value)
 
 
-def _round_by_row(function: str, value: pa.Array, operands: Sequence[Operand]) -> pa.Array:
-    digits = operands[1]
-    if not (isinstance(digits, pa.Array) and pa.types.is_integer(digits.type)) or pa.types.is_decimal(value.type):
+def _round_by_row(function: str, operands: Sequence[Operand]) -> Values:
+    value, digits = [*numbers(function, operands[:1]), operands[1]]
+    if isinstance(digits, Literal) or not pa.types.is_integer(digits.type) or pa.types.is_decimal(value.type):
         raise type_error(function, given(operands))
     if pa.types.is_integer(value.type):
         digits = pc.min_element_wise(digits, pa.scalar(0, digits.type), skip_nulls=False)
-    return pc.round_binary(value, convert(digits, pa.int32(), strict=True), _AWAY)
+    return pc.round_binary(value, as_type(digits, pa.int32()), _AWAY)
 
 
 def _round_decimal(value: pa.Array, digits: int) -> pa.Array:

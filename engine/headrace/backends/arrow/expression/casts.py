@@ -6,6 +6,8 @@ TRY_CAST leaves the null.
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -87,6 +89,8 @@ def _into_integer(array: pa.Array, target: pa.DataType) -> pa.Array:
 
 
 def _to_float(array: pa.Array, target: pa.DataType) -> pa.Array:
+    if pa.types.is_decimal(array.type) and pa.types.is_float32(target):
+        array = array.cast(pa.float64())  # straight to float32, Arrow is off by a last digit
     result = array.cast(target, safe=False)
     if not (pa.types.is_float64(array.type) and pa.types.is_float32(target)):
         return result
@@ -111,10 +115,11 @@ def _rescaled(array: pa.Array, scale: int, target: pa.DataType | None = None) ->
     try:
         return array.cast(narrowed)
     except pa.ArrowInvalid:
-        limit = pa.scalar(10 ** (narrowed.precision - narrowed.scale)).cast(pa.decimal128(38, 0)) if narrowed.precision < 38 else None
-        if limit is None:
+        limit = 10 ** (narrowed.precision - narrowed.scale + array.type.scale)
+        if limit >= 10**38:
             raise DataError(f"a decimal is beyond {narrowed}", hint="CAST it to DOUBLE") from None
-        return _only(array, pc.and_(pc.less(array, limit), pc.greater(array, pc.negate(limit)))).cast(narrowed)
+        bound = pa.scalar(Decimal(limit).scaleb(-array.type.scale), pa.decimal128(38, array.type.scale))
+        return _only(array, pc.and_(pc.less(array, bound), pc.greater(array, pc.negate(bound)))).cast(narrowed)
 
 
 def _time(array: pa.Array, target: pa.DataType) -> pa.Array:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -63,7 +64,7 @@ def evaluate(expression: Expression, columns: Mapping[str, pa.Array], n_rows: in
     [0, 1, None]
     """
     try:
-        result = _Evaluation(columns, n_rows).values(expression.root)
+        result = _Evaluation(columns, n_rows).root(expression.root)
     except DataError as error:
         raise DataError(f"{error.message} in the expression {expression.sql!r}", hint=error.hint) from None
     except JobError as error:
@@ -79,7 +80,15 @@ class _Evaluation:
         self._n_rows = n_rows
         self._done: dict[Node, Values] = {}
 
+    def root(self, node: Node) -> Values:
+        """Return the values of the whole tree; texts that were computed on a dictionary stay encoded."""
+        if isinstance(node, Column):
+            return self._columns[node.name]
+        encoded = self._encoded(node)
+        return self.values(node) if encoded is None else self._by_value(node, encoded, encode=True)
+
     def values(self, node: Node) -> Values:
+        """Return the values of a part of the tree, decoded; a constant stands for all rows."""
         operand = self._operand(node)
         return typed_constant(operand) if isinstance(operand, Literal) else operand
 
@@ -111,7 +120,7 @@ class _Evaluation:
 
     # ---- dictionaries -------------------------------------------------------------------------------------------------
 
-    def _encoded(self, node: Column | Call | Cast) -> str | None:
+    def _encoded(self, node: Node) -> str | None:
         """Return the name of the dictionary-encoded column that is all `node` reads, or None."""
         names = columns_of(node)
         if len(names) != 1 or isinstance(node, Column):
@@ -121,7 +130,8 @@ class _Evaluation:
             return None
         return names[0]
 
-    def _by_value(self, node: Column | Call | Cast, name: str) -> Values:
+    def _by_value(self, node: Node, name: str, *, encode: bool = False) -> Values:
+        """Return the values of a part that reads one encoded column, computed once for each value of its dictionary."""
         column = self._columns[name]
         values = _plain(column.dictionary)
         if column.null_count:
@@ -136,7 +146,7 @@ class _Evaluation:
         indices = column.indices
         if column.null_count:
             indices = indices.cast(pa.int64()).fill_null(len(values) - 1)
-        return result.take(indices) if not is_text(result.type) else _with_dictionary(result, indices)
+        return _with_dictionary(result, indices) if encode and is_text(result.type) else result.take(indices)
 
     # ---- conditions that guard ----------------------------------------------------------------------------------------
 
@@ -146,7 +156,7 @@ class _Evaluation:
         All branches at once are faster, and right unless one of them raises: ``CASE WHEN s <> '' THEN CAST(s AS INT)
         END`` must not fail for the rows that its condition keeps away.
         """
-        rows = pa.array(range(self._n_rows), pa.int64())
+        rows = pa.array(np.arange(self._n_rows))
         pieces, places = [], []
         for condition, value in zip(node.args[:-1:2], node.args[1:-1:2], strict=True):
             chosen = _mask(self._at(rows, condition), len(rows))

@@ -32,7 +32,7 @@ def given(operands: Sequence[Operand]) -> list[Given]:
 def as_type(operand: Operand, type_: pa.DataType, *, strict: bool = True) -> Values:
     """Return `operand` as `type_`; raise DataError where a value does not convert."""
     if isinstance(operand, Literal):
-        return typed_constant(operand, type_)
+        return typed_constant(operand, type_) if strict else as_type(typed_constant(operand), type_, strict=False)
     if operand.type == type_:
         return operand
     if isinstance(operand, pa.Scalar):

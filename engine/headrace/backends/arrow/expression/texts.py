@@ -107,7 +107,7 @@ def _concat_operator(function: str, operands: Sequence[Operand]) -> Values:
 
 
 def _concat(function: str, operands: Sequence[Operand]) -> Values:
-    return pc.binary_join_element_wise(*_as_texts(operands), null_handling="skip")
+    return pc.binary_join_element_wise(*_as_texts(operands), null_handling="replace", null_replacement="")
 
 
 def _as_texts(operands: Sequence[Operand]) -> list[Values]:

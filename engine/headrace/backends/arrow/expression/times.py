@@ -126,21 +126,25 @@ def _months_later(start: Values, interval: Values, sign: int) -> pa.Array:
     return from_numpy(moved.astype(f"datetime64[{unit}]") + (times_ - day) + rest, array, pa.timestamp(unit)).cast(array.type)
 
 
-def _clock(function: str, operands: Sequence[Operand], position: int) -> pa.Array:
+def _clock(function: str, operands: Sequence[Operand], position: int) -> Values:
     """Return an operand as timestamps without a zone, read in UTC."""
     value = as_values([operands[position]])[0]
     if pa.types.is_null(value.type):
-        value = pa.scalar(None, pa.timestamp("us"))
+        value = value.cast(pa.timestamp("us"))
     if not _is_time(value.type):
         raise type_error(function, given([operands[position]]), hint="CAST(x AS TIMESTAMP) makes a text a time")
-    return as_type(broadcast([value])[0], pa.timestamp("us" if pa.types.is_date(value.type) else value.type.unit))
+    return as_type(value, pa.timestamp("us" if pa.types.is_date(value.type) else value.type.unit))
+
+
+def _clocks(function: str, operands: Sequence[Operand], position: int) -> pa.Array:
+    return broadcast([_clock(function, operands, position)])[0]
 
 
 def _date_part(function: str, operands: Sequence[Operand]) -> Values:
     part = constant(function, operands, 0, pa.string())
     if part == "epoch":
         return _epoch(function, operands)
-    array = _clock(function, operands, 1)
+    array = _clocks(function, operands, 1)
     if part in ("millisecond", "microsecond"):
         millis = pc.add(pc.multiply(pc.second(array), 1000), pc.millisecond(array))
         return millis if part == "millisecond" else pc.add(pc.multiply(millis, 1000), pc.microsecond(array))
@@ -167,13 +171,13 @@ _PARTS: dict[str, Callable[[pa.Array], pa.Array]] = {
 
 def _epoch(function: str, operands: Sequence[Operand]) -> Values:
     value = as_values(operands[1:])[0]
-    array = broadcast([value])[0] if pa.types.is_duration(value.type) else _clock(function, operands, 1)
+    array = broadcast([value])[0] if pa.types.is_duration(value.type) else _clocks(function, operands, 1)
     return pc.divide(convert(array.cast(pa.int64()), pa.float64(), strict=True), float(_PER_SECOND[array.type.unit]))
 
 
 def _date_trunc(function: str, operands: Sequence[Operand]) -> Values:
     part = constant(function, operands, 0, pa.string())
-    array = _clock(function, operands, 1)
+    array = _clocks(function, operands, 1)
     own = given(operands)[1]
     zone = own.tz if not isinstance(own, Literal) and pa.types.is_timestamp(own) else None
     return pc.floor_temporal(array, unit=part, week_starts_monday=True).cast(pa.timestamp(array.type.unit, tz=zone))
@@ -184,14 +188,12 @@ def _date_diff(function: str, operands: Sequence[Operand]) -> Values:
     # A constant takes the other's type: date_diff('day', '2013-01-01', t).
     type_ = common_type(function, given(operands[1:]))
     both = [as_type(operand, type_) for operand in operands[1:]]
-    start, end = (
-        _clock(function, [value], 0) if isinstance(value, pa.Array) else _clock(function, [value], 0)[0] for value in broadcast(both)
-    )
+    start, end = (_clock(function, [value], 0) for value in broadcast(both))
     if part == "month":
         months = [pc.add(pc.multiply(pc.year(value), 12), pc.month(value)) for value in (start, end)]
         return pc.subtract(months[1], months[0])
     if part == "week":
-        return pc.weeks_between(start, end, week_start=1)
+        return pc.divide(pc.days_between(start, end), 7)  # DuckDB counts days by seven, not Mondays
     return getattr(pc, f"{part}s_between")(start, end)
 
 
@@ -241,7 +243,7 @@ def _at_time_zone(function: str, operands: Sequence[Operand]) -> Values:
     value = as_values(operands[:1])[0]
     if pa.types.is_timestamp(value.type) and value.type.tz:
         return pc.local_timestamp(as_type(broadcast([value])[0], pa.timestamp(value.type.unit, tz=zone)))
-    return _instants(_clock(function, operands, 0), zone).cast(pa.timestamp("ns" if value.type == pa.timestamp("ns") else "us", tz="UTC"))
+    return _instants(_clocks(function, operands, 0), zone).cast(pa.timestamp("ns" if value.type == pa.timestamp("ns") else "us", tz="UTC"))
 
 
 def _instants(local: pa.Array, zone: str) -> pa.Array:

@@ -1,0 +1,66 @@
+# make demo: install, real data, the main job, where its report is. make test: every check. make help lists the rest.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+# A stamp for each set of extras: both targets can be repeated and install only what is missing.
+$(VENV)/.demo: $(BIN)/python pyproject.toml constraints.txt
+	$(PIP) install --constraint constraints.txt --editable '.[cpu,examples]'
+	@touch $@
+
+$(VENV)/.test: $(BIN)/python pyproject.toml constraints.txt
+	$(PIP) install --constraint constraints.txt --editable '.[cpu,examples,test]'
+	@touch $(VENV)/.demo $@
+
+.PHONY: demo
+demo: $(VENV)/.demo ## install, make the data, run the flights job, show where the report is
+	$(BIN)/headrace data flights --out data/flights
+	$(BIN)/headrace run configs/flights.yaml
+
+.PHONY: test
+test: lint types pytest ## everything CI runs: ruff, mypy --strict, pytest
+
+.PHONY: lint
+lint: $(VENV)/.test ## ruff: rules and format
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+.PHONY: types
+types: $(VENV)/.test ## mypy --strict
+	$(BIN)/mypy
+
+.PHONY: pytest
+pytest: $(VENV)/.test ## all tests and every example in docstrings, README and docs
+	$(BIN)/python -m pytest
+
+.PHONY: format
+format: $(VENV)/.test ## let ruff put the code in order
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+.PHONY: browser
+browser: ## install Chromium and its driver (Debian, Ubuntu), for the tests of the report
+	apt-get update && apt-get install --yes --no-install-recommends chromium chromium-driver
+
+.PHONY: wheel
+wheel: $(VENV)/.test ## build wheel and sdist into dist/
+	$(PIP) install build
+	$(BIN)/python -m build
+
+.PHONY: resolve-gpu
+resolve-gpu: $(BIN)/python ## check that the GPU extra resolves with constraints.txt (downloads metadata only)
+	$(BIN)/python -m pip install --dry-run --quiet --ignore-installed --constraint constraints.txt '.[gpu]'
+
+.PHONY: clean
+clean: ## remove what runs and builds left, not the virtual environment
+	rm -rf out dist build .mypy_cache .ruff_cache
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14

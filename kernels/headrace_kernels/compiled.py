@@ -1,0 +1,161 @@
+"""Compile with Numba, and keep the machine code between processes, closures included.
+
+Numba's own ``cache=True`` has three gaps that matter here: a closure over a compiled function is never found again (its key holds
+a random id), a change in another file that a function calls is not noticed, and two processes that compile at once may read each
+other's half-written entry. The cache here keys machine code by a fingerprint of all source that a function reaches, and names data
+files by that key. It is kept where Numba keeps its own: ``NUMBA_CACHE_DIR``, else ``__pycache__``, else the user's cache directory.
+
+No function here is ever compiled with ``parallel=True``; all release the GIL, and threads are the caller's.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import types
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import numba
+import numpy as np
+from numba.core import caching
+from numba.core.registry import CPUDispatcher
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+_PLAIN = (int, float, complex, str, bytes, bool, type(None), np.generic, np.dtype, range, slice, numba.types.Type)
+
+
+def jit(function: Function, *, exact_order: bool = True, inline: bool = False) -> Function:
+    """Compile a function in nopython mode, without the GIL, kept between processes if its fingerprint can be taken.
+
+    Parameters
+    ----------
+    function : callable
+        A plain function or a closure over compiled functions and constants.
+    exact_order : bool
+        False lets LLVM reorder floating-point sums. Only for sums whose every partial result is exact.
+    inline : bool
+        True makes LLVM put it into each compiled caller, whatever its size; it is then not kept by itself.
+
+    Returns
+    -------
+    callable
+        Numba's dispatcher; its ``py_func`` is the function.
+
+    Examples
+    --------
+    >>> @jit
+    ... def twice(x):
+    ...     return x + x
+    >>> twice(21)
+    42
+    """
+    # "numpy": a division by zero gives inf or nan as in NumPy; Python's error would be a branch in every loop
+    fastmath = False if exact_order else {"reassoc"}
+    dispatcher = numba.njit(nogil=True, error_model="numpy", fastmath=fastmath, forceinline=inline)(function)
+    mark = None if inline else fingerprint(function)
+    if mark is not None and hasattr(dispatcher, "_cache"):
+        dispatcher._cache = _FingerprintCache(function, mark if exact_order else mark[::-1])
+    return cast(Function, dispatcher)
+
+
+def fingerprint(function: Callable[..., Any]) -> str | None:
+    """Return a digest of the source of `function` and of all that it calls; None if it reaches something that has no stable one.
+
+    >>> fingerprint(lambda x: x + 1) == fingerprint(lambda x: x + 2)
+    False
+    """
+    digest = hashlib.sha256(numba.__version__.encode())
+    try:
+        for piece in _pieces(function, set()):
+            digest.update(piece.encode() + b"\0")
+    except _NoStableDigestError:
+        return None
+    return digest.hexdigest()
+
+
+class _NoStableDigestError(Exception):
+    """A function reaches an object whose content is unknown."""
+
+
+def _pieces(value: object, seen: set[int]) -> Iterator[str]:
+    if isinstance(value, CPUDispatcher):
+        value = value.py_func
+    if isinstance(value, types.FunctionType):
+        if id(value) not in seen:
+            seen.add(id(value))
+            yield _file_digest(value.__code__.co_filename)
+            yield from _code_pieces(value.__code__)
+            reached = [cell.cell_contents for cell in value.__closure__ or ()]
+            reached += [value.__globals__[name] for name in _names(value.__code__) if name in value.__globals__]
+            for other in [*reached, *(value.__defaults__ or ())]:
+                yield from _pieces(other, seen)
+    elif isinstance(value, tuple):
+        for item in value:
+            yield from _pieces(item, seen)
+    elif isinstance(value, np.ndarray):
+        yield f"{value.dtype}{value.shape}{hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()}"
+    elif isinstance(value, _PLAIN):
+        yield repr(value)
+    elif isinstance(value, (types.ModuleType, types.BuiltinFunctionType, type, np.ufunc)):
+        yield getattr(value, "__name__", "")
+    else:
+        raise _NoStableDigestError
+
+
+def _code_pieces(code: types.CodeType) -> Iterator[str]:
+    yield f"{code.co_name} {code.co_code.hex()} {code.co_names}"
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _code_pieces(constant)
+        else:
+            yield repr(constant)
+
+
+def _names(code: types.CodeType) -> list[str]:
+    inner = [name for constant in code.co_consts if isinstance(constant, types.CodeType) for name in _names(constant)]
+    return [*code.co_names, *inner]
+
+
+@functools.cache
+def _file_digest(path: str) -> str:
+    """Digest a source file; the bytes reach what bytecode does not show: overloads and intrinsics beside the function."""
+    try:
+        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    except OSError:  # typed at a prompt
+        return ""
+
+
+class _FingerprintFile(caching.IndexDataCacheFile):  # type: ignore[misc]
+    """Write the data before the index that names them, under a name of their own."""
+
+    def save(self, key: object, data: object) -> None:
+        name = self._data_name(int(hashlib.sha256(repr(key).encode()).hexdigest()[:12], 16))
+        self._save_data(name, data)
+        overloads = self._load_index()
+        overloads[key] = name
+        self._save_index(overloads)
+
+
+class _FingerprintCache(caching.FunctionCache):  # type: ignore[misc]
+    """Find compiled code by the fingerprint of its source."""
+
+    def __init__(self, function: Callable[..., Any], mark: str) -> None:
+        self._mark = mark
+        try:
+            super().__init__(function)
+        except RuntimeError:  # no directory can be written, or the function has no file: compile each time
+            self.disable()
+            return
+        self._cache_file = _FingerprintFile(self.cache_path, f"{function.__name__.strip('<>')}-{mark[:16]}", mark)
+
+    def load_overload(self, sig: object, target_context: object) -> object:
+        return super().load_overload(sig, target_context) if self._enabled else None
+
+    def save_overload(self, sig: object, data: object) -> None:
+        if self._enabled:
+            super().save_overload(sig, data)
+
+    def _index_key(self, sig: object, codegen: Any) -> tuple[object, ...]:
+        return (sig, codegen.magic_tuple(), self._mark)

@@ -1,0 +1,302 @@
+"""Count, extremes, exact sum and exact sum of squares of a column, in one pass at memory speed.
+
+How: a block of 512 values is cut into three or four layers, each a multiple of one power of two of at most 22 bits, by adding and taking
+away a large constant (x + c) - c. Sums of 512 layers, and of 512 products of two layers, stay below 2**53: floating-point arithmetic is
+exact and LLVM may vectorise it. Each block's few sums are then added to wide integers (see `limbs`). A block whose values span more
+than four layers (88 bits) or lie near the ends of float64's range goes value by value instead, with integer arithmetic.
+
+Sources: S. M. Rump, T. Ogita, S. Oishi, *Accurate floating-point summation*, SIAM J. Sci. Comput. 31 (2008), section 3 (ExtractVector);
+R. M. Neal, arXiv:1505.05571, 2015.
+
+>>> moments = exact_moments(Column(np.array([1e300, 1.0, -1e300, np.nan])))
+>>> moments.n, moments.n_nan, mean_and_variance(moments.n, moments.total, moments.squares)[0]
+(3, 1, 0.3333333333333333)
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headrace_kernels.column import Column, realigned
+from headrace_kernels.compiled import jit
+from headrace_kernels.elementary import from_bits, inlined, to_bits
+from headrace_kernels.limbs import (
+    SQUARES_LIMBS,
+    SQUARES_UNIT,
+    TOTAL_LIMBS,
+    TOTAL_UNIT,
+    Limbs,
+    deposit,
+    limbs_to_int,
+    mean_and_variance,
+    merge_limbs,
+    normalise,
+)
+
+__all__ = ["ExactMoments", "exact_moments", "limbs_to_int", "mean_and_variance", "merge_limbs", "merge_moments"]
+
+_BLOCK = 512
+_LAYER_BITS = 22  # 2 * 22 bits a product and 512 = 2**9 of them: at most 2**53
+_LAYERS = 4
+_LAYER_MASK = (1 << _LAYER_BITS) - 1
+_HIGHEST, _LOWEST = 500, -400  # exponents within which layers' products neither overflow nor lose bits
+_BLOCKS_TO_CARRY = 1 << 16  # a block makes at most 2**11 deposits of less than 2**33: limbs stay below 2**60
+_COUNTS = 5
+_N, _NULL, _NAN, _POSITIVE, _NEGATIVE = range(_COUNTS)
+_LARGEST = float(np.finfo(np.float64).max)
+_KEY_HIGHEST, _KEY_LOWEST = (1 << 63) - 1, -(1 << 63)
+
+
+class ExactMoments(NamedTuple):
+    """What `exact_moments` found; merge two with `merge_moments`.
+
+    `n` counts the finite values; only they enter `low`, `high`, `total` and `squares`. `low` and `high` are None if there is none, ints
+    for integer columns, never -0.0. `total` and `squares` are limbs in normal form.
+    """
+
+    n: int
+    n_null: int
+    n_nan: int
+    n_posinf: int
+    n_neginf: int
+    low: int | float | None
+    high: int | float | None
+    total: Limbs
+    squares: Limbs
+
+
+def exact_moments(column: Column) -> ExactMoments:
+    """Return count, extremes, exact sum and exact sum of squares of a column.
+
+    Parameters
+    ----------
+    column : Column
+        float64, float32, any integer, or truth values.
+
+    Returns
+    -------
+    ExactMoments
+        The same for any order of the rows; merged parts of a column equal the whole column's, bit for bit.
+
+    Nulls and NaN: counted and left out, as are infinities.
+    """
+    values = column.values
+    if values.dtype == np.bool_:
+        values = values.view(np.uint8)
+    n_rows = len(values)
+    has_null = column.validity is not None
+    bits = realigned(column.validity, column.offset, n_rows) if column.validity is not None else np.zeros(1, np.uint8)
+    counts = np.zeros(_COUNTS, np.int64)
+    total, squares = np.zeros(TOTAL_LIMBS, np.int64), np.zeros(SQUARES_LIMBS, np.int64)
+    if values.dtype.kind == "f":
+        extremes = np.array([_KEY_HIGHEST, _KEY_LOWEST])
+        _take_in_floats(values, bits, has_null, counts, extremes, total, squares)
+        low, high = (from_bits(int(key) ^ ((int(key) >> 63) & _KEY_HIGHEST), 0.0) + 0.0 for key in extremes)
+    else:
+        info = np.iinfo(values.dtype)
+        extremes = np.array([info.max, info.min], values.dtype)
+        n_layers = {1: 1, 2: 1, 4: 2, 8: 3}[values.dtype.itemsize]
+        _take_in_integers(values, bits, has_null, n_layers, counts, extremes, total, squares)
+        low, high = extremes.tolist()
+    if not counts[_N]:
+        low = high = None
+    return ExactMoments(*counts.tolist(), low, high, total, squares)
+
+
+def merge_moments(left: ExactMoments, right: ExactMoments) -> ExactMoments:
+    """Return the moments of both parts together."""
+    counts = [a + b for a, b in zip(left[:_COUNTS], right[:_COUNTS], strict=True)]  # type: ignore[operator]
+    lows = [part.low for part in (left, right) if part.low is not None]
+    highs = [part.high for part in (left, right) if part.high is not None]
+    total, squares = merge_limbs(left.total, right.total), merge_limbs(left.squares, right.squares)
+    return ExactMoments(*counts, min(lows, default=None), max(highs, default=None), total, squares)
+
+
+@inlined
+def _spread(bits: Any, start: int, n_rows: int, valid: Any) -> None:
+    """Write one 0 or 1 a row for a block; `start` is a multiple of 8."""
+    first = start >> 3
+    for j in range((n_rows + 7) >> 3):
+        byte = bits[first + j]
+        for k in range(8):
+            valid[8 * j + k] = (byte >> k) & 1
+
+
+@inlined
+def _fill_floats(part: Any, valid: Any, block: Any) -> tuple[int, int, int]:
+    """Copy finite, valid values, 0 for others; return their number and the extremes as integers of the same order."""
+    n_kept, low, high = 0, _KEY_HIGHEST, _KEY_LOWEST
+    for i in range(len(part)):
+        x = np.float64(part[i])
+        kept = (abs(x) <= _LARGEST) & (valid[i] != 0)
+        block[i] = x if kept else 0.0
+        bits = to_bits(x)
+        key = bits ^ ((bits >> 63) & _KEY_HIGHEST)
+        n_kept += kept
+        low = min(low, key if kept else _KEY_HIGHEST)
+        high = max(high, key if kept else _KEY_LOWEST)
+    return n_kept, low, high
+
+
+@jit
+def _count_others(part: Any, valid: Any, counts: Any) -> None:
+    n_null, n_nan, n_positive, n_negative = 0, 0, 0, 0
+    for i in range(len(part)):
+        x = part[i]
+        filled = valid[i] != 0
+        n_null += not filled
+        n_nan += filled & (x != x)
+        n_positive += filled & (x == np.inf)
+        n_negative += filled & (x == -np.inf)
+    counts[_NULL] += n_null
+    counts[_NAN] += n_nan
+    counts[_POSITIVE] += n_positive
+    counts[_NEGATIVE] += n_negative
+
+
+@inlined
+def _cut_layer(block: Any, n_rows: int, unit: int, layer: Any) -> bool:
+    """Move the multiples of 2**unit from the block to a layer; return whether anything is left."""
+    constant = from_bits((unit + 52 + 1023) << 52, 0.0) * 1.5
+    left = 0
+    for i in range(n_rows):
+        x = block[i]
+        q = (x + constant) - constant
+        rest = x - q
+        layer[i] = q
+        block[i] = rest
+        left |= to_bits(rest) & _KEY_HIGHEST
+    return left != 0
+
+
+@jit
+def _cut_floats(block: Any, n_rows: int, exponent: int, layers: Any, units: Any) -> int:
+    """Cut a block whose values are below 2**exponent into layers; return how many, or -1 if that is not enough."""
+    if exponent > _HIGHEST or exponent < _LOWEST:
+        return -1
+    for j in range(_LAYERS):
+        units[j] = exponent - _LAYER_BITS * (j + 1)
+        if not _cut_layer(block, n_rows, units[j], layers[j]):
+            return j + 1
+    return -1
+
+
+def _sum_of(layer: Any, n_rows: int) -> float:
+    total = 0.0
+    for i in range(n_rows):
+        total += layer[i]
+    return total
+
+
+def _dot(left: Any, right: Any, n_rows: int) -> float:
+    total = 0.0
+    for i in range(n_rows):
+        total += left[i] * right[i]
+    return total
+
+
+_exact_sum_of, _exact_dot = jit(_sum_of, exact_order=False), jit(_dot, exact_order=False)
+
+
+@jit
+def _add_layers(layers: Any, n_layers: int, units: Any, n_rows: int, total: Any, squares: Any) -> None:
+    """Add the sums of a block's layers, and of the products of each two, to the wide integers."""
+    for a in range(n_layers):
+        amount = _exact_sum_of(layers[a], n_rows) * from_bits((1023 - units[a]) << 52, 0.0)
+        deposit(total, np.int64(amount), units[a] + TOTAL_UNIT)
+        for b in range(a, n_layers):
+            unit = units[a] + units[b]
+            amount = _exact_dot(layers[a], layers[b], n_rows) * from_bits((1023 - unit) << 52, 0.0)
+            deposit(squares, np.int64(amount), unit + SQUARES_UNIT + (b > a))
+
+
+@jit
+def _add_singly(part: Any, valid: Any, total: Any, squares: Any) -> None:
+    """Add finite, valid values one by one by their bits."""
+    for i in range(len(part)):
+        x = np.float64(part[i])
+        if valid[i] == 0 or not abs(x) <= _LARGEST:
+            continue
+        bits = to_bits(x)
+        biased = (bits >> 52) & 0x7FF
+        mantissa = (bits & 0xFFFFFFFFFFFFF) | (np.int64(biased > 0) << 52)
+        unit = max(biased, 1) - 1075
+        deposit(total, -mantissa if bits < 0 else mantissa, unit + TOTAL_UNIT)
+        high, low, position = mantissa >> 27, mantissa & 0x7FFFFFF, 2 * unit + SQUARES_UNIT
+        deposit(squares, high * high, position + 54)
+        deposit(squares, high * low, position + 28)
+        deposit(squares, low * low, position)
+
+
+@jit
+def _take_in_floats(values: Any, bits: Any, has_null: bool, counts: Any, extremes: Any, total: Any, squares: Any) -> None:
+    block, layers, units = np.empty(_BLOCK), np.empty((_LAYERS, _BLOCK)), np.zeros(_LAYERS, np.int64)
+    valid = np.ones(_BLOCK, np.uint8)
+    for start in range(0, len(values), _BLOCK):
+        part = values[start : start + _BLOCK]
+        n_rows = len(part)
+        if has_null:
+            _spread(bits, start, n_rows, valid)
+        n_kept, low, high = _fill_floats(part, valid, block)
+        counts[_N] += n_kept
+        if n_kept < n_rows:
+            _count_others(part, valid, counts)
+        extremes[0], extremes[1] = min(extremes[0], low), max(extremes[1], high)
+        top = max(high, ~low) if n_kept else 0  # the bits of the largest magnitude
+        if top > 0:
+            n_layers = _cut_floats(block, n_rows, (top >> 52) - 1022, layers, units)
+            if n_layers > 0:
+                _add_layers(layers, n_layers, units, n_rows, total, squares)
+            else:
+                _add_singly(part, valid, total, squares)
+        if (start // _BLOCK + 1) % _BLOCKS_TO_CARRY == 0:
+            normalise(total)
+            normalise(squares)
+    normalise(total)
+    normalise(squares)
+
+
+@inlined
+def _cut_integers(part: Any, valid: Any, n_layers: int, layers: Any, extremes: Any) -> int:
+    """Write a block's layers, the lowest first; return the number of values."""
+    n_kept, low, high = 0, extremes[0], extremes[1]
+    for i in range(len(part)):
+        kept = valid[i] != 0
+        n_kept += kept
+        low = min(low, part[i] if kept else low)
+        high = max(high, part[i] if kept else high)
+    extremes[0], extremes[1] = low, high
+    for j in range(n_layers):
+        shift = _LAYER_BITS * j
+        mask = _LAYER_MASK if j < n_layers - 1 else -1
+        scale = np.float64(1 << shift)
+        for i in range(len(part)):
+            x = np.int64(part[i] >> shift) & mask
+            layers[j, i] = np.float64(x if valid[i] != 0 else 0) * scale
+    return n_kept
+
+
+@jit
+def _take_in_integers(
+    values: Any, bits: Any, has_null: bool, n_layers: int, counts: Any, extremes: Any, total: Any, squares: Any
+) -> None:
+    layers, units = np.empty((_LAYERS, _BLOCK)), np.arange(_LAYERS) * _LAYER_BITS
+    valid = np.ones(_BLOCK, np.uint8)
+    for start in range(0, len(values), _BLOCK):
+        part = values[start : start + _BLOCK]
+        n_rows = len(part)
+        if has_null:
+            _spread(bits, start, n_rows, valid)
+        n_kept = _cut_integers(part, valid, n_layers, layers, extremes)
+        counts[_N] += n_kept
+        counts[_NULL] += n_rows - n_kept
+        _add_layers(layers, n_layers, units, n_rows, total, squares)
+        if (start // _BLOCK + 1) % _BLOCKS_TO_CARRY == 0:
+            normalise(total)
+            normalise(squares)
+    normalise(total)
+    normalise(squares)

@@ -1,0 +1,60 @@
+"""Distances, directions and grid cells on the sphere, from latitudes and longitudes in degrees.
+
+Source of the formulas: R. W. Sinnott, *Virtues of the Haversine*, Sky and Telescope 68 (1984), with 1 - h written as a sum of squares
+too, so that points nearly opposite are as exact as points nearly equal. Mean Earth radius: IUGG, (2a + b) / 3 of GRS 80, H. Moritz,
+*Geodetic Reference System 1980*.
+"""
+
+from __future__ import annotations
+
+from headrace_kernels.elementary import Number, atan_of_sqrt, compass_degrees, cos_degrees, like, nearest, sin_degrees
+from headrace_kernels.kernel import kernel
+
+EARTH_RADIUS_KM = 6371.0088
+
+
+@kernel(output="same")
+def haversine_km(lat1: Number, lon1: Number, lat2: Number, lon2: Number, radius_km: Number = EARTH_RADIUS_KM) -> Number:
+    """Great-circle distance in km of two points in degrees.
+
+    Relative error at most 4e-15 for float64 and 2e-6 for float32 columns, for any two points. The sphere itself is up to 0.56 % off
+    the ellipsoid. A latitude or longitude that is null gives null; NaN or infinite gives NaN.
+    """
+    half = like(0.5, lat1)
+    across = cos_degrees(lat1) * cos_degrees(lat2)
+    north, middle = sin_degrees(half * (lat2 - lat1)), sin_degrees(half * (lat2 + lat1))
+    east, east_cos = sin_degrees(half * (lon2 - lon1)), cos_degrees(half * (lon2 - lon1))
+    near = north * north + across * (east * east)
+    far = middle * middle + across * (east_cos * east_cos)  # 1 - near, without the loss
+    return (radius_km + radius_km) * atan_of_sqrt(near, far)
+
+
+@kernel(output="same")
+def bearing(lat1: Number, lon1: Number, lat2: Number, lon2: Number) -> Number:
+    """Initial direction from point 1 to point 2 along the great circle: degrees clockwise from north, 0 <= bearing < 360.
+
+    Two equal points have bearing 0. A latitude or longitude that is null gives null; NaN or infinite gives NaN.
+    """
+    half_east = sin_degrees(like(0.5, lat1) * (lon2 - lon1))
+    cos2 = cos_degrees(lat2)
+    east = sin_degrees(lon2 - lon1) * cos2
+    turned = sin_degrees(lat1) * cos2 * (half_east * half_east)
+    return compass_degrees(east, sin_degrees(lat2 - lat1) + (turned + turned))
+
+
+@kernel(output="int64")
+def grid_cell(lat: Number, lon: Number, size_deg: Number = 1.0) -> Number:
+    """Id of the cell of a grid of `size_deg` degrees that holds a point: row * columns + column, counted from 90 S, 180 W.
+
+    Longitudes are taken round the globe (181 is -179); latitude 90 belongs to the last row. A latitude outside [-90, 90], NaN or
+    infinite gives -1. A null gives null.
+    """
+    columns = -((-360.0) // size_deg)
+    rows = -((-180.0) // size_deg)
+    around = lon - 360.0 * nearest(lon / 360.0)  # -180 to 180, both ends possible
+    row = (lat + 90.0) // size_deg
+    column = (around + 180.0) // size_deg
+    row = rows - 1.0 if row >= rows else row
+    column = 0.0 if around + 180.0 >= 360.0 else column
+    inside = (lat >= -90.0) & (lat <= 90.0) & (around == around)
+    return int(row * columns + column if inside else -1.0)

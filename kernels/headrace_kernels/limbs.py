@@ -1,0 +1,111 @@
+"""Sums as very wide integers: exact, so the same bits for any order of the rows and any way of cutting them.
+
+A sum is an integer number of units of 2**-unit, kept in limbs of 32 bits held in int64s, so that carries may wait. The normal form has
+all limbs but the last in [0, 2**32) and a signed last one; it is unique, so equal sums have equal limbs.
+
+Sources: U. Kulisch, *Computer Arithmetic and Validity*, 2nd ed. 2013, chapter 8 (the long accumulator); R. M. Neal, *Fast exact
+summation using small and large superaccumulators*, arXiv:1505.05571, 2015 (limbs with room for waiting carries).
+"""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headrace_kernels.compiled import jit
+from headrace_kernels.elementary import inlined
+
+Limbs = NDArray[np.int64]
+
+LIMB_BITS = 32
+TOTAL_UNIT = 1088
+"""Totals are in units of 2**-1088: below the smallest float64, 2**-1074, and a whole number of limbs."""
+SQUARES_UNIT = 2 * TOTAL_UNIT
+TOTAL_LIMBS = 70
+"""Covers 2**63 values below 2**1024: 1088 + 1024 + 63 bits, and the sign."""
+SQUARES_LIMBS = 138
+_MASK = 0xFFFFFFFF
+
+
+@inlined
+def deposit(limbs: Any, amount: int, position: int) -> None:
+    """Add an int64 `amount` * 2**position, in the limbs' units; each limb grows by less than 2**33."""
+    j = position >> 5
+    shift = position & 31
+    low = (amount & _MASK) << shift
+    high = (amount >> 32) << shift
+    limbs[j] += low & _MASK
+    limbs[j + 1] += (low >> 32) + (high & _MASK)
+    limbs[j + 2] += high >> 32
+
+
+@jit
+def normalise(limbs: Limbs) -> None:
+    """Carry, in place, until the limbs are in normal form."""
+    carry = 0
+    for j in range(len(limbs) - 1):
+        limb = limbs[j] + carry
+        carry = limb >> 32
+        limbs[j] = limb & _MASK
+    limbs[len(limbs) - 1] += carry
+
+
+def merge_limbs(left: Limbs, right: Limbs) -> Limbs:
+    """Return the sum of two sums, in normal form."""
+    merged: Limbs = left + right
+    normalise(merged)
+    return merged
+
+
+def limbs_to_int(limbs: Limbs) -> int:
+    """Return a sum as an integer number of its units.
+
+    >>> limbs_to_int(np.array([5, 1, 0]))
+    4294967301
+    """
+    lower = int.from_bytes(limbs[:-1].astype("<u4").tobytes(), "little")
+    return lower + (int(limbs[-1]) << (LIMB_BITS * (len(limbs) - 1)))
+
+
+def mean_and_variance(n: int, total: Limbs, squares: Limbs, ddof: int = 0) -> tuple[float, float]:
+    """Return mean and variance of n values, each the float64 nearest to the exact one.
+
+    Formula: mean = total / n; variance = (n * squares - total**2) / (n * (n - ddof)), in integers, so nothing cancels.
+
+    Parameters
+    ----------
+    n : int
+        Number of values.
+    total, squares : ndarray of int64
+        Their sum and the sum of their squares, in normal form, as `exact_moments` gives.
+    ddof : int
+        0 for the population's variance, 1 for a sample's.
+
+    Returns
+    -------
+    tuple of float
+        NaN where there are too few values; infinite where it is beyond float64.
+    """
+    if n <= 0:
+        return math.nan, math.nan
+    exact_total, exact_squares = limbs_to_int(total), limbs_to_int(squares)
+    mean = nearest_float(Fraction(exact_total, n << TOTAL_UNIT))
+    if n <= ddof:
+        return mean, math.nan
+    return mean, nearest_float(Fraction(n * exact_squares - exact_total**2, (n * (n - ddof)) << SQUARES_UNIT))
+
+
+def nearest_float(exact: Fraction) -> float:
+    """Return the nearest float64, infinite beyond its range.
+
+    >>> nearest_float(Fraction(1, 3)), nearest_float(Fraction(-(10**400)))
+    (0.3333333333333333, -inf)
+    """
+    try:
+        return float(exact)
+    except OverflowError:
+        return math.copysign(math.inf, exact)
