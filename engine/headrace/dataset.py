@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import hashlib
+import re
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -20,6 +21,9 @@ from headrace.errors import DataError, JobError
 from headrace.schema import Schema, Type
 
 FOOTER_THREADS = 8
+GLOB_MARKS = "*?["
+# Instants of INT96 do not fit nanoseconds before 1678 and after 2262; what writes them (Spark, Impala) counts in microseconds.
+INT96_UNIT = "us"
 # What pyarrow raises for files that are not what they say; OSError and UnicodeDecodeError are no ArrowException.
 READ_ERRORS = (pa.ArrowException, OSError, UnicodeDecodeError, ValueError, OverflowError)
 
@@ -103,10 +107,10 @@ class Dataset:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over every footer (which holds sizes, statistics and offsets of every page chunk), in canonical order."""
+        """SHA-256 over names, hive values and every footer (which holds each column chunk's size, statistics and offset), in canonical order."""
         digest = hashlib.sha256()
         for file in self.files:
-            digest.update(f"{Path(file.path).name}\0{file.nbytes}\0{file.digest}\n".encode())
+            digest.update(f"{Path(file.path).name}\0{sorted(file.partition.items())}\0{file.nbytes}\0{file.digest}\n".encode())
         return digest.hexdigest()
 
     def describe(self) -> dict[str, Any]:
@@ -145,7 +149,7 @@ def read_table(source: str) -> pa.Table:
     for file in dataset.files:
         try:
             filesystem, inner = filesystem_of(file.path)
-            table = pq.read_table(inner, filesystem=filesystem, page_checksum_verification=True, partitioning=None)
+            table = pq.read_table(inner, filesystem=filesystem, page_checksum_verification=True, partitioning=None, coerce_int96_timestamp_unit=INT96_UNIT)
             table.validate(full=True)
         except READ_ERRORS as error:
             raise DataError(f"cannot be read: {_first_line(error)}", file=file.path) from error
@@ -158,11 +162,12 @@ def _find_files(source: str) -> list[tuple[str, dict[str, str]]]:
     """Return the Parquet files of one path, glob or directory, sorted, with their hive values."""
     if "://" in source:
         paths, root = _find_remote(source)
-    elif any(mark in source for mark in "*?[") and not Path(source).exists():
-        paths, root = sorted(glob.glob(source, recursive=True)), source.split("*")[0]
+    elif any(mark in source for mark in GLOB_MARKS) and not Path(source).exists():
+        paths, root = sorted(glob.glob(source, recursive=True)), _before_marks(source)
         paths = [path for path in paths if Path(path).is_file()]
     elif Path(source).is_dir():
-        paths, root = _parquet_below(source, (str(path) for path in Path(source).rglob("*") if path.is_file())), source
+        root = str(Path(source))  # as rglob writes it: ./a and a/ are a
+        paths = _parquet_below(root, (str(path) for path in Path(source).rglob("*") if path.is_file()))
     elif Path(source).is_file():
         return [(source, {})]
     else:
@@ -177,7 +182,7 @@ def _find_remote(source: str) -> tuple[list[str], str]:
 
     try:
         handler, inner = fsspec.core.url_to_fs(source)
-        if any(mark in inner for mark in "*?["):
+        if any(mark in inner for mark in GLOB_MARKS):
             names = sorted(handler.glob(inner))
         elif handler.isdir(inner):
             names = _parquet_below(inner, handler.find(inner))
@@ -186,7 +191,13 @@ def _find_remote(source: str) -> tuple[list[str], str]:
     except (ImportError, OSError, ValueError) as error:
         raise JobError(f"cannot list {source!r}: {error}", hint="is the file system's package installed, and are its credentials set?") from error
     scheme = source.split("://", maxsplit=1)[0]
-    return [f"{scheme}://{name}" for name in names], f"{scheme}://{inner.split('*')[0]}"
+    return [f"{scheme}://{name}" for name in names], f"{scheme}://{_before_marks(inner)}"
+
+
+def _before_marks(pattern: str) -> str:
+    """Return the folders of a glob that are written out: all before the first part with a mark."""
+    fixed = re.split(r"[*?\[]", pattern, maxsplit=1)[0]
+    return fixed if fixed == pattern else fixed[: fixed.rfind("/") + 1]
 
 
 def _parquet_below(root: str, paths: Iterable[str]) -> list[str]:
@@ -201,7 +212,7 @@ def _parquet_below(root: str, paths: Iterable[str]) -> list[str]:
 
 def _what_is_there(source: str) -> str:
     """Say what the nearest existing folder holds."""
-    folder = Path(source.split("*")[0])
+    folder = Path(_before_marks(source))
     while not folder.is_dir() and folder != folder.parent:
         folder = folder.parent
     names = sorted(path.name for path in folder.iterdir())[:8] if "://" not in source else []
@@ -214,11 +225,13 @@ def _hive_values(relative: str) -> dict[str, str]:
 
 
 def _hive_types(files: Sequence[File]) -> dict[str, Type]:
-    """Return the types of hive columns: integers where every value is one, else strings."""
+    """Return the types of hive columns: integers where every value is one, else strings; raise DataError if a file has no value."""
     types: dict[str, Type] = {}
-    for name in files[0].partition if files else {}:
-        values = [file.partition.get(name) for file in files]
-        integers = all(value is not None and value.lstrip("-").isdigit() for value in values)
+    for name in dict.fromkeys(name for file in files for name in file.partition):
+        odd = next((file for file in files if name not in file.partition), None)
+        if odd is not None:
+            raise DataError(f"lies in no folder {name}=..., and other files do", file=odd.path, column=name, hint="move it, or leave it out of source.path")
+        integers = all(re.fullmatch(r"-?[0-9]{1,18}", file.partition[name]) for file in files)
         types[name] = Type(pa.int64() if integers else pa.string())
     return types
 
@@ -228,8 +241,9 @@ def _read_footer(path: str, partition: dict[str, str]) -> File:
         filesystem, inner = filesystem_of(path)
         with filesystem.open_input_file(inner) as handle:
             nbytes = handle.size()
-            metadata = pq.ParquetFile(handle).metadata
-            schema = metadata.schema.to_arrow_schema()
+            opened = pq.ParquetFile(handle, coerce_int96_timestamp_unit=INT96_UNIT)
+            metadata, schema = opened.metadata, opened.schema_arrow
+            groups = tuple(_group_bytes(metadata.row_group(index), schema) for index in range(metadata.num_row_groups))
             tail = handle.read_at(min(8, nbytes), max(nbytes - 8, 0))
             length = int.from_bytes(tail[:4], "little")
             footer = handle.read_at(length + 8, max(nbytes - length - 8, 0))
@@ -237,7 +251,6 @@ def _read_footer(path: str, partition: dict[str, str]) -> File:
         raise DataError("no such file", file=path) from error
     except READ_ERRORS as error:
         raise DataError(f"is not a readable Parquet file: {_first_line(error)}", file=path, hint="remove it from the source, or write it anew") from error
-    groups = tuple(_group_bytes(metadata.row_group(index), schema) for index in range(metadata.num_row_groups))
     return File(path, nbytes, groups, schema, hashlib.sha256(footer).hexdigest(), partition)
 
 
@@ -245,7 +258,8 @@ def _group_bytes(group: Any, schema: pa.Schema) -> tuple[int, dict[str, int]]:
     nbytes: dict[str, int] = dict.fromkeys(schema.names, 0)
     for index in range(group.num_columns):
         chunk = group.column(index)
-        name = chunk.path_in_schema.split(".")[0]
+        path = chunk.path_in_schema
+        name = path if path in nbytes else path.split(".")[0]  # a nested column's leaves count for it
         nbytes[name] = nbytes.get(name, 0) + chunk.total_uncompressed_size
     return group.num_rows, nbytes
 

@@ -14,6 +14,7 @@ import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, TypeVar
 
 import numpy as np
@@ -178,35 +179,50 @@ class Counts:
 
 @dataclass(frozen=True)
 class GroupSums:
-    """Rows and exact sums of a value by key and fold.
+    """Counts and exact sums of a column's finite values by key and fold.
 
-    `counts` is int64 [keys, folds]; `limbs` is int64 [keys * folds, limbs], exact sums as in
-    `headrace_kernels.exact.exact_group_sums`, in units given by `base`.
+    `counts` is int64 [keys * folds], key by key; `limbs` is int64 [keys * folds, limbs], the exact sums of
+    `headrace_kernels.group_sums`, the lowest limb in units of 2**base.
     """
 
     keys: Keys
+    folds: int
     counts: Ints
     limbs: Ints
     base: int
 
     def merged(self, other: GroupSums) -> GroupSums:
         """Return the sums of both sets of rows; keys keep the order left, then right."""
-        from headrace_kernels.exact import merge_group_limbs
+        from headrace_kernels.group_sums import merge_group_limbs
 
         keys, left, right = merge_keys(self.keys, other.keys)
-        folds = self.counts.shape[1]
-        counts = np.zeros((len(keys), folds), np.int64)
-        counts[left] += self.counts
-        counts[right] += other.counts
-        spread = [_spread(part.limbs, codes, folds, len(keys)) for part, codes in ((self, left), (other, right))]
-        limbs, base = merge_group_limbs(spread[0], self.base, spread[1], other.base)
-        return GroupSums(keys, counts, limbs, base)
+        sums = merge_group_limbs(self._spread(left, len(keys)), other._spread(right, len(keys)))
+        return GroupSums(keys, self.folds, sums.counts, sums.limbs, sums.base)
 
+    def sums(self) -> Floats:
+        """Return the sum of each key and fold, float64 [keys, folds], each rounded once."""
+        from headrace_kernels import group_sums
 
-def _spread(limbs: Ints, codes: Ints, folds: int, n_keys: int) -> Ints:
-    wide = np.zeros((n_keys, folds, limbs.shape[1]), np.int64)
-    wide[codes] = limbs.reshape(-1, folds, limbs.shape[1])
-    return wide.reshape(n_keys * folds, limbs.shape[1])
+        sums = group_sums.GroupSums(self.limbs, self.base, self.counts)
+        return group_sums.group_limbs_to_floats(sums).reshape(-1, self.folds)
+
+    def fold_totals(self) -> Floats:
+        """Return the sum of each fold over all keys, float64 [folds], each rounded once."""
+        from headrace_kernels.limbs import nearest_float
+
+        columns = self.limbs.reshape(len(self.keys), self.folds, -1).sum(axis=0).tolist()
+        totals = [sum(limb << (32 * place) for place, limb in enumerate(limbs)) for limbs in columns]
+        return np.array([nearest_float(Fraction(total) * Fraction(2) ** self.base) for total in totals])
+
+    def _spread(self, codes: Ints, n_keys: int) -> Any:
+        """Return the sums with room for the keys of another part."""
+        from headrace_kernels import group_sums
+
+        limbs = np.zeros((n_keys, self.folds, self.limbs.shape[1]), np.int64)
+        limbs[codes] = self.limbs.reshape(-1, self.folds, self.limbs.shape[1])
+        counts = np.zeros((n_keys, self.folds), np.int64)
+        counts[codes] = self.counts.reshape(-1, self.folds)
+        return group_sums.GroupSums(limbs.reshape(n_keys * self.folds, -1), self.base, counts.reshape(-1))
 
 
 def merge(left: Any, right: Any) -> Any:

@@ -84,7 +84,7 @@ class Backend(Protocol):
         """Return distinct keys of one or more columns and their counts."""
 
     def group_sums(self, columns: Mapping[str, Device], value: Device, fold: npt.NDArray[np.int32], folds: int) -> GroupSums:
-        """Return rows and exact sums of `value` by key and fold; rows whose fold is not in 0..folds-1 or whose value is missing are left out."""
+        """Return counts and exact sums of `value` by key and fold; rows of a negative fold, and values that are not finite, are left out."""
 
     def find(self, columns: Mapping[str, Device], keys: Keys) -> npt.NDArray[np.int32]:
         """Return the code of each row's key in `keys`, -1 where it is not there."""

@@ -85,6 +85,22 @@ def test_the_headline_says_what_came_out_in_plain_words(record: dict[str, Any]) 
     assert "finds 41 in 100 of the “late” flights; of all that are flagged, 40 in 100 are right." in page.words
 
 
+def test_outcomes_without_labels_are_called_after_the_target(record: dict[str, Any]) -> None:
+    record["model"]["target"] = "is_late"
+    record["curves"]["confusion"]["labels"] = [0, 1]
+    del record["metrics"]["base"]["rate_test"]
+    page = Page(render(record))
+    assert "it ranks a “late” one above a “not late” one 66 times in 100" in page.words
+    assert "25 % of them are “late” flights." in page.words
+
+
+def test_a_step_says_once_what_befell_several_columns(record: dict[str, Any]) -> None:
+    counts = [{"event": "unmatched", "column": column, "count": 7} for column in ("temp", "visib")]
+    record["steps"][4]["counts"] = [*counts, {"event": "unmatched", "column": "precip", "count": 8}]
+    page = Page(render(record))
+    assert "7 rows without a match in each of temp , visib 8 rows without a match in precip" in page.words
+
+
 def test_all_sections_stand_in_order_and_in_the_contents(record: dict[str, Any]) -> None:
     page = Page(render(record))
     assert sections_of(page) == ["asked", "outcome", "pipeline", "data", "quality", "matters", "ledger", "time", "provenance"]
@@ -266,7 +282,7 @@ def test_unseen_categories_stand_beside_their_column(record: dict[str, Any]) -> 
     by_name = {column.name: column.unseen for column in sections.columns(record)}
     assert by_name["tailnum"] == 624
     assert by_name["carrier"] == 0
-    assert "624 rows have values not seen in training" in Page(render(record)).words
+    assert "624 rows have values not among those learnt" in Page(render(record)).words
 
 
 def test_a_run_that_did_not_finish_says_so_first(record: dict[str, Any]) -> None:

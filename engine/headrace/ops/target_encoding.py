@@ -121,15 +121,11 @@ class TargetEncoding(FittedOp[dict[str, GroupSums], dict[str, TargetMeans]]):
         return f"{column_name(group)}_te"
 
     def _means(self, part: GroupSums) -> TargetMeans:
-        from headrace_kernels.exact import group_limbs_to_floats
-
         n_keys = len(part.keys)
-        sums = group_limbs_to_floats(part.limbs, part.base).reshape(n_keys, self.folds)
-        total_limbs = part.limbs.reshape(n_keys, self.folds, -1).sum(axis=0)
-        fold_sums, fold_counts = group_limbs_to_floats(total_limbs, part.base), part.counts.sum(axis=0)
         # One row more: a key that is unseen has no rows of its own.
-        sums = np.vstack([sums, np.zeros(self.folds)])
-        counts = np.vstack([part.counts, np.zeros((1, self.folds), np.int64)])
+        sums = np.vstack([part.sums(), np.zeros(self.folds)])
+        counts = np.vstack([part.counts.reshape(-1, self.folds), np.zeros((1, self.folds), np.int64)])
+        fold_sums, fold_counts = part.fold_totals(), counts.sum(axis=0)
         values = np.empty((n_keys + 1, self.folds + 1))
         prior = 0.0
         for fold in range(self.folds + 1):

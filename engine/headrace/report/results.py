@@ -45,16 +45,16 @@ def model_charts(record: Record) -> list[Chart]:
 def classes(record: Record) -> list[ClassResult]:
     """Return each class's share found and share right: the confusion matrix in words."""
     confusion = section(record, "curves", "confusion")
-    matrix, labels = confusion.get("matrix") or (), confusion.get("labels") or ()
+    matrix = confusion.get("matrix") or ()
     said = [sum(column) for column in zip(*matrix, strict=True)]
     return [
         ClassResult(
-            label=str(label),
+            label=label,
             rows=f"{sum(row):,}",
             found=percent(row[place] / sum(row)) if sum(row) else words.ABSENT,
             right=percent(row[place] / said[place]) if said[place] else words.ABSENT,
         )
-        for place, (label, row) in enumerate(zip(labels, matrix, strict=False))
+        for place, (label, row) in enumerate(zip(_labels(record), matrix, strict=False))
     ]
 
 
@@ -129,14 +129,20 @@ def _confusion(record: Record, case: Case) -> Chart | None:
     matrix = confusion.get("matrix") or ()
     if not matrix or any(len(row) != len(matrix) for row in matrix):
         return None
-    labels = [str(label) for label in confusion.get("labels") or range(len(matrix))]
     threshold = confusion.get("threshold")
     flagged = f" Flagged from {percent(threshold)} on: {case.positives}." if is_number(threshold) else ""
     return Chart(
         "Right and wrong answers",
-        charts.confusion(matrix, labels),
+        charts.confusion(matrix, _labels(record)),
         f"Each line is what happened, each column what the model said; the diagonal is right.{flagged} (confusion matrix)",
     )
+
+
+def _labels(record: Record) -> Sequence[str]:
+    confusion = section(record, "curves", "confusion")
+    if section(record, "model").get("task") == "binary":
+        return Case.of(record).labels
+    return [str(label) for label in confusion.get("labels") or range(len(confusion.get("matrix") or ()))]
 
 
 def _regression(record: Record) -> list[Chart]:

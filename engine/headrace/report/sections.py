@@ -33,7 +33,7 @@ class Step:
     kept: float
     time: str
     effort: float
-    counts: Sequence[tuple[str, str, str]]
+    counts: Sequence[tuple[str, str, Sequence[str]]]
 
 
 @dataclass(frozen=True)
@@ -89,8 +89,18 @@ def _step(place: int, step: Record, most_rows: float, most_seconds: float) -> St
         kept=_share(rows_out, most_rows),
         time=words.seconds(step.get("seconds")),
         effort=_share(step.get("seconds"), most_seconds),
-        counts=[count_in_words(count) for count in step.get("counts") or () if not str(count.get("event")).startswith("rows_")],
+        counts=_grouped(step.get("counts") or ()),
     )
+
+
+def _grouped(counts: Sequence[Record]) -> list[tuple[str, str, Sequence[str]]]:
+    # A join that misses a row misses it in all its columns: one line, not one for each.
+    groups: dict[tuple[str, str], list[str]] = {}
+    for count in counts:
+        if not str(count.get("event")).startswith("rows_"):
+            number_, event, column = count_in_words(count)
+            groups.setdefault((number_, event), []).extend([column] if column else [])
+    return [(number_, event, names) for (number_, event), names in groups.items()]
 
 
 def count_in_words(count: Record) -> tuple[str, str, str]:
@@ -118,9 +128,9 @@ def _column(place: int, column: Record, unseen: Mapping[str, Any]) -> Column:
         kind=str(column.get("type") or ""),
         missing=missing,
         missing_text=(f"{number(nulls)} ({percent(missing)})" if nulls else "none") + (f", {number(nans)} NaN" if nans else ""),
-        low=words.shorten(low, 40),
+        low=words.shorten(low, 40) if column.get("min") is not None else "",
         mean=number(column.get("mean")) + spread if is_number(column.get("mean")) else "",
-        high=words.shorten(high, 40),
+        high=words.shorten(high, 40) if column.get("max") is not None else "",
         distinct=number(column.get("distinct")),
         shape=shape,
         top=[(words.shorten(str(value), 30), _share(count, rows), percent(_share(count, rows))) for value, count in _top(column)],

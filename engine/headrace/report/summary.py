@@ -27,22 +27,22 @@ class Metric:
 
 @dataclass(frozen=True)
 class Case:
-    """What is predicted, as it is called in sentences: the rows, the positive ones, the others."""
+    """What is predicted, as it is called in sentences: the rows, the two outcomes of a binary target."""
 
     rows: str
+    labels: tuple[str, str]
     one_positive: str
     one_negative: str
     positives: str
 
     @classmethod
     def of(cls, record: Record) -> Case:
-        """Return the words for a run: of its folder, its target and the labels of its confusion matrix."""
+        """Return the words for a run: of its folder, the labels of its confusion matrix, else of its target's name."""
         rows = words.row_noun(str(record["dataset"].get("path", "")))
-        target = section(record, "model").get("target", "target")
-        labels = [str(label) for label in section(record, "curves", "confusion").get("labels") or ()]
-        if len(labels) != 2 or set(labels) <= {"0", "1", "0.0", "1.0", "False", "True", "false", "true"}:
-            return cls(rows, f"one with {target} = 1", f"one with {target} = 0", f"{rows} with {target} = 1")
-        return cls(rows, f"{_article(labels[1])} “{labels[1]}” one", f"{_article(labels[0])} “{labels[0]}” one", f"“{labels[1]}” {rows}")
+        found = [str(label) for label in section(record, "curves", "confusion").get("labels") or ()]
+        name = str(section(record, "model").get("target") or "positive").removeprefix("is_")
+        no, yes = found if len(found) == _BINARY and not set(found) <= _ONLY_NUMBERS else (f"not {name}", name)
+        return cls(rows, (no, yes), f"{_article(yes)} “{yes}” one", f"{_article(no)} “{no}” one", f"“{yes}” {rows}")
 
 
 # What each metric says: its title, the explanation, the value of guessing where it is the same for all data, and the
@@ -61,7 +61,8 @@ _METRICS: dict[str, tuple[str, str, float | None, float | None]] = {
     "mape": ("Error in per cent", "How far off a prediction is on average, as a share of the true value; lower is better.", None, 0),
     "r2": ("Differences explained", "The share of the differences between {rows} that it explains; guessing the mean explains none.", 0, 1),
 }
-_TRUTH_TABLE = 2  # classes of a binary confusion matrix
+_BINARY = 2  # classes
+_ONLY_NUMBERS = {"0", "1", "0.0", "1.0", "False", "True", "false", "true"}
 
 
 def section(record: Record, *path: str) -> Record:
@@ -109,17 +110,25 @@ def _binary(record: Record, values: Record, opening: str, case: Case) -> list[st
     if is_number(auc := values.get("auc")):
         said.append(f"Of {opening}, it ranks {case.one_positive} above {case.one_negative} {in_100(auc)} times in 100 (guessing: 50).")
     flagged = _flagged(section(record, "curves", "confusion"), case)
-    base = section(record, "metrics", "base")
-    rate = base.get("rate_test", base.get("rate_train"))
-    if is_number(rate):
+    rate = _positive_rate(record)
+    if rate is not None:
         said.append(f"{percent(rate)} of them are {case.positives}." if said else f"Of {opening}, {percent(rate)} are {case.positives}.")
     return [*said, *flagged] or _other(record, values, opening, case)
+
+
+def _positive_rate(record: Record) -> float | None:
+    rate = section(record, "metrics", "base").get("rate_test")
+    if is_number(rate):
+        return rate
+    matrix: Any = section(record, "curves", "confusion").get("matrix") or ()
+    rows = sum(map(sum, matrix))
+    return sum(matrix[1]) / rows if len(matrix) == _BINARY and rows else None
 
 
 def _flagged(confusion: Record, case: Case) -> list[str]:
     matrix: Any = confusion.get("matrix") or ()
     threshold = confusion.get("threshold")
-    if len(matrix) != _TRUTH_TABLE or not is_number(threshold):
+    if len(matrix) != _BINARY or not is_number(threshold):
         return []
     (_, false), (missed, found) = matrix
     if not found:

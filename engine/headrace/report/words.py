@@ -50,8 +50,8 @@ _EVENTS = {
     "nans_filled": "undefined values (NaN) filled",
     "clipped": "values clipped",
     "values_clipped": "values clipped",
-    "unseen": "values not seen in training",
-    "unseen_categories": "values not seen in training",
+    "unseen": "values not among those learnt",
+    "unseen_categories": "values not among those learnt",
     "unmatched": "rows without a match",
     "rows_filtered": "rows left out",
     "rows_dropped": "rows left out",
@@ -217,7 +217,7 @@ def event_title(event: str, count: Any) -> str:
     """Return what an event of the ledger counts, to stand after the count.
 
     >>> event_title("nulls_filled", 3), event_title("unseen", 1), event_title("lists_cut", 2)
-    ('missing values filled', 'value not seen in training', 'lists cut')
+    ('missing values filled', 'value not among those learnt', 'lists cut')
     """
     title = _EVENTS.get(event) or _plain(event)
     return _PLURAL.sub(r"\1", title) if count == 1 else title

@@ -109,16 +109,13 @@ class ArrowBackend:
         return Counts(Keys(_decoded(table)), np.bincount(codes, minlength=len(firsts)).astype(np.int64))
 
     def group_sums(self, columns: Mapping[str, Array], value: Array, fold: npt.NDArray[np.int32], folds: int) -> GroupSums:
-        from headrace_kernels.exact import exact_group_sums
+        from headrace_kernels.group_sums import exact_group_sums
 
         codes, firsts = factorize([_small_codes(array) for array in columns.values()])
         keys = Keys(_decoded(pa.table(dict(columns)).take(pa.array(firsts))))
-        missing = pc.is_null(value, nan_is_null=True).to_numpy(zero_copy_only=False)
-        groups = np.where((fold >= 0) & ~missing, codes * folds + fold, np.int64(-1))
-        n_groups = len(keys) * folds
-        counts = np.bincount(groups[groups >= 0], minlength=n_groups).astype(np.int64).reshape(-1, folds)
-        limbs, base = exact_group_sums(kernel_column(value), groups, n_groups)
-        return GroupSums(keys, counts, limbs, int(base))
+        groups = np.where(fold >= 0, codes * folds + fold, np.int64(-1))
+        sums = exact_group_sums(kernel_column(value), groups, len(keys) * folds)
+        return GroupSums(keys, folds, sums.counts, sums.limbs, int(sums.base))
 
     # ---- codes --------------------------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from headrace.dataset import READ_ERRORS, Dataset, RowGroup, filesystem_of
+from headrace.dataset import INT96_UNIT, READ_ERRORS, Dataset, RowGroup, filesystem_of
 from headrace.errors import DataError
 from headrace.schema import Type
 from headrace.table import one_array
@@ -50,7 +50,7 @@ def _open(dataset: Dataset, file_index: int, columns: Sequence[str]) -> Any:
             filesystem.open_input_file(inner),
             read_dictionary=strings,
             page_checksum_verification=True,
-            coerce_int96_timestamp_unit="us",
+            coerce_int96_timestamp_unit=INT96_UNIT,
         )
     except READ_ERRORS as error:
         raise DataError(f"cannot be opened any more: {error}", file=file.path, hint="did the file change since the plan was made?") from error
