@@ -20,14 +20,22 @@ if TYPE_CHECKING:
     from headrace.jobs.bundle import Bundle
     from headrace.jobs.job import Job
     from headrace.jobs.run import Run
+    from headrace.ops.bucketize import Bucketize
+    from headrace.ops.cast import Cast
     from headrace.ops.categorify import Categorify
+    from headrace.ops.clip import Clip
     from headrace.ops.date_parts import DateParts
     from headrace.ops.derive import Derive
+    from headrace.ops.dropna import Dropna
     from headrace.ops.fill_missing import FillMissing
     from headrace.ops.filter import Filter
     from headrace.ops.join_external import JoinExternal
     from headrace.ops.kernel import Kernel
+    from headrace.ops.log import Log
     from headrace.ops.normalize import Normalize
+    from headrace.ops.normalize_min_max import NormalizeMinMax
+    from headrace.ops.robust_scale import RobustScale
+    from headrace.ops.sample import Sample
     from headrace.ops.select import Drop, Rename, Select
     from headrace.ops.target_encoding import TargetEncoding
     from headrace.pipeline import FittedPipeline, Pipeline
@@ -81,23 +89,31 @@ def __dir__() -> list[str]:
 
 
 __all__ = [
+    "Bucketize",
     "Bundle",
+    "Cast",
     "Categorify",
+    "Clip",
     "Dataset",
     "DateParts",
     "Derive",
     "Drop",
+    "Dropna",
     "FillMissing",
     "Filter",
     "FittedPipeline",
     "HeadraceError",
-    "JoinExternal",
     "Job",
+    "JoinExternal",
     "Kernel",
+    "Log",
     "Normalize",
+    "NormalizeMinMax",
     "Pipeline",
     "Rename",
+    "RobustScale",
     "Run",
+    "Sample",
     "Select",
     "TargetEncoding",
     "load",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -277,9 +278,7 @@ def _guarded(act: Callable[[], None], *, as_json: bool, debug: bool) -> None:
     try:
         act()
     except HeadraceError as error:
-        if debug:
-            raise
-        _show_error(error, as_json=as_json)
+        _show_error(error, as_json=as_json, debug=debug)
         raise typer.Exit(error.exit_code) from None
     except KeyboardInterrupt:
         print("stopped; nothing of this run is kept", file=sys.stderr)  # noqa: T201
@@ -289,20 +288,24 @@ def _guarded(act: Callable[[], None], *, as_json: bool, debug: bool) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(0) from None
     except Exception as error:  # noqa: BLE001  (the last line of defence: no traceback reaches a user by default)
-        if debug:
-            raise
-        message = f"{type(error).__name__}: {error}"
-        if as_json:
-            _print_json({"error": {"kind": "unexpected", "message": message}})
-        print(f"error: {message}\n  this is a fault of headrace: run again with --debug and report what it shows", file=sys.stderr)  # noqa: T201
+        unexpected = HeadraceError(f"{type(error).__name__}: {error}", hint="this is a fault of headrace: run again with --debug and report what it shows")
+        _show_error(unexpected, as_json=as_json, debug=debug)
         raise typer.Exit(1) from None
 
 
-def _show_error(error: HeadraceError, *, as_json: bool) -> None:
+def _show_error(error: HeadraceError, *, as_json: bool, debug: bool) -> None:
+    """Show an error on standard error, its traceback first if asked; with `--json` also as an object on standard output."""
+    if debug:
+        traceback.print_exc()
     if as_json:
         found = error.errors if isinstance(error, JobErrors) else (error,)
-        _print_json({"error": [{"kind": type(one).__name__, "message": one.message, **one.fields()} for one in found]})
-    print(f"error: {error}" if not isinstance(error, JobErrors) else str(error), file=sys.stderr)  # noqa: T201
+        _print_json({"error": [{"kind": _kind(one), "message": one.message, **one.fields()} for one in found]})
+    for one in error.errors if isinstance(error, JobErrors) else (error,):
+        print(f"error: {one}", file=sys.stderr)  # noqa: T201
+
+
+def _kind(error: HeadraceError) -> str:
+    return "unexpected" if type(error) is HeadraceError else type(error).__name__
 
 
 def main() -> None:

@@ -97,13 +97,8 @@ def observe_pass(cluster: Cluster, work: Work, one: Pass, partitions: Sequence[P
 def observe_partition(work: Work, one: Pass, partition: Partition) -> tuple[dict[int, Any], int]:
     """Return what one partition's training rows say to each step observed, and how many they are."""
     backend = ArrowBackend()
-    parts: dict[int, Any] = {}
-    rows = 0
-    for table in read_partition(work.source, partition, one.columns, backend, Ledger(), work.key):
-        observed, n_rows = _observe(work.split.mark(table), work, one)
-        parts = merge_parts(work.ops, parts, observed)
-        rows += n_rows
-    return parts, rows
+    tables = read_partition(work.source, partition, one.columns, backend, Ledger(), work.key)
+    return merge_observed(work, *(_observe(work.split.mark(table), work, one) for table in tables))
 
 
 def _observe(table: Table, work: Work, one: Pass) -> tuple[dict[int, Any], int]:
@@ -122,23 +117,13 @@ def _observe(table: Table, work: Work, one: Pass) -> tuple[dict[int, Any], int]:
 
 
 def merge_observed(work: Work, *observed: tuple[dict[int, Any], int]) -> tuple[dict[int, Any], int]:
-    """Merge what several tasks observed, in their order."""
-    parts: dict[int, Any] = {}
-    for found, _ in observed:
-        parts = merge_parts(work.ops, parts, found)
-    return parts, sum(rows for _, rows in observed)
-
-
-def merge_parts(ops: Sequence[Op], left: Mapping[int, Any], right: Mapping[int, Any]) -> dict[int, Any]:
-    """Merge the parts of each step; either side may still be empty."""
-    if not left:
-        return dict(right)
+    """Merge what several batches or tasks observed, in their order."""
     merged = {}
-    for index, part in left.items():
-        op = ops[index]
+    for index in observed[0][0]:
+        op = work.ops[index]
         assert isinstance(op, FittedOp)  # noqa: S101  (only fitted ops have parts)
-        merged[index] = op.merge(part, right[index])
-    return merged
+        merged[index] = op.merge(*(parts[index] for parts, _ in observed))
+    return merged, sum(rows for _, rows in observed)
 
 
 def transform_partition(work: Work, columns: Sequence[str], steps: Sequence[int], partition: Partition, ledger: Ledger) -> Iterator[Table]:

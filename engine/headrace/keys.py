@@ -6,7 +6,7 @@ NaN and -0.0 equals 0.0.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,6 +25,15 @@ class Keys:
 
     table: pa.Table
     prepared: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def of(cls, columns: Mapping[str, Sequence[Any]]) -> Keys:
+        """Return keys of Python values, column by column; they must be distinct.
+
+        >>> len(Keys.of({"origin": ["JFK", "LGA", None]}))
+        3
+        """
+        return cls(pa.table({name: pa.array(values) for name, values in columns.items()}))
 
     def __len__(self) -> int:
         return int(self.table.num_rows)
@@ -92,8 +101,44 @@ def factorize_array(array: pa.Array) -> tuple[npt.NDArray[np.int32], pa.Array]:
     >>> codes.tolist(), values.to_pylist()
     ([0, 1, 0, 2], ['b', None, 'a'])
     """
-    encoded = plain_values(array).dictionary_encode(null_encoding="encode")
+    plain = plain_values(array)
+    if pa.types.is_large_string(plain.type):
+        return _factorize_strings(plain)
+    encoded = plain.dictionary_encode(null_encoding="encode")
     return encoded.indices.to_numpy(zero_copy_only=False), encoded.dictionary
+
+
+def _factorize_strings(array: pa.Array) -> tuple[npt.NDArray[np.int32], pa.Array]:
+    """Do the same for strings with the kernels' table: 2 to 4 times as fast as Arrow's for short ones."""
+    from headrace_kernels.tables import StringTable
+
+    table = StringTable(min(len(array), 1 << 16))
+    if not array.null_count:
+        codes = table.add(*string_buffers(array))
+        return codes, array_of_strings(*table.keys())
+    valid = array.is_valid().to_numpy(zero_copy_only=False)
+    codes = np.empty(len(array), np.int32)
+    codes[valid] = table.add(*string_buffers(array.drop_null()))
+    # Null takes its place by first appearance: codes of values that first appear after it move up by one.
+    null_row = int(np.argmin(valid))
+    null_code = int(codes[:null_row].max(initial=-1)) + 1
+    codes[valid] += codes[valid] >= null_code
+    codes[~valid] = null_code
+    values = array_of_strings(*table.keys())
+    return codes, pa.concat_arrays([values[:null_code], pa.nulls(1, values.type), values[null_code:]])
+
+
+def string_buffers(array: pa.Array) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
+    """Return offsets and bytes of a large_string array, without a copy."""
+    _, offsets, data = array.buffers()
+    ends = np.frombuffer(offsets, np.int64, len(array) + 1, array.offset * 8) if len(array) else np.zeros(1, np.int64)
+    return ends, np.frombuffer(data, np.uint8) if data else np.zeros(0, np.uint8)
+
+
+def array_of_strings(offsets: npt.NDArray[np.int64], data: npt.NDArray[np.uint8]) -> pa.Array:
+    """Return a large_string array over the given offsets and bytes."""
+    buffers = [None, pa.py_buffer(np.ascontiguousarray(offsets)), pa.py_buffer(np.ascontiguousarray(data))]
+    return pa.Array.from_buffers(pa.large_string(), len(offsets) - 1, buffers)
 
 
 def factorize(arrays: Sequence[pa.Array]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
@@ -118,8 +163,28 @@ def first_rows(codes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     return np.flatnonzero(new)
 
 
+def union_keys(parts: Sequence[Keys]) -> tuple[Keys, npt.NDArray[np.int64]]:
+    """Return the union of many sets of keys, by first appearance, and the code in it of every key, part after part."""
+    both = pa.concat_tables([part.table for part in parts], promote_options="permissive").combine_chunks()
+    if both.num_columns == 1:
+        codes, values = factorize_array(one_chunk(both.column(0)))
+        return Keys(pa.table({both.column_names[0]: values})), codes.astype(np.int64)
+    codes64, firsts = factorize([one_chunk(column) for column in both.columns])
+    return Keys(both.take(pa.array(firsts))), codes64
+
+
+def one_chunk(column: pa.ChunkedArray) -> pa.Array:
+    """Return a column of keys as one array."""
+    return column.chunk(0) if column.num_chunks == 1 else plain_values_of_chunks(column)
+
+
+def plain_values_of_chunks(column: pa.ChunkedArray) -> pa.Array:
+    """Return the chunks of a column, with 64-bit offsets for strings, as one array."""
+    chunks = [plain_values(chunk) for chunk in column.chunks]
+    return pa.concat_arrays(chunks) if chunks else plain_values(pa.array([], column.type))
+
+
 def merge_keys(left: Keys, right: Keys) -> tuple[Keys, npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Return the union of two sets of keys, left first, and the code in it of each left and each right key."""
-    both = pa.concat_tables([left.table, right.table], promote_options="permissive").combine_chunks()
-    codes, firsts = factorize([column.combine_chunks() for column in both.columns])
-    return Keys(both.take(pa.array(firsts))), codes[: len(left)], codes[len(left) :]
+    keys, codes = union_keys([left, right])
+    return keys, codes[: len(left)], codes[len(left) :]

@@ -23,6 +23,7 @@ from headrace.frames import is_path, to_arrow
 from headrace.ledger import Ledger
 from headrace.ops import make_op
 from headrace.ops.base import BoundOp, FittedOp, Op
+from headrace.ops.categorify import Categorify
 from headrace.partitions import Partition, Source, TableSource, cut
 from headrace.plan import Pass, Plan, make_plan
 from headrace.schema import Schema
@@ -196,6 +197,32 @@ class FittedPipeline:
     def learnt(self) -> list[str]:
         """Return for each step in one line what it learnt; empty for steps that learn nothing."""
         return [self.fitted.learnt(index) for index in range(len(self.fitted.ops))]
+
+    def categories(self, column: str) -> pa.Table:
+        """Return what the ids of a column made by `Categorify` stand for.
+
+        Returns
+        -------
+        Table of `id`, `category` (a category of several columns: their names) and `count`, the number of training rows;
+        the null comes first, with id 0. What is unseen or rare has no row.
+
+        Raises
+        ------
+        JobError
+            If there is no such column, or another operator made it.
+
+        Examples
+        --------
+        >>> from headrace.ops.categorify import Categorify
+        >>> fitted = Pipeline([Categorify(["city"])]).fit(pa.table({"city": ["Oslo", "Rome", "Oslo"]}))
+        >>> fitted.categories("city").to_pylist()[1]
+        {'id': 2, 'category': 'Oslo', 'count': 2}
+        """
+        made = self.fitted.steps.made_by(column)
+        op = self.fitted.ops[made[0]] if made else None
+        if made is None or not isinstance(op, Categorify):
+            raise JobError(f"{column!r} is made by {op.name}, not by categorify" if op else f"{column!r} is a column of the source, not of ids")
+        return op.categories(self.fitted.states[made[0]], made[1])
 
     def transform(
         self, source: Any, output: str | os.PathLike[str] | None = None, *, cluster: str | Cluster = "local", progress: Progress | None = None

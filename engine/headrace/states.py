@@ -12,9 +12,10 @@ import dataclasses
 import math
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import reduce
 from typing import Any, TypeVar
 
 import numpy as np
@@ -22,7 +23,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from headrace.errors import BundleError
-from headrace.keys import Keys, merge_keys
+from headrace.keys import Keys, merge_keys, union_keys
 
 S = TypeVar("S")
 Ints = npt.NDArray[np.int64]
@@ -170,11 +171,15 @@ class Counts:
 
     def merged(self, other: Counts) -> Counts:
         """Return the counts of both sets of rows; keys keep the order left, then right."""
-        keys, left, right = merge_keys(self.keys, other.keys)
-        counts = np.zeros(len(keys), np.int64)
-        counts[left] += self.counts
-        counts[right] += other.counts
-        return Counts(keys, counts)
+        return Counts.merged_all([self, other])
+
+    @classmethod
+    def merged_all(cls, parts: Sequence[Counts]) -> Counts:
+        """Return the counts of many sets of rows at once: every key is hashed once, not once a merge."""
+        keys, codes = union_keys([part.keys for part in parts])
+        # float64 holds counts exactly up to 2**53
+        counts = np.bincount(codes, np.concatenate([part.counts for part in parts]), len(keys))
+        return cls(keys, counts.astype(np.int64))
 
 
 @dataclass(frozen=True)
@@ -225,13 +230,18 @@ class GroupSums:
         return group_sums.GroupSums(limbs.reshape(n_keys * self.folds, -1), self.base, counts.reshape(-1))
 
 
-def merge(left: Any, right: Any) -> Any:
-    """Merge two parts of the same op: each summary knows how; dictionaries and tuples merge item by item."""
-    if isinstance(left, Mapping):
-        return {key: merge(left[key], right[key]) for key in left}
-    if isinstance(left, tuple):
-        return tuple(merge(a, b) for a, b in zip(left, right, strict=True))
-    return left.merged(right)
+def merge(*parts: Any) -> Any:
+    """Merge parts of the same op, in order: each summary knows how; dictionaries and tuples merge item by item."""
+    first = parts[0]
+    if len(parts) == 1:
+        return first
+    if isinstance(first, Mapping):
+        return {key: merge(*(part[key] for part in parts)) for key in first}
+    if isinstance(first, tuple):
+        return tuple(merge(*items) for items in zip(*parts, strict=True))
+    if isinstance(first, Counts):
+        return Counts.merged_all(parts)
+    return reduce(lambda left, right: left.merged(right), parts)
 
 
 # ---- one writer, one reader -------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from typing import Any
 
 from headrace.errors import DataError, JobError, JobErrors, unknown_name
 from headrace.ops.base import BoundOp, Declaration, FittedOp, Op, PlainOp, Sources, StatefulOp
+from headrace.ops.select import Rename, Select
 from headrace.schema import Schema
 from headrace.table import Table
 
@@ -139,6 +140,19 @@ class Steps:
         learnt = {name for sources in declaration.makes.values() for name in sources.learnt}
         return {source for name in learnt for source in self._lineage_before[index][name].all_columns()}
 
+    def made_by(self, column: str) -> tuple[int, str] | None:
+        """Return the last step that made a column after the last step, and its name there; None for a column of the source.
+
+        Steps that only pass a column on, by its own or another name, make none.
+        """
+        self.schema.require([column])
+        for index in reversed(range(len(self.ops))):
+            sources = self.declarations[index].makes.get(column)
+            if sources is not None and not isinstance(self.ops[index], Rename | Select):
+                return index, column
+            column = sources.values[0] if sources is not None else column
+        return None
+
     @property
     def lineage(self) -> dict[str, Lineage]:
         """Where each column after the last step comes from."""
@@ -200,7 +214,7 @@ def _placed(error: JobError, index: int, op: Op) -> JobError:
 
 def _observed_columns(declaration: Declaration) -> set[str]:
     learnt = {name for sources in declaration.makes.values() for name in sources.learnt}
-    return set(declaration.reads) | learnt
+    return {*declaration.reads, *declaration.observes, *learnt}
 
 
 def _passes(ops: Sequence[Op], declarations: Sequence[Declaration]) -> tuple[tuple[int | None, ...], tuple[int, ...]]:

@@ -47,6 +47,9 @@ class Backend(Protocol):
     def to_arrow(self, column: Device) -> pa.Array:
         """Hand a column to the host."""
 
+    def from_numpy(self, values: npt.NDArray[Any], valid: npt.NDArray[np.bool_] | None = None) -> Device:
+        """Take computed values of rows; null where `valid` is false."""
+
     def type_of(self, column: Device) -> Type:
         """Return the logical type of a column."""
 
@@ -65,8 +68,14 @@ class Backend(Protocol):
     def cast(self, column: Device, type_: Type) -> Device:
         """Convert a column; raise DataError for a value that does not fit."""
 
+    def is_null(self, column: Device) -> npt.NDArray[np.bool_]:
+        """Return which rows are null, NaN not among them."""
+
     def null_count(self, column: Device) -> int:
         """Count nulls, NaN not among them."""
+
+    def count_true(self, mask: Device) -> int:
+        """Count the rows where a truth column is true; null counts as false."""
 
     def fill(self, column: Device, value: Any) -> Device:
         """Replace nulls, and NaN of floats, by `value`."""
@@ -89,11 +98,20 @@ class Backend(Protocol):
     def find(self, columns: Mapping[str, Device], keys: Keys) -> npt.NDArray[np.int32]:
         """Return the code of each row's key in `keys`, -1 where it is not there."""
 
+    def encode(self, columns: Mapping[str, Device], keys: Keys, ids: npt.NDArray[np.int32]) -> tuple[Device, int]:
+        """Return ids[code + 1] of each row's code in `keys` as a column, and how many rows are unseen (code -1)."""
+
     def look_up(self, codes: npt.NDArray[Any], values: npt.NDArray[Any]) -> Device:
         """Return values[codes] as a column."""
 
     def hash_rows(self, columns: Mapping[str, Device], seed: int) -> npt.NDArray[np.uint64]:
         """Return a hash of each row's values, the same on every device."""
+
+    def explode(self, column: Device) -> tuple[npt.NDArray[np.int64], Device]:
+        """Return the length of each row's list, -1 for a null, and the elements of all lists one after another."""
+
+    def implode(self, lengths: npt.NDArray[np.int64], elements: Device) -> Device:
+        """Return lists of these lengths, null for -1, of consecutive elements: the inverse of `explode`."""
 
     def launch(self, kernel: str, columns: Sequence[Device], constants: Mapping[str, Any]) -> tuple[Device, ...]:
         """Run a kernel of `headrace_kernels` over columns."""
@@ -170,17 +188,22 @@ class Table:
         """Keep the training rows; a table that knows of no split is all training rows."""
         return self.filter(self.columns[TRAINING]) if TRAINING in self.columns else self
 
-    def folds(self, folds: int, key: Sequence[str], seed: int) -> npt.NDArray[np.int32]:
-        """Return the fold of each row: a hash of its identity modulo `folds`.
+    def row_hashes(self, key: Sequence[str], seed: int) -> npt.NDArray[np.uint64]:
+        """Return a hash of each row's identity, the same in any partition.
 
         The identity is the `key` columns; without them the source's row key; without that the row's number in the source.
+        """
+        named = {name: column for name, column in self.columns.items() if name.startswith(KEY)}
+        return self.backend.hash_rows(self.pick(key) if key else named or {ROW: self.columns[ROW]}, seed)
+
+    def folds(self, folds: int, key: Sequence[str], seed: int) -> npt.NDArray[np.int32]:
+        """Return the fold of each row: the hash of its identity (see `row_hashes`) modulo `folds`.
+
         Rows that are no training rows, and all rows of a table that is not being fitted, are in none: -1.
         """
         if TRAINING not in self.columns:
             return np.full(self.n_rows, -1, np.int32)
-        named = {name: column for name, column in self.columns.items() if name.startswith(KEY)}
-        identity = self.pick(key) if key else named or {ROW: self.columns[ROW]}
-        fold = (self.backend.hash_rows(identity, seed) % np.uint64(folds)).astype(np.int32)
+        fold = (self.row_hashes(key, seed) % np.uint64(folds)).astype(np.int32)
         training = self.backend.to_arrow(self.columns[TRAINING]).to_numpy(zero_copy_only=False)
         return np.where(training, fold, np.int32(-1))
 
@@ -209,6 +232,10 @@ class Table:
     def find(self, names: Sequence[str], keys: Keys) -> npt.NDArray[np.int32]:
         """Return the code of each row's key, -1 where it is unseen."""
         return self.backend.find(self.pick(names), keys)
+
+    def encode(self, names: Sequence[str], keys: Keys, ids: npt.NDArray[np.int32]) -> tuple[Device, int]:
+        """Return ids[code + 1] of each row's key as a column, and how many rows are unseen (code -1)."""
+        return self.backend.encode(self.pick(names), keys, ids)
 
     def look_up(self, codes: npt.NDArray[Any], values: npt.NDArray[Any]) -> Device:
         """Return values[codes] as a column."""

@@ -1,27 +1,92 @@
-"""The hot paths of Headrace as Numba kernels, usable without the engine.
+"""The hot paths of Headrace as Numba kernels, usable without the engine: NumPy and Numba are all they need.
 
-`KERNELS` names the built-in ones; `get_kernel` imports the one that is asked for, so that importing this package does not import Numba.
+>>> import numpy as np
+>>> from headrace_kernels import Column, get_kernel
+>>> places = [Column(np.array([degrees])) for degrees in (40.64, -73.78, 33.94, -118.41)]
+>>> (km,) = get_kernel("haversine_km").launch(places)
+>>> round(km.values[0])
+3974
+
+| module | what it is for |
+|---|---|
+| `column` | Arrow's buffers as NumPy views |
+| `kernel`, `segments` | your own scalar function as a loop over columns, or as a scan over sorted groups |
+| `geo`, `elementwise` | distances, bearings, grid cells, cyclical features, buckets, fill-clip-log-standardise |
+| `hashing` | hash64: XXH64 of numbers and strings |
+| `exact`, `group_sums`, `limbs` | sums, means and variances with the same bits in any order |
+| `counting`, `factorize`, `tables` | counts and codes of dictionary indices, integers and strings |
+| `elementary` | sines, logarithms and their like that vectorise |
+| `compiled`, `threads` | compiling with a cache that holds closures; threads over fixed chunks |
+| `cuda` | the same scalar functions on a GPU |
+
+Names are loaded when first used: importing this package does not import Numba.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from headrace_kernels.kernel import Kernel
 
-# name -> module
-KERNELS = {
-    "bearing": "geo",
-    "grid_cell": "geo",
-    "haversine_km": "geo",
-    "standardise_float32": "scaling",
-    "standardise_float64": "scaling",
+_MODULE_OF = {
+    name: module
+    for module, names in {
+        "column": ("Column", "count_nulls", "is_valid", "merged_validity"),
+        "counting": ("count_codes", "look_up"),
+        "encoding": ("encode_indices",),
+        "exact": ("ExactMoments", "exact_moments", "merge_moments"),
+        "factorize": ("Factorized", "factorize_ints", "factorize_strings"),
+        "geo": ("bearing", "grid_cell", "haversine_km"),
+        "group_sums": ("GroupSums", "exact_group_sums", "group_limbs_to_floats", "merge_group_limbs"),
+        "hashing": ("combine_hashes", "hash64", "hash64_ints", "hash64_strings", "hash_bytes"),
+        "kernel": ("Kernel", "kernel"),
+        "limbs": ("limbs_to_int", "mean_and_variance", "merge_limbs"),
+        "piecewise": ("bucketize", "interpolate_float32", "interpolate_float64"),
+        "scaling": ("standardise_float32", "standardise_float64"),
+        "tables": ("IntTable", "StringTable"),
+        "transforms": ("clip", "log_plus", "log_plus_one", "yeo_johnson_float32", "yeo_johnson_float64"),
+    }.items()
+    for name in names
 }
+_BUILT_IN = (
+    "bearing",
+    "bucketize",
+    "clip",
+    "grid_cell",
+    "hash64",
+    "haversine_km",
+    "interpolate_float32",
+    "interpolate_float64",
+    "log_plus",
+    "log_plus_one",
+    "standardise_float32",
+    "standardise_float64",
+    "yeo_johnson_float32",
+    "yeo_johnson_float64",
+)
+__all__ = sorted([*_MODULE_OF, "get_kernel", "kernel_names"])
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+
+
+def kernel_names() -> tuple[str, ...]:
+    """Return the names of the built-in kernels.
+
+    >>> "haversine_km" in kernel_names()
+    True
+    """
+    return _BUILT_IN
 
 
 def get_kernel(name: str) -> Kernel:
-    """Return a built-in kernel by its name; raise KeyError if there is none."""
-    found: Kernel = getattr(import_module(f"headrace_kernels.{KERNELS[name]}"), name)
+    """Return a built-in kernel; raise KeyError, with the names there are, if there is none of this name."""
+    if name not in _BUILT_IN:
+        raise KeyError(f"no kernel {name!r}; kernels: {', '.join(_BUILT_IN)}")
+    found: Kernel = __getattr__(name)
     return found

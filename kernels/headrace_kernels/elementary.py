@@ -226,7 +226,7 @@ _EXPONENTIAL = polynomial(  # exp(z), |z| <= ln(2)/2: 6e-20, 6e-11
 
 @inlined
 def _sine_of_turn(r: Number, turn: Number) -> Number:
-    """sin of `r` in [-turn/2, turn/2], where `turn` is the full circle in `r`'s unit."""
+    """Sine of `r` in [-turn/2, turn/2], where `turn` is the full circle in `r`'s unit."""
     half = turn * like(0.5, r)
     quarter = turn * like(0.25, r)
     s = half - r if r > quarter else r
@@ -320,9 +320,10 @@ def compass_degrees(y: Number, x: Number) -> Number:
 def _logarithm(u: Number, correction: Number, exponent: Number) -> Number:
     """ln((u + correction) * 2**exponent) for a normal, positive `u` and a `correction` below its last place."""
     mantissa_bits = by_precision(23, 52, u)
-    k = (to_bits(u) - to_bits(like(_SQRT_HALF, u))) >> mantissa_bits  # u / 2**k in [sqrt(1/2), sqrt(2))
-    scale = from_bits((by_precision(127, 1023, u) - k) << mantissa_bits, u)
-    f = (u * scale - like(1.0, u)) + correction * scale
+    k = (to_bits(u) - to_bits(like(_SQRT_HALF, u))) >> mantissa_bits
+    m = from_bits(to_bits(u) - (k << mantissa_bits), u)  # u / 2**k in [sqrt(1/2), sqrt(2))
+    scale = from_bits(max(by_precision(127, 1023, u) - k, by_precision(0, 0, u)) << mantissa_bits, u)
+    f = (m - like(1.0, u)) + correction * scale
     q = f / (like(2.0, u) + f)
     return like(k + exponent, u) * like(_LN_2, u) + (q + q) * _ARTANH(q * q)
 

@@ -15,13 +15,12 @@ R. M. Neal, arXiv:1505.05571, 2015.
 
 from __future__ import annotations
 
-import math
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from headrace_kernels.column import Column, realigned
+from headrace_kernels.bitmaps import bits_of, spread_bits
+from headrace_kernels.column import Column
 from headrace_kernels.compiled import jit
 from headrace_kernels.elementary import from_bits, inlined, to_bits
 from headrace_kernels.limbs import (
@@ -87,9 +86,7 @@ def exact_moments(column: Column) -> ExactMoments:
     values = column.values
     if values.dtype == np.bool_:
         values = values.view(np.uint8)
-    n_rows = len(values)
-    has_null = column.validity is not None
-    bits = realigned(column.validity, column.offset, n_rows) if column.validity is not None else np.zeros(1, np.uint8)
+    bits, has_null = bits_of(column)
     counts = np.zeros(_COUNTS, np.int64)
     total, squares = np.zeros(TOTAL_LIMBS, np.int64), np.zeros(SQUARES_LIMBS, np.int64)
     if values.dtype.kind == "f":
@@ -104,26 +101,25 @@ def exact_moments(column: Column) -> ExactMoments:
         low, high = extremes.tolist()
     if not counts[_N]:
         low = high = None
-    return ExactMoments(*counts.tolist(), low, high, total, squares)
+    n, n_null, n_nan, n_posinf, n_neginf = counts.tolist()
+    return ExactMoments(n, n_null, n_nan, n_posinf, n_neginf, low, high, total, squares)
 
 
 def merge_moments(left: ExactMoments, right: ExactMoments) -> ExactMoments:
     """Return the moments of both parts together."""
-    counts = [a + b for a, b in zip(left[:_COUNTS], right[:_COUNTS], strict=True)]  # type: ignore[operator]
     lows = [part.low for part in (left, right) if part.low is not None]
     highs = [part.high for part in (left, right) if part.high is not None]
-    total, squares = merge_limbs(left.total, right.total), merge_limbs(left.squares, right.squares)
-    return ExactMoments(*counts, min(lows, default=None), max(highs, default=None), total, squares)
-
-
-@inlined
-def _spread(bits: Any, start: int, n_rows: int, valid: Any) -> None:
-    """Write one 0 or 1 a row for a block; `start` is a multiple of 8."""
-    first = start >> 3
-    for j in range((n_rows + 7) >> 3):
-        byte = bits[first + j]
-        for k in range(8):
-            valid[8 * j + k] = (byte >> k) & 1
+    return ExactMoments(
+        n=left.n + right.n,
+        n_null=left.n_null + right.n_null,
+        n_nan=left.n_nan + right.n_nan,
+        n_posinf=left.n_posinf + right.n_posinf,
+        n_neginf=left.n_neginf + right.n_neginf,
+        low=min(lows, default=None),
+        high=max(highs, default=None),
+        total=merge_limbs(left.total, right.total),
+        squares=merge_limbs(left.squares, right.squares),
+    )
 
 
 @inlined
@@ -240,7 +236,7 @@ def _take_in_floats(values: Any, bits: Any, has_null: bool, counts: Any, extreme
         part = values[start : start + _BLOCK]
         n_rows = len(part)
         if has_null:
-            _spread(bits, start, n_rows, valid)
+            spread_bits(bits, start, n_rows, valid)
         n_kept, low, high = _fill_floats(part, valid, block)
         counts[_N] += n_kept
         if n_kept < n_rows:
@@ -281,16 +277,14 @@ def _cut_integers(part: Any, valid: Any, n_layers: int, layers: Any, extremes: A
 
 
 @jit
-def _take_in_integers(
-    values: Any, bits: Any, has_null: bool, n_layers: int, counts: Any, extremes: Any, total: Any, squares: Any
-) -> None:
+def _take_in_integers(values: Any, bits: Any, has_null: bool, n_layers: int, counts: Any, extremes: Any, total: Any, squares: Any) -> None:
     layers, units = np.empty((_LAYERS, _BLOCK)), np.arange(_LAYERS) * _LAYER_BITS
     valid = np.ones(_BLOCK, np.uint8)
     for start in range(0, len(values), _BLOCK):
         part = values[start : start + _BLOCK]
         n_rows = len(part)
         if has_null:
-            _spread(bits, start, n_rows, valid)
+            spread_bits(bits, start, n_rows, valid)
         n_kept = _cut_integers(part, valid, n_layers, layers, extremes)
         counts[_N] += n_kept
         counts[_NULL] += n_rows - n_kept

@@ -7,7 +7,7 @@ too, so that points nearly opposite are as exact as points nearly equal. Mean Ea
 
 from __future__ import annotations
 
-from headrace_kernels.elementary import Number, atan_of_sqrt, compass_degrees, cos_degrees, like, nearest, sin_degrees
+from headrace_kernels.elementary import Number, atan_of_sqrt, compass_degrees, cos_degrees, inlined, like, nearest, sin_degrees
 from headrace_kernels.kernel import kernel
 
 EARTH_RADIUS_KM = 6371.0088
@@ -49,12 +49,18 @@ def grid_cell(lat: Number, lon: Number, size_deg: Number = 1.0) -> Number:
     Longitudes are taken round the globe (181 is -179); latitude 90 belongs to the last row. A latitude outside [-90, 90], NaN or
     infinite gives -1. A null gives null.
     """
-    columns = -((-360.0) // size_deg)
-    rows = -((-180.0) // size_deg)
+    columns, rows = ceiling(360.0 / size_deg), ceiling(180.0 / size_deg)
     around = lon - 360.0 * nearest(lon / 360.0)  # -180 to 180, both ends possible
-    row = (lat + 90.0) // size_deg
-    column = (around + 180.0) // size_deg
-    row = rows - 1.0 if row >= rows else row
-    column = 0.0 if around + 180.0 >= 360.0 else column
     inside = (lat >= -90.0) & (lat <= 90.0) & (around == around)
-    return int(row * columns + column if inside else -1.0)
+    row = int((lat + 90.0 if inside else 0.0) / size_deg)
+    column = int((around + 180.0 if inside else 0.0) / size_deg)
+    row = rows - 1 if row >= rows else row
+    column = 0 if column >= columns else column
+    return row * columns + column if inside else -1
+
+
+@inlined
+def ceiling(x: Number) -> int:
+    """Return the smallest integer not below a positive number."""
+    whole = int(x)
+    return whole + int(whole < x)

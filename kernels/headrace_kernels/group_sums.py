@@ -193,7 +193,7 @@ def _units_of(x: Any, base: int) -> tuple[int, int]:
     """A number as (integer, shift) in units of 2**base, which its lowest bit is not below."""
     integer, exponent = integer_and_exponent(x)
     shift = exponent - base
-    return (integer, shift) if shift >= 0 else (integer >> min(-shift, 63), np.int64(0))
+    return (integer, shift) if shift >= 0 else (integer >> min(-shift, 63), 0)
 
 
 @jit

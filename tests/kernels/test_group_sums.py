@@ -2,11 +2,12 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from headrace_kernels.column import Column
 from headrace_kernels.group_sums import exact_group_sums, group_limbs_to_floats, merge_group_limbs
 from headrace_kernels.limbs import nearest_float
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 
 def plain_sums(values, groups, n_groups):

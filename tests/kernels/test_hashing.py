@@ -2,10 +2,11 @@ import struct
 
 import numpy as np
 import pytest
-from headrace_kernels.column import Column
-from headrace_kernels.hashing import combine_hashes, hash64, hash64_ints, hash64_strings, hash_bytes
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from headrace_kernels.column import Column
+from headrace_kernels.hashing import combine_hashes, hash64, hash64_ints, hash64_strings, hash_bytes
 
 # Published values of the reference implementation's sanity checks and of well-known sentences.
 VECTORS = [

@@ -158,7 +158,20 @@ def test_kernels_need_numba_and_numpy_only() -> None:
 
 
 def test_importing_headrace_is_light() -> None:
-    heavy = ["dask", "distributed", "xgboost", "sklearn", "pandas", "pyarrow", "numba", "numpy", "matplotlib", "sqlglot", "pydantic", "fsspec"]
+    heavy = [
+        "dask",
+        "distributed",
+        "xgboost",
+        "sklearn",
+        "pandas",
+        "pyarrow",
+        "numba",
+        "numpy",
+        "matplotlib",
+        "sqlglot",
+        "pydantic",
+        "fsspec",
+    ]
     code = f"import sys, headrace; print(*[name for name in {heavy!r} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.split() == []

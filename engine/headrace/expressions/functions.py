@@ -46,7 +46,7 @@ _LOGIC = _listed(
     ("greater_equal", "a >= b", "", 2, 2),
     ("is_distinct", "a IS DISTINCT FROM b", "an inequality that is never null; also IS NOT DISTINCT FROM, IS TRUE, IS FALSE", 2, 2),
     ("in", "a IN (b, c)", "also NOT IN; null if nothing matches and a null is listed", 2, None),
-    ("case", "CASE WHEN a THEN b ELSE c END", "also CASE x WHEN 1 THEN ...; if(a, b, c)", 2, None),
+    ("case", "CASE WHEN a THEN b ELSE c END", "also CASE x WHEN 1 THEN ...; if(a, b, c)", 3, None),
     ("coalesce", "coalesce(a, b)", "the first that is not null; also ifnull(a, b)", 1, None),
     ("nullif", "nullif(a, b)", "null where a equals b, else a", 2, 2),
     ("greatest", "greatest(a, b)", "nulls are passed over; NaN is the greatest", 1, None),
@@ -136,25 +136,26 @@ _LISTS = _listed(
 
 FUNCTIONS: dict[str, Function] = {**_LOGIC, **_NUMBERS, **_STRINGS, **_TIMES, **_LISTS}
 
-# Other SQL spellings of a listed function.
-ALIASES: dict[str, str] = {
-    "ifnull": "coalesce",
-    "mod": "modulo",
-    "ceiling": "ceil",
-    "pow": "power",
-    "power": "power",
-    "lcase": "lower",
-    "ucase": "upper",
-    "len": "length",
+# What may be written as a call, and which function it is. Operators have a name in the table too, but no call.
+CALLABLE: dict[str, str] = {
+    **{name: name for name, row in FUNCTIONS.items() if row.signature.startswith(f"{name}(")},
     "array_length": "length",
-    "list_extract": "element",
-    "substr": "substring",
-    "prefix": "starts_with",
-    "suffix": "ends_with",
+    "ceiling": "ceil",
+    "date_part": "date_part",
+    "datediff": "date_diff",
     "datepart": "date_part",
     "datetrunc": "date_trunc",
-    "datediff": "date_diff",
-    "date_part": "date_part",
+    "ifnull": "coalesce",
+    "lcase": "lower",
+    "len": "length",
+    "list_extract": "element",
+    "mod": "modulo",
+    "pow": "power",
+    "power": "power",
+    "prefix": "starts_with",
+    "substr": "substring",
+    "suffix": "ends_with",
+    "ucase": "upper",
 }
 
 # Parts of a date or time, each with its other spellings; all give BIGINT but epoch, which is DOUBLE seconds.

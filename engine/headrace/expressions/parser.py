@@ -10,7 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
 from headrace.errors import JobError, nearest
-from headrace.expressions.functions import ALIASES, DATE_PARTS, FIXED_PARTS, FUNCTIONS, MONTH_PARTS, TRUNCATIONS, date_part_name
+from headrace.expressions.functions import CALLABLE, DATE_PARTS, FIXED_PARTS, FUNCTIONS, MONTH_PARTS, TRUNCATIONS, date_part_name
 from headrace.expressions.nodes import Call, Cast, Column, Expression, Literal, Node
 from headrace.expressions.sql_types import sql_type
 from headrace.expressions.syntax import syntax_tree, underlined
@@ -174,7 +174,11 @@ class _Reader:
         text = str(e.this)
         if re.fullmatch(r"\d+", text):
             return Literal(int(text), "integer")
-        return Literal(text, "decimal") if re.fullmatch(r"\d*\.\d*", text) else Literal(float(text), "double")
+        if re.fullmatch(r"\d+\.\d*|\.\d+", text):
+            return Literal(text, "decimal")
+        if re.fullmatch(r"(\d+\.?\d*|\.\d+)[eE][+-]?\d+", text):
+            return Literal(float(text), "double")
+        raise self._error(f"{text!r} is no number")
 
     def _negated(self, e: Any) -> Node:
         arg = self.node(e.this)
@@ -295,8 +299,8 @@ class _Reader:
         special = self._special(name, args)
         if special is not None:
             return special
-        function = ALIASES.get(name, name)
-        if function not in _CALLABLE:
+        function = CALLABLE.get(name)
+        if function is None:
             raise self._unknown(written)
         return self._checked(function, written, args)
 
@@ -331,15 +335,9 @@ class _Reader:
         if written.lower() in _AGGREGATES:
             hint = "an expression sees one row; aggregates are steps of the pipeline (groupby, join_groupby)"
             return self._error(f"the aggregate {written} is not allowed in an expression", hint, written)
-        near = nearest(written, [*_CALLABLE, *ALIASES])
+        near = nearest(written, CALLABLE)
         hint = f"nearest: {near!r}" if near else "docs/expressions.md lists the functions"
         return self._error(f"no function {written!r}", hint, written)
-
-
-# Operators have a name in the table too, but only what is written as a call may be called.
-_CALLABLE = frozenset(
-    name for name, row in FUNCTIONS.items() if row.signature.startswith(f"{name}(") or name in ("power", "modulo", "element", "date_part")
-)
 
 
 def _interval(part: str, amount: float) -> tuple[int, int]:

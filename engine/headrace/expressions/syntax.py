@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from headrace.errors import JobError
+from headrace.errors import JobError, MissingLibraryError
 
 if TYPE_CHECKING:
     from sqlglot import exp
@@ -23,6 +23,7 @@ def syntax_tree(text: str) -> exp.Expression:
     """Return sqlglot's tree of exactly one expression; raise JobError if `text` is something else."""
     from sqlglot.errors import ParseError, TokenError
 
+    _require_duckdb_precedence()
     try:
         statements = _sqlglot_parse(_PREFIX + text)
     except ParseError as error:
@@ -36,6 +37,21 @@ def syntax_tree(text: str) -> exp.Expression:
         raise JobError(f"one expression is expected, without clauses or commas around it: {text}", hint="give each its own name or step")
     found: exp.Expression = statements[0].expressions[0]
     return found
+
+
+@lru_cache(maxsize=1)
+def _require_duckdb_precedence() -> None:
+    """Raise MissingLibraryError where sqlglot binds operators in another order than DuckDB.
+
+    Before 30.20 it reads a + b % c as (a + b) % c, before 30.25 a > b IS NULL as a > (b IS NULL): the wrong answer,
+    without a word.
+    """
+    from importlib.metadata import version
+
+    read = [type(_sqlglot_parse(f"{_PREFIX}{text}")[0].expressions[0]).__name__ for text in ("a + b % c", "a > b IS NULL")]
+    if read != ["Add", "Is"]:
+        message = f"sqlglot {version('sqlglot')} does not bind operators as DuckDB does"
+        raise MissingLibraryError(message, hint="pip install 'sqlglot>=30.25'")
 
 
 @lru_cache(maxsize=1)

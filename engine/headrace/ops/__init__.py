@@ -13,16 +13,24 @@ if TYPE_CHECKING:
     from headrace.ops.base import Op
 
 OPS: Mapping[str, str] = {
+    "bucketize": "bucketize:Bucketize",
+    "cast": "cast:Cast",
     "categorify": "categorify:Categorify",
+    "clip": "clip:Clip",
     "date_parts": "date_parts:DateParts",
     "derive": "derive:Derive",
     "drop": "select:Drop",
+    "dropna": "dropna:Dropna",
     "fill_missing": "fill_missing:FillMissing",
     "filter": "filter:Filter",
     "join_external": "join_external:JoinExternal",
     "kernel": "kernel:Kernel",
+    "log": "log:Log",
     "normalize": "normalize:Normalize",
+    "normalize_min_max": "normalize_min_max:NormalizeMinMax",
     "rename": "select:Rename",
+    "robust_scale": "robust_scale:RobustScale",
+    "sample": "sample:Sample",
     "select": "select:Select",
     "target_encoding": "target_encoding:TargetEncoding",
 }

@@ -53,12 +53,16 @@ class Sources:
 
 @dataclass(frozen=True)
 class Declaration:
-    """What an op does to a schema: columns read, the schema after it, where each column it makes comes from."""
+    """What an op does to a schema: columns read, the schema after it, where each column it makes comes from.
+
+    `observes` are columns that a fitted op learns from and does not need to be applied.
+    """
 
     reads: tuple[str, ...]
     schema: Schema
     makes: Mapping[str, Sources]
     drops_rows: bool = False
+    observes: tuple[str, ...] = ()
 
 
 @dataclass_transform(frozen_default=True)
@@ -66,13 +70,14 @@ def operator(cls: C) -> C:
     """Make a class a frozen, validated dataclass whose mistakes are JobErrors with the setting's path as their key."""
     made = validated(frozen=True, config=ConfigDict(extra="forbid"))(cls)
     build = made.__init__
+    names = [field.name for field in fields(made)]
 
     @functools.wraps(build)
     def init(self: Any, *args: Any, **kwargs: Any) -> None:
         try:
-            build(self, *args, **kwargs)
+            # by name, so that a mistake is placed by the setting's name and not by its number
+            build(self, *args[len(names) :], **dict(zip(names, args, strict=False)), **kwargs)
         except ValidationError as error:
-            names = [field.name for field in fields(made)]
             raise JobErrors(setting_errors(error, names)) from None
 
     made.__init__ = init  # type: ignore[method-assign]
@@ -196,9 +201,9 @@ class FittedOp(StatefulOp[S], Generic[P, S]):
     def observe(self, table: Table) -> P:
         """Return the summary of some training rows."""
 
-    def merge(self, left: P, right: P) -> P:
-        """Return the summary of both sets of rows: associative, and the same bits in any order."""
-        merged: P = states.merge(left, right)
+    def merge(self, *parts: P) -> P:
+        """Return the summary of all their rows: associative, and the same bits in any order."""
+        merged: P = states.merge(*parts)
         return merged
 
     @abstractmethod

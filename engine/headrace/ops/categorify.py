@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
+from pydantic import Field
 
+from headrace.errors import JobError
 from headrace.keys import Keys
 from headrace.ops.base import Count, Declaration, FittedOp, Groups, Positive, Sources, check_columns, operator
+from headrace.ops.hash_bucket import bucket_numbers
+from headrace.ops.vocabulary import Vocabulary
 from headrace.schema import INT32, Schema
-from headrace.states import Counts, Ints
+from headrace.states import Counts
 from headrace.table import Table
 
-NULL_ID, UNSEEN_ID, FIRST_ID = 0, 1, 2
+if TYPE_CHECKING:
+    import pyarrow as pa
 
-
-@dataclass(frozen=True)
-class Vocabulary:
-    """The kept categories in the order of their ids and how many training rows have each; row 0 is the null."""
-
-    keys: Keys
-    counts: Ints
-    n_rare: int
+NULL_ID, UNSEEN_ID = 0, 1
 
 
 @operator
@@ -39,14 +37,24 @@ class Categorify(FittedOp[dict[str, Counts], dict[str, Vocabulary]]):
         Categories with fewer training rows get the id of the unseen.
     max_size : int, optional
         At most so many categories, the most frequent, are kept.
+    buckets : int
+        Over how many ids the unseen and rare are spread: 1 to `buckets`, by the hash of the value; the kept categories
+        follow. At most 2**24.
+    joint : bool
+        One vocabulary for all columns, so that a value has the same id in each.
 
     Returns
     -------
-    int32 ids. The order of rows and the partitions do not change them.
+    int32 ids. The order of rows and the partitions do not change them, and learning from more rows moves none.
 
     Nulls and NaN
     -------------
     Null has the id 0 (several columns: if all are null). NaN is a category; -0.0 is 0.0.
+
+    Raises
+    ------
+    JobError
+        If columns that shall share a vocabulary differ in type.
 
     Examples
     --------
@@ -58,11 +66,15 @@ class Categorify(FittedOp[dict[str, Counts], dict[str, Vocabulary]]):
     columns: Groups
     min_frequency: Count = 0
     max_size: Positive | None = None
+    buckets: Annotated[int, Field(strict=True, ge=1, le=1 << 24)] = 1
+    joint: bool = False
 
     def declare(self, schema: Schema, tables: Mapping[str, Schema]) -> Declaration:
         for index, group in enumerate(self.columns):
             accepted = "a string, integer, boolean, date or number"
             check_columns(schema, group, lambda type_: not type_.is_list, accepted, f"columns[{index}]" if len(group) > 1 else "columns")
+        if self.joint:
+            self._check_joint(schema)
         makes = {column_name(group): Sources(values=group) for group in self.columns}
         reads = tuple(dict.fromkeys(name for group in self.columns for name in group))
         return Declaration(reads, schema.with_columns(dict.fromkeys(makes, INT32)), makes)
@@ -74,50 +86,81 @@ class Categorify(FittedOp[dict[str, Counts], dict[str, Vocabulary]]):
         return dict[str, Vocabulary]
 
     def observe(self, table: Table) -> dict[str, Counts]:
-        return {column_name(group): table.counts(group) for group in self.columns}
+        part: dict[str, Counts] = {}
+        for group in self.columns:
+            name, counts = self.vocabulary_name(group), table.counts(group)
+            if self.joint:  # the keys of all columns go by the names of the first
+                counts = Counts(Keys(counts.keys.table.rename_columns(list(self.columns[0]))), counts.counts)
+            part[name] = part[name].merged(counts) if name in part else counts
+        return part
 
     def finish(self, part: dict[str, Counts]) -> dict[str, Vocabulary]:
-        return {name: self._vocabulary(counts) for name, counts in part.items()}
+        return {name: Vocabulary.learn(counts, self.min_frequency, self.max_size) for name, counts in part.items()}
 
     def update(self, state: dict[str, Vocabulary], part: dict[str, Counts]) -> dict[str, Vocabulary]:
-        return {name: self._extended(state[name], counts) for name, counts in part.items()}
+        return {name: state[name].extended(counts, self.min_frequency, self.max_size) for name, counts in part.items()}
 
     def apply(self, table: Table, state: dict[str, Vocabulary]) -> Table:
         encoded = {}
         for group in self.columns:
-            name = column_name(group)
-            codes = table.find(group, state[name].keys)
-            table.count("unseen", name, int((codes < 0).sum()))
-            # codes: -1 unseen, 0 null, then the vocabulary; one more makes them indices of this table
-            ids = np.arange(len(state[name].keys) + 1, dtype=np.int32)
-            ids[:2] = UNSEEN_ID, NULL_ID
-            encoded[name] = table.look_up(codes + 1, ids)
+            keys, name = state[self.vocabulary_name(group)].keys, column_name(group)
+            if self.buckets == 1:
+                ids = np.arange(len(keys) + 1, dtype=np.int32)
+                ids[:2] = UNSEEN_ID, NULL_ID
+                encoded[name], n_unseen = table.encode(group, keys, ids)
+                table.count("unseen", name, n_unseen)
+                continue
+            codes = table.find(group, keys)
+            unseen = codes < 0
+            table.count("unseen", name, int(unseen.sum()))
+            # Codes are -1 unseen, 0 null, then the vocabulary: moved up by the buckets they are indices of the ids.
+            ids = np.arange(self.buckets + len(keys), dtype=np.int32)
+            ids[: self.buckets] += UNSEEN_ID
+            ids[self.buckets] = NULL_ID
+            if unseen.any():
+                codes = codes.copy()
+                codes[unseen] = self._unseen_ids(table, group, unseen) - UNSEEN_ID - self.buckets
+            encoded[name] = table.look_up(codes + self.buckets, ids)
         return table.with_columns(encoded)
 
     def learnt(self, state: dict[str, Vocabulary]) -> str:
-        return ", ".join(
-            f"{name}: {len(v.keys) - 1:,} categories" + (f" ({v.n_rare:,} rare)" if v.n_rare else "") for name, v in state.items()
-        )
+        shown = []
+        for name, vocabulary in state.items():
+            columns = ", ".join(column_name(group) for group in self.columns) if self.joint else name
+            shown.append(f"{columns}: {len(vocabulary):,} categories" + (f" ({vocabulary.n_rare:,} rare)" if vocabulary.n_rare else ""))
+        return ", ".join(shown)
 
-    def _vocabulary(self, part: Counts) -> Vocabulary:
-        null, rest = part.keys.split_null()
-        kept = rest[part.counts[rest] >= self.min_frequency]
-        order = kept[part.keys.order(kept, part.counts)][: self.max_size]
-        null_count = int(part.counts[null]) if null >= 0 else 0
-        return Vocabulary(part.keys.take(order).with_null(), np.append(null_count, part.counts[order]).astype(np.int64), len(rest) - len(order))
+    def vocabulary_name(self, group: tuple[str, ...]) -> str:
+        """Return the name under which the state holds the vocabulary of a group of columns."""
+        return column_name(self.columns[0] if self.joint else group)
 
-    def _extended(self, state: Vocabulary, part: Counts) -> Vocabulary:
-        """Keep the ids given before; categories that are frequent now come after them."""
-        fresh = self._vocabulary(part)
-        known = state.keys.positions(fresh.keys)
-        new = np.flatnonzero(known < 0)
-        if self.max_size is not None:
-            new = new[: max(self.max_size - len(state.keys) + 1, 0)]
-        keys = state.keys.appended(fresh.keys.take(new))
-        where = part.keys.positions(keys)
-        counts = np.where(where >= 0, part.counts[where], 0)
-        _, rest = part.keys.split_null()
-        return Vocabulary(keys, counts.astype(np.int64), len(rest) - len(keys) + 1)
+    def categories(self, state: dict[str, Vocabulary], column: str) -> pa.Table:
+        """Return the inverse of the encoding of one of the columns made: a row for each id with what it stands for.
+
+        Returns
+        -------
+        Table of `id`, `category` (several columns: their names) and `count`, the number of training rows; the null
+        comes first, with id 0. What is unseen or rare has no row.
+        """
+        group = next(group for group in self.columns if column_name(group) == column)
+        vocabulary = state[self.vocabulary_name(group)]
+        ids = np.arange(len(vocabulary.counts), dtype=np.int32)
+        ids[1:] += self.buckets
+        found = vocabulary.keys.table.rename_columns(["category"] if len(group) == 1 else list(group))
+        return found.add_column(0, "id", [ids]).append_column("count", [vocabulary.counts])
+
+    def _unseen_ids(self, table: Table, group: tuple[str, ...], unseen: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:
+        """Return the id, 1 to `buckets`, of each unseen row."""
+        rows = table.backend.take(table.pick(group), np.flatnonzero(unseen))
+        return bucket_numbers(table.backend.hash_rows(rows, 0), self.buckets)
+
+    def _check_joint(self, schema: Schema) -> None:
+        first = [schema[name] for name in self.columns[0]]
+        for index, group in enumerate(self.columns):
+            types = [schema[name] for name in group]
+            if types != first:
+                shown = [", ".join(f"{name!r} is {schema[name]}" for name in names) for names in (self.columns[0], group)]
+                raise JobError(f"columns of one vocabulary have one type, but {' and '.join(shown)}", key=f"columns[{index}]", hint="cast them first")
 
 
 def column_name(group: tuple[str, ...]) -> str:

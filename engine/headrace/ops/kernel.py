@@ -86,9 +86,9 @@ class Kernel(PlainOp):
         return table.with_columns(dict(zip(self.output, made, strict=True)))
 
     def _found(self) -> Any:
-        from headrace_kernels import KERNELS, get_kernel
+        from headrace_kernels import get_kernel, kernel_names
 
-        if self.kernel not in KERNELS:
-            message, hint = unknown_name("kernel", self.kernel, KERNELS)
+        if self.kernel not in kernel_names():
+            message, hint = unknown_name("kernel", self.kernel, kernel_names())
             raise JobError(message, key="name", hint=hint)
         return get_kernel(self.kernel)

@@ -98,9 +98,9 @@ def _grouped(counts: Sequence[Record]) -> list[tuple[str, str, Sequence[str]]]:
     groups: dict[tuple[str, str], list[str]] = {}
     for count in counts:
         if not str(count.get("event")).startswith("rows_"):
-            number_, event, column = count_in_words(count)
-            groups.setdefault((number_, event), []).extend([column] if column else [])
-    return [(number_, event, names) for (number_, event), names in groups.items()]
+            amount, event, column = count_in_words(count)
+            groups.setdefault((amount, event), []).extend([column] if column else [])
+    return [(amount, event, names) for (amount, event), names in groups.items()]
 
 
 def count_in_words(count: Record) -> tuple[str, str, str]:

@@ -10,12 +10,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headrace.backends.arrow.lookup import find_keys
+from headrace.backends.arrow.lookup import encode_dictionary, find_keys
 from headrace.backends.arrow.read import read_batches
-from headrace.backends.arrow.values import float_values, hash_array, kernel_column, to_array
+from headrace.backends.arrow.values import array_of, float_values, hash_array, kernel_column, to_array
 from headrace.dataset import Dataset, RowGroup
 from headrace.errors import DataError
-from headrace.keys import Keys, factorize, factorize_array
+from headrace.keys import Keys, factorize, factorize_array, plain_values
 from headrace.schema import Type
 from headrace.states import Counts, GroupSums, Moments, Quantiles
 from headrace.table import one_array
@@ -39,6 +39,9 @@ class ArrowBackend:
 
     def to_arrow(self, column: Array) -> Array:
         return column
+
+    def from_numpy(self, values: npt.NDArray[Any], valid: npt.NDArray[np.bool_] | None = None) -> Array:
+        return pa.array(values, mask=None if valid is None else ~valid)
 
     def type_of(self, column: Array) -> Type:
         return Type.from_arrow(column.type)
@@ -69,8 +72,17 @@ class ArrowBackend:
 
     # ---- missing values -----------------------------------------------------------------------------------------------
 
+    def is_null(self, column: Array) -> npt.NDArray[np.bool_]:
+        nulls = column.is_null()
+        if pa.types.is_dictionary(column.type) and column.dictionary.null_count:  # a null may also be one of the values
+            nulls = pc.or_(nulls, column.dictionary.is_null().take(column.indices).fill_null(True))  # noqa: FBT003
+        return nulls.to_numpy(zero_copy_only=False)
+
     def null_count(self, column: Array) -> int:
         return int(column.null_count)
+
+    def count_true(self, mask: Array) -> int:
+        return int(pc.sum(mask).as_py() or 0)
 
     def missing_count(self, column: Array) -> int:
         nans = pc.sum(pc.is_nan(column)).as_py() if pa.types.is_floating(column.type) else 0
@@ -99,11 +111,8 @@ class ArrowBackend:
     def counts(self, columns: Mapping[str, Array]) -> Counts:
         arrays = list(columns.values())
         if len(arrays) == 1:
-            codes, distinct = _codes_of_one(arrays[0])
-            counts = np.bincount(codes, minlength=len(distinct))
-            used = np.flatnonzero(counts)
-            values = distinct if len(used) == len(distinct) else distinct.take(pa.array(used))
-            return Counts(Keys(pa.table({next(iter(columns)): values})), counts[used].astype(np.int64))
+            values, counts = _counted(arrays[0])
+            return Counts(Keys(pa.table({next(iter(columns)): values})), counts)
         codes, firsts = factorize(arrays)
         table = pa.table(dict(columns)).take(pa.array(firsts))
         return Counts(Keys(_decoded(table)), np.bincount(codes, minlength=len(firsts)).astype(np.int64))
@@ -122,8 +131,17 @@ class ArrowBackend:
     def find(self, columns: Mapping[str, Array], keys: Keys) -> npt.NDArray[np.int32]:
         return find_keys(list(columns.values()), keys)
 
+    def encode(self, columns: Mapping[str, Array], keys: Keys, ids: npt.NDArray[np.int32]) -> tuple[Array, int]:
+        arrays = list(columns.values())
+        if len(arrays) == 1 and pa.types.is_dictionary(arrays[0].type):
+            encoded, n_unseen = encode_dictionary(arrays[0], keys, ids)
+        else:
+            codes = find_keys(arrays, keys)
+            encoded, n_unseen = ids[codes + 1], int((codes < 0).sum())
+        return array_of(encoded), n_unseen
+
     def look_up(self, codes: npt.NDArray[Any], values: npt.NDArray[Any]) -> Array:
-        return pa.array(values[codes])
+        return array_of(values[codes])
 
     def hash_rows(self, columns: Mapping[str, Array], seed: int) -> npt.NDArray[np.uint64]:
         from headrace_kernels.hashing import combine_hashes
@@ -133,6 +151,15 @@ class ArrowBackend:
         for array in arrays[1:]:
             hashes = combine_hashes(hashes, hash_array(array, seed))
         return hashes
+
+    def explode(self, column: Array) -> tuple[npt.NDArray[np.int64], Array]:
+        lengths = pc.list_value_length(column).cast(pa.int64()).fill_null(-1)
+        return lengths.to_numpy(zero_copy_only=False), pc.list_flatten(column)
+
+    def implode(self, lengths: npt.NDArray[np.int64], elements: Array) -> Array:
+        ends = np.append(0, np.cumsum(np.maximum(lengths, 0)))
+        kind, offsets = (pa.ListArray, pa.int32()) if ends[-1] < 2**31 else (pa.LargeListArray, pa.int64())
+        return kind.from_arrays(pa.array(ends, offsets), elements, mask=pa.array(lengths < 0))
 
     def launch(self, kernel: str, columns: Sequence[Array], constants: Mapping[str, Any]) -> tuple[Array, ...]:
         from headrace_kernels import get_kernel
@@ -161,6 +188,25 @@ def _fill_dictionary(column: Array, value: Any) -> Array:
     return pa.DictionaryArray.from_arrays(indices.fill_null(pa.scalar(code, pa.int32())), dictionary)
 
 
+def _counted(array: Array) -> tuple[Array, npt.NDArray[np.int64]]:
+    """Return the distinct values of a column and how often each occurs."""
+    if not pa.types.is_dictionary(array.type):
+        codes, distinct = factorize_array(array)
+        return distinct, np.bincount(codes, minlength=len(distinct)).astype(np.int64)
+    from headrace_kernels.counting import count_codes
+
+    _, counts = count_codes(kernel_column(array.indices), len(array.dictionary))
+    values = array.dictionary
+    if counts[-1]:
+        values = pa.concat_arrays([values, pa.nulls(1, values.type)])
+    used = np.flatnonzero(counts[: len(values)])
+    if len(used) < len(values):
+        values = values.take(array_of(used))
+    # A dictionary may repeat a value, and hold a null besides the nulls among the indices.
+    codes, distinct = factorize_array(values)
+    return distinct, np.bincount(codes, counts[used], len(distinct)).astype(np.int64)
+
+
 def _codes_of_one(array: Array) -> tuple[npt.NDArray[Any], Array]:
     """Return a code a row and the values of the codes; a dictionary's own indices where it has them."""
     if not pa.types.is_dictionary(array.type):
@@ -183,9 +229,5 @@ def _small_codes(array: Array) -> Array:
 
 
 def _decoded(table: pa.Table) -> pa.Table:
-    """Return a table whose dictionary columns are plain values."""
-    arrays = []
-    for column in table.columns:
-        array = one_array(column)
-        arrays.append(array.dictionary.take(array.indices) if pa.types.is_dictionary(array.type) else array)
-    return pa.table(arrays, names=table.column_names)
+    """Return a table of plain values: keys are the same bits whatever the layout of the column they came from."""
+    return pa.table([plain_values(one_array(column)) for column in table.columns], names=table.column_names)

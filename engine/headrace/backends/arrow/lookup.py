@@ -10,29 +10,78 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headrace.keys import Keys, plain_values
-from headrace.table import one_array
+from headrace.keys import Keys, one_chunk, plain_values, string_buffers
+
+Codes = npt.NDArray[np.int32]
+
+
+class ValueIndex:
+    """The distinct values of one column, made ready to be found: a table of the kernels for strings, Arrow's for all else."""
+
+    def __init__(self, values: pa.Array) -> None:
+        self.values = plain_values(values)
+        valid = self.values.is_valid().to_numpy(zero_copy_only=False)
+        self.null_code = np.int32(-1 if valid.all() else np.argmin(valid))
+        self._table: Any = None
+        if pa.types.is_large_string(self.values.type):
+            from headrace_kernels.tables import StringTable
+
+            self._rows = np.append(np.flatnonzero(valid), -1).astype(np.int32)  # id in the table -> row; -1 -> -1
+            self._table = StringTable(len(self._rows))
+            self._table.add(*string_buffers(self.values.drop_null()))
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def find(self, array: pa.Array) -> Codes:
+        """Return the row of each value, -1 where it is not there; a null is found if there is one."""
+        if pa.types.is_dictionary(array.type):
+            of_dictionary = np.append(self.find(array.dictionary), self.null_code)
+            indices = array.indices.cast(pa.int32()).fill_null(len(array.dictionary))
+            return of_dictionary[indices.to_numpy(zero_copy_only=False)]
+        plain = plain_values(array)
+        if self._table is None or not pa.types.is_large_string(plain.type):
+            plain, values = _alike(plain, self.values)
+            return pc.index_in(plain, value_set=values).fill_null(-1).to_numpy(zero_copy_only=False)
+        if not plain.null_count:
+            return self._rows[self._table.find(*string_buffers(plain))]
+        codes = np.full(len(plain), self.null_code, np.int32)
+        valid = plain.is_valid().to_numpy(zero_copy_only=False)
+        codes[valid] = self._rows[self._table.find(*string_buffers(plain.drop_null()))]
+        return codes
 
 
 class KeyIndex(NamedTuple):
-    """Keys made ready: the distinct values of each column and, for several columns, each key's combined code."""
+    """Keys made ready: an index for each column and, for several columns, each key's combined code."""
 
-    values: list[pa.Array]
+    columns: list[ValueIndex]
     combined: pa.Array | None
 
 
-def find_keys(arrays: Sequence[pa.Array], keys: Keys) -> npt.NDArray[np.int32]:
+def find_keys(arrays: Sequence[pa.Array], keys: Keys) -> Codes:
     """Return the code of each row's key, int32 [rows], -1 where it is not among `keys`."""
-    index = _prepared(keys)
-    codes = [_find_values(array, values) for array, values in zip(arrays, index.values, strict=True)]
+    index = prepared_index(keys)
+    codes = [column.find(array) for array, column in zip(arrays, index.columns, strict=True)]
     if index.combined is None:
         return codes[0]
-    rows = _combine(codes, index.values)
+    rows = _combine(codes, index.columns)
     found = pc.index_in(pa.array(rows), value_set=index.combined).fill_null(-1)
     return found.to_numpy(zero_copy_only=False)
 
 
-def _prepared(keys: Keys) -> KeyIndex:
+def encode_dictionary(array: pa.Array, keys: Keys, ids: npt.NDArray[np.int32]) -> tuple[npt.NDArray[np.int32], int]:
+    """Return ids[code + 1] of each row of a dictionary column and the number of rows unseen: only its distinct values are looked up."""
+    from headrace_kernels.encoding import encode_indices
+
+    from headrace.backends.arrow.values import kernel_column
+
+    index = prepared_index(keys).columns[0]
+    codes = np.append(index.find(array.dictionary), index.null_code)
+    return encode_indices(kernel_column(array.indices), ids[codes + 1], codes < 0)
+
+
+def prepared_index(keys: Keys) -> KeyIndex:
+    """Return the index of some keys, made once and kept with them."""
     if "arrow" not in keys.prepared:
         keys.prepared["arrow"] = _prepare(keys.table)
     index: KeyIndex = keys.prepared["arrow"]
@@ -40,15 +89,15 @@ def _prepared(keys: Keys) -> KeyIndex:
 
 
 def _prepare(table: pa.Table) -> KeyIndex:
-    columns = [plain_values(one_array(column)) for column in table.columns]
+    columns = [plain_values(one_chunk(column)) for column in table.columns]
     if len(columns) == 1:
-        return KeyIndex(columns, None)
-    distinct = [column.unique() for column in columns]
-    codes = [_find_values(column, values) for column, values in zip(columns, distinct, strict=True)]
-    return KeyIndex(distinct, pa.array(_combine(codes, distinct)))
+        return KeyIndex([ValueIndex(columns[0])], None)
+    indexes = [ValueIndex(column.unique()) for column in columns]
+    codes = [index.find(column) for column, index in zip(columns, indexes, strict=True)]
+    return KeyIndex(indexes, pa.array(_combine(codes, indexes)))
 
 
-def _combine(codes: Sequence[npt.NDArray[np.int32]], values: Sequence[pa.Array]) -> npt.NDArray[np.int64]:
+def _combine(codes: Sequence[Codes], values: Sequence[ValueIndex]) -> npt.NDArray[np.int64]:
     """Number combinations in mixed radix; -1 where a part is unseen. Python refuses what 64 bits do not hold."""
     size = 1
     for distinct in values:
@@ -64,27 +113,12 @@ def _combine(codes: Sequence[npt.NDArray[np.int32]], values: Sequence[pa.Array])
     return combined
 
 
-def _find_values(array: pa.Array, values: pa.Array) -> npt.NDArray[np.int32]:
-    if pa.types.is_dictionary(array.type):
-        of_dictionary = np.append(_find_values(array.dictionary, values), _null_code(values))
-        indices = array.indices.cast(pa.int32()).fill_null(len(array.dictionary))
-        return of_dictionary[indices.to_numpy(zero_copy_only=False)]
-    array, values = _alike(plain_values(array), values)
-    return pc.index_in(array, value_set=values).fill_null(-1).to_numpy(zero_copy_only=False)
-
-
-def _null_code(values: pa.Array) -> np.int32:
-    return np.int32(pc.index(values.is_null(), pa.scalar(value=True)).as_py()) if values.null_count else np.int32(-1)
-
-
 def _alike(array: pa.Array, values: pa.Array) -> tuple[pa.Array, pa.Array]:
     """Bring a column and the values it is looked up in to one type without loss."""
     if array.type == values.type:
         return array, values
     one, other = _widened(array), _widened(values)
-    if one.type != other.type and pa.types.is_timestamp(one.type) and pa.types.is_timestamp(other.type):
-        other = other.cast(one.type)
-    elif one.type != other.type:
+    if one.type != other.type:
         other = other.cast(one.type)
     return one, other
 

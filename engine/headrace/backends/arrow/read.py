@@ -46,14 +46,26 @@ def _open(dataset: Dataset, file_index: int, columns: Sequence[str]) -> Any:
     strings = [name for name in columns if name not in file.partition and dataset.schema[name].is_string]
     try:
         filesystem, inner = filesystem_of(file.path)
+        handle = filesystem.open_input_file(inner)
+        metadata = pq.read_metadata(handle)
         return pq.ParquetFile(
-            filesystem.open_input_file(inner),
-            read_dictionary=strings,
+            handle,
+            metadata=metadata,
+            read_dictionary=sorted(set(strings) - _delta_encoded(metadata, strings)),
             page_checksum_verification=True,
             coerce_int96_timestamp_unit=INT96_UNIT,
         )
     except READ_ERRORS as error:
         raise DataError(f"cannot be opened any more: {error}", file=file.path, hint="did the file change since the plan was made?") from error
+
+
+def _delta_encoded(metadata: Any, names: Sequence[str]) -> set[str]:
+    """Return which of some columns have pages of strings as differences: pyarrow cannot read those as dictionaries."""
+    if not names:
+        return set()
+    index_of = {metadata.schema.column(index).path: index for index in range(metadata.num_columns)}
+    chunks = [(name, metadata.row_group(group).column(index_of[name])) for group in range(metadata.num_row_groups) for name in names]
+    return {name for name, chunk in chunks if any(encoding.startswith("DELTA_") for encoding in chunk.encodings)}
 
 
 def _read(dataset: Dataset, opened: Any, groups: Sequence[RowGroup], columns: Sequence[str]) -> tuple[int, int, dict[str, pa.Array]]:

@@ -41,6 +41,14 @@ def to_array(column: Column) -> pa.Array:
     return pa.Array.from_buffers(type_, len(column.values), [validity, pa.py_buffer(column.values)])
 
 
+def array_of(values: npt.NDArray[Any]) -> pa.Array:
+    """Return numbers as an Arrow array over the same memory. (`pa.array` would import pandas to look whether it is a pandas object.)"""
+    contiguous = np.ascontiguousarray(values)
+    if contiguous.dtype == np.bool_:
+        return pa.array(contiguous)
+    return pa.Array.from_buffers(pa.from_numpy_dtype(contiguous.dtype), len(contiguous), [None, pa.py_buffer(contiguous)])
+
+
 def float_values(array: pa.Array) -> npt.NDArray[Any]:
     """Return a number or boolean array as floats [rows]: float32 as it is, all else float64; null becomes NaN."""
     if pa.types.is_boolean(array.type):

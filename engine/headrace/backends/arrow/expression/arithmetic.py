@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -26,34 +27,34 @@ from headrace.backends.arrow.expression.operands import (
     overflow,
     to_numpy,
 )
-from headrace.errors import JobError
+from headrace.errors import DataError, JobError
 from headrace.expressions.nodes import Literal
-from headrace.expressions.promotion import decimal_of, exact_decimal, number_type, type_error
+from headrace.expressions.promotion import decimal_of, exact_decimal, integer_range, number_type, type_error
 
-Estimate = Callable[..., npt.NDArray[np.float64]]
+Operation = Callable[..., Any]  # on NumPy's floats and on Python's integers alike
 _AWAY = "half_towards_infinity"  # Arrow's name for rounding halves away from zero
 
 
-def _checked(function: str, kernel: Callable[..., Values], estimate: Estimate, values: Sequence[Values]) -> Values:
+def _checked(function: str, kernel: Callable[..., Values], operation: Operation, values: Sequence[Values]) -> Values:
     values = broadcast(values)
     try:
         return kernel(*values)
     except pa.ArrowInvalid as error:
         if pa.types.is_integer(values[0].type):
-            raise overflow(function, values, estimate) from None
+            raise overflow(function, values, operation) from None
         raise JobError(f"{function} of {', '.join(str(value.type) for value in values)}: {error}", hint="CAST(x AS DOUBLE) first") from None
 
 
 def _add(function: str, operands: Sequence[Operand]) -> Values:
     if times.is_about_time(operands):
         return times.add(function, operands)
-    return _checked(function, pc.add_checked, np.add, numbers(function, operands))
+    return _checked(function, pc.add_checked, operator.add, numbers(function, operands))
 
 
 def _subtract(function: str, operands: Sequence[Operand]) -> Values:
     if times.is_about_time(operands):
         return times.subtract(function, operands)
-    return _checked(function, pc.subtract_checked, np.subtract, numbers(function, operands))
+    return _checked(function, pc.subtract_checked, operator.sub, numbers(function, operands))
 
 
 def _multiply(function: str, operands: Sequence[Operand]) -> Values:
@@ -62,8 +63,8 @@ def _multiply(function: str, operands: Sequence[Operand]) -> Values:
     type_ = number_type(function, given(operands))
     if pa.types.is_decimal(type_):
         # Each in its own scale: brought to one scale first, the product would need twice the digits.
-        return _checked(function, pc.multiply_checked, np.multiply, [as_type(item, _own_decimal(item)) for item in operands])
-    return _checked(function, pc.multiply_checked, np.multiply, numbers(function, operands))
+        return _checked(function, pc.multiply_checked, operator.mul, [as_type(item, _own_decimal(item)) for item in operands])
+    return _checked(function, pc.multiply_checked, operator.mul, numbers(function, operands))
 
 
 def _own_decimal(operand: Operand) -> pa.DataType:
@@ -94,7 +95,7 @@ def _integers(function: str, operands: Sequence[Operand], hint: str) -> list[Val
 def _integer_divide(function: str, operands: Sequence[Operand]) -> Values:
     # DuckDB's // divides floats without cutting off the rest; that surprise is refused, not copied.
     left, right = _integers(function, operands, "// is for integers; of floats write trunc(a / b)")
-    return _checked(function, pc.divide_checked, lambda a, b: a / np.where(b == 0, 1, b), [left, _without_zero(right)])
+    return _checked(function, pc.divide_checked, operator.floordiv, [left, _without_zero(right)])
 
 
 def _modulo(function: str, operands: Sequence[Operand]) -> Values:
@@ -121,11 +122,11 @@ def _negate(function: str, operands: Sequence[Operand]) -> Values:
     type_ = number_type(function, given(operands))
     if pa.types.is_unsigned_integer(type_):
         raise type_error(function, given(operands), hint="an unsigned number has no negative: CAST(x AS BIGINT) first")
-    return _checked(function, pc.negate_checked, np.negative, [as_type(operands[0], type_)])
+    return _checked(function, pc.negate_checked, operator.neg, [as_type(operands[0], type_)])
 
 
 def _abs(function: str, operands: Sequence[Operand]) -> Values:
-    return _checked(function, pc.abs_checked, np.abs, numbers(function, operands))
+    return _checked(function, pc.abs_checked, abs, numbers(function, operands))
 
 
 def _sign(function: str, operands: Sequence[Operand]) -> Values:
@@ -161,18 +162,25 @@ def _round(function: str, operands: Sequence[Operand]) -> Values:
         return pa.nulls(len(value), value.type)
     if pa.types.is_decimal(value.type):
         return _round_decimal(value, digits)
-    if pa.types.is_integer(value.type):
-        return value if digits >= 0 else _checked(function, _rounding(digits), np.abs, [value])
-    # Beyond 17 digits nothing is left to round, and Arrow's scaling by a power of ten overflows to NaN.
-    return value if digits > 300 else _unless_overflow(value, pc.round(pc.if_else(pc.is_finite(value), value, pa.scalar(0, value.type)), digits, _AWAY))
+    return _round_integer(value, digits) if pa.types.is_integer(value.type) else _round_float(value, digits)
 
 
-def _rounding(digits: int) -> Callable[..., Values]:
-    return lambda value: pc.round(value, digits, _AWAY)
+def _round_integer(value: pa.Array, digits: int) -> pa.Array:
+    if digits >= 0:
+        return value
+    if 10**-digits > 2 * integer_range(value.type)[1]:
+        return pc.multiply(value, pa.scalar(0, value.type))
+    try:
+        return pc.round(value, digits, _AWAY)
+    except pa.ArrowInvalid:
+        raise DataError(f"round(x, {digits}) leaves the range of {value.type}", hint="CAST(x AS BIGINT) first") from None
 
 
-def _unless_overflow(value: pa.Array, rounded: pa.Array) -> pa.Array:
-    return pc.if_else(pc.and_(pc.is_finite(value), pc.is_finite(rounded)), rounded, value)
+def _round_float(value: pa.Array, digits: int) -> pa.Array:
+    # Arrow scales by a power of ten, which must stay finite; what has no digits there is left as it is.
+    finite = pc.is_finite(value)
+    rounded = pc.round(pc.if_else(finite, value, pa.scalar(0, value.type)), max(min(digits, 300), -300), _AWAY)
+    return pc.if_else(pc.and_(finite, pc.is_finite(rounded)), rounded, value)
 
 
 def _round_by_row(function: str, operands: Sequence[Operand]) -> Values:

@@ -17,7 +17,7 @@ from headrace.backends.arrow.expression.comparison import COMPARISONS
 from headrace.backends.arrow.expression.operands import Implementation, Operand, Values, alike, as_type, given, typed_constant
 from headrace.backends.arrow.expression.texts import TEXTS
 from headrace.backends.arrow.expression.times import TIMES
-from headrace.errors import DataError, JobError
+from headrace.errors import DataError, JobError, unknown_name
 from headrace.expressions.nodes import Call, Cast, Column, Expression, Literal, Node, columns_of
 from headrace.expressions.promotion import is_text, type_error
 
@@ -63,12 +63,18 @@ def evaluate(expression: Expression, columns: Mapping[str, pa.Array], n_rows: in
     >>> evaluate(parse("CAST(delay > 15 AS INT)"), {"delay": delays}, 3).to_pylist()
     [0, 1, None]
     """
+    missing = [name for name in expression.columns if name not in columns]
+    if missing:
+        message, hint = unknown_name("column", missing[0], columns)
+        raise JobError(f"{message}, in the expression {expression.sql!r}", hint=hint)
     try:
         result = _Evaluation(columns, n_rows).root(expression.root)
     except DataError as error:
         raise DataError(f"{error.message} in the expression {expression.sql!r}", hint=error.hint) from None
     except JobError as error:
         raise JobError(f"{error.message} in the expression {expression.sql!r}", hint=error.hint) from None
+    except pa.ArrowInvalid as error:
+        raise DataError(f"{error} in the expression {expression.sql!r}") from error
     return result if isinstance(result, pa.Array) else pa.repeat(result, n_rows)
 
 
@@ -144,8 +150,8 @@ class _Evaluation:
         if isinstance(result, pa.Scalar):
             return result
         indices = column.indices
-        if column.null_count:
-            indices = indices.cast(pa.int64()).fill_null(len(values) - 1)
+        if column.null_count and result[-1].is_valid:
+            indices = indices.cast(pa.int64()).fill_null(len(values) - 1)  # what the function makes of null
         return _with_dictionary(result, indices) if encode and is_text(result.type) else result.take(indices)
 
     # ---- conditions that guard ----------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from headrace.backends.arrow.expression.number_casts import convert_number
 from headrace.errors import JobError
 
 _DAY = r"\d{4}-\d{2}-\d{2}"
@@ -52,15 +53,13 @@ def _booleans(text: pa.Array) -> pa.Array:
 
 
 def _integers(text: pa.Array, target: pa.DataType) -> pa.Array:
-    from headrace.backends.arrow.expression.casts import convert
-
     unsigned = pc.replace_substring_regex(text, r"^\+", "")
     whole = _read(unsigned, _INTEGER, target)
     # Texts such as 2.5 and 1e3 are numbers too: exactly as decimals where they fit, which rounds halves away from zero.
     rest = pc.if_else(pc.and_(whole.is_null(), pc.invert(pc.match_substring_regex(unsigned, _INTEGER))), unsigned, None)
     if rest.null_count == len(rest):
         return whole
-    return pc.coalesce(whole, convert(_read(rest, _FLOAT, pa.decimal128(38, 15)), target, strict=False))
+    return pc.coalesce(whole, convert_number(_read(rest, _FLOAT, pa.decimal128(38, 15)), target))
 
 
 def _floats(text: pa.Array) -> pa.Array:
@@ -69,10 +68,8 @@ def _floats(text: pa.Array) -> pa.Array:
 
 
 def _decimals(text: pa.Array, target: pa.DataType) -> pa.Array:
-    from headrace.backends.arrow.expression.casts import convert
-
     wide = pa.decimal128(38, min(target.scale + 10, 37))
-    return convert(_read(pc.replace_substring_regex(text, r"^\+", ""), _FLOAT, wide), target, strict=False)
+    return convert_number(_read(pc.replace_substring_regex(text, r"^\+", ""), _FLOAT, wide), target)
 
 
 def _days(text: pa.Array) -> pa.Array:

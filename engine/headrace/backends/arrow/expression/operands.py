@@ -17,7 +17,7 @@ from headrace.backends.arrow.expression.casts import convert
 from headrace.errors import DataError, JobError
 from headrace.expressions.functions import FUNCTIONS
 from headrace.expressions.nodes import Literal
-from headrace.expressions.promotion import Given, common_type, is_number, is_text, literal_type, number_type, type_error
+from headrace.expressions.promotion import Given, common_type, integer_range, is_number, is_text, literal_type, number_type, type_error
 
 Operand: TypeAlias = pa.Array | pa.Scalar | Literal
 Values: TypeAlias = pa.Array | pa.Scalar
@@ -131,14 +131,20 @@ def from_numpy(values: npt.NDArray[Any], like: pa.Array, type_: pa.DataType) -> 
     return pa.array(np.ascontiguousarray(values), type_, mask=nulls, from_pandas=False)
 
 
-def overflow(function: str, values: Sequence[Values], estimate: Callable[..., npt.NDArray[np.float64]]) -> DataError:
-    """Return the error of integers that leave their type, with the values that went furthest."""
-    arrays = [value if isinstance(value, pa.Array) else pa.repeat(value, max(_length(values), 1)) for value in values]
-    sizes = np.abs(estimate(*(to_numpy(array).astype(np.float64) for array in arrays)))
-    valid = ~np.logical_or.reduce([array.is_null().to_numpy(zero_copy_only=False) for array in arrays])
-    worst = int(np.argmax(np.where(valid, sizes, -1.0)))
-    shown = " and ".join(str(array[worst].as_py()) for array in arrays)
-    message = f"{FUNCTIONS[function].signature} leaves the range of {arrays[0].type} for {shown}"
+def overflow(function: str, values: Sequence[Values], operation: Callable[..., Any]) -> DataError:
+    """Return the error of integers that leave their type, with the first values that do.
+
+    `operation` computes on NumPy's floats, to find the rows in question, and on Python's integers, which are exact.
+    """
+    arrays = [value if isinstance(value, pa.Array) else pa.repeat(value, _length(values)) for value in values]
+    low, high = integer_range(arrays[0].type)
+    with np.errstate(all="ignore"):
+        results = operation(*(to_numpy(array).astype(np.float64) for array in arrays))
+    # Beside the range's ends a float is off by up to 2048.
+    near = np.flatnonzero((results > high - 4096) | (results < low + 4096))
+    rows = ([array[int(row)].as_py() for array in arrays] for row in near)
+    found = next(row for row in rows if None not in row and not low <= operation(*row) <= high)
+    message = f"{FUNCTIONS[function].signature} leaves the range of {arrays[0].type} for {' and '.join(map(str, found))}"
     return DataError(message, hint="CAST(x AS BIGINT) or CAST(x AS DOUBLE) first")
 
 

@@ -210,7 +210,7 @@ def _micros(function: str, operands: Sequence[Operand], value: Values, factor: i
         try:
             return pc.multiply_checked(whole, factor)
         except pa.ArrowInvalid:
-            raise overflow(function, [whole], np.abs) from None
+            raise overflow(function, [whole], lambda parts: parts * factor) from None
     if not (pa.types.is_floating(value.type) or pa.types.is_decimal(value.type) or pa.types.is_null(value.type)):
         raise type_error(function, given(operands))
     return convert(pc.multiply(as_type(value, pa.float64()), float(factor)), pa.int64(), strict=True)

@@ -1,0 +1,165 @@
+"""OneHot: a column of 0 and 1 for each category."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+from pydantic import BeforeValidator, Field
+
+from headrace.errors import JobError, JobErrors
+from headrace.keys import Keys
+from headrace.ops.base import Declaration, FittedOp, Positive, Sources, check_columns, operator
+from headrace.ops.vocabulary import Vocabulary
+from headrace.schema import INT8, Schema, Type
+from headrace.states import Counts
+from headrace.table import Table
+
+
+def _as_tuple(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
+
+
+Category = bool | int | str
+Categories = Annotated[tuple[Category, ...], Field(min_length=1)]
+
+
+@operator
+class OneHot(FittedOp[dict[str, Counts], dict[str, Vocabulary]]):
+    """Make a column of 0 and 1 for each category of a column.
+
+    A plan names every column before the data are read, so either the categories are named, and the columns are called
+    ``<column>_<category>``; or their number is, and the columns are called ``<column>_0``, ``<column>_1``, ... by falling
+    frequency in the training rows, ties by value; what each stands for is among what the pipeline has learnt
+    (`FittedPipeline.learnt()`, `headrace inspect`). The column itself stays.
+
+    Parameters
+    ----------
+    columns : list of str
+        Columns whose categories are learnt.
+    max_categories : int
+        How many columns each of `columns` becomes; needed with `columns`. Those left over stay 0.
+    categories : mapping of str to list of str, int or bool
+        Columns whose categories are named: nothing is learnt, and no pass over the data is needed.
+
+    Returns
+    -------
+    int8. A row has at most one 1 among the columns made of one column.
+
+    Nulls and NaN
+    -------------
+    Null, and a category that has no column, have 0 everywhere; the latter is counted as `unseen`. NaN is a category.
+
+    Raises
+    ------
+    JobError
+        If a named category is not of the column's type or named twice.
+
+    Examples
+    --------
+    >>> OneHot(["carrier"], max_categories=3).settings()
+    {'columns': ['carrier'], 'max_categories': 3}
+    >>> OneHot(categories={"origin": ["JFK", "LGA"]}).settings()
+    {'categories': {'origin': ['JFK', 'LGA']}}
+    """
+
+    name: ClassVar[str] = "one_hot"
+    columns: Annotated[tuple[str, ...], BeforeValidator(_as_tuple)] = ()
+    max_categories: Positive | None = None
+    categories: dict[str, Categories] = Field(default_factory=dict)
+
+    def declare(self, schema: Schema, tables: Mapping[str, Schema]) -> Declaration:
+        self._check_settings()
+        accepted = "a string, integer or boolean"
+        check_columns(schema, self.columns, lambda type_: not type_.is_list, "a string, integer, boolean, date or number")
+        check_columns(schema, tuple(self.categories), lambda type_: type_.is_string or type_.is_integer or type_.is_boolean, accepted, "categories")
+        wrong = [
+            JobError(f"{value!r} does not fit {column!r}, which is {schema[column]}", key=f"categories.{column}[{index}]")
+            for column, values in self.categories.items()
+            for index, value in enumerate(values)
+            if not _fits(value, schema[column])
+        ]
+        if wrong:
+            raise JobErrors(wrong)
+        makes = {name: Sources(values=(column,)) for column in self._all_columns for name in self._outputs(column)}
+        return Declaration(self._all_columns, schema.with_columns(dict.fromkeys(makes, INT8)), makes)
+
+    @property
+    def learns(self) -> bool:
+        return bool(self.columns)
+
+    def part_type(self) -> Any:
+        return dict[str, Counts]
+
+    def state_type(self) -> Any:
+        return dict[str, Vocabulary]
+
+    def observe(self, table: Table) -> dict[str, Counts]:
+        return {column: table.counts([column]) for column in self.columns}
+
+    def finish(self, part: dict[str, Counts]) -> dict[str, Vocabulary]:
+        learnt = {column: Vocabulary.learn(counts, max_size=self.max_categories) for column, counts in part.items()}
+        return {**learnt, **self._named()}
+
+    def update(self, state: dict[str, Vocabulary], part: dict[str, Counts]) -> dict[str, Vocabulary]:
+        learnt = {column: state[column].extended(counts, max_size=self.max_categories) for column, counts in part.items()}
+        return {**learnt, **self._named()}
+
+    def apply(self, table: Table, state: dict[str, Vocabulary]) -> Table:
+        made = {}
+        for column in self._all_columns:
+            # Codes are -1 unseen, 0 null, then the categories: one more makes them rows of a table of 0 and 1.
+            codes = table.find([column], state[column].keys) + 1
+            table.count("unseen", column, int((codes == 0).sum()))
+            for place, name in enumerate(self._outputs(column)):
+                ones = np.zeros(len(state[column].keys) + 1, np.int8)
+                ones[2 + place : 3 + place] = 1
+                made[name] = table.look_up(codes, ones)
+        return table.with_columns(made)
+
+    def learnt(self, state: dict[str, Vocabulary]) -> str:
+        shown = []
+        for column in self.columns:
+            values = state[column].keys.table.column(0).to_pylist()[1:]
+            shown += [f"{column}_{place} = {value}" for place, value in enumerate(values)]
+            shown += [f"{column}: {state[column].n_rare:,} categories without a column"] * bool(state[column].n_rare)
+        return ", ".join(shown)
+
+    @property
+    def _all_columns(self) -> tuple[str, ...]:
+        return (*self.columns, *self.categories)
+
+    def _outputs(self, column: str) -> list[str]:
+        endings: Iterable[Any] = self.categories[column] if column in self.categories else range(self.max_categories or 0)
+        return [f"{column}_{ending}" for ending in endings]
+
+    def _named(self) -> dict[str, Vocabulary]:
+        """Return the vocabularies of the columns whose categories are settings."""
+        keys = {column: Keys.of({column: values}).with_null() for column, values in self.categories.items()}
+        return {column: Vocabulary(known, np.zeros(len(known), np.int64), 0) for column, known in keys.items()}
+
+    def _check_settings(self) -> None:
+        errors = []
+        if not self._all_columns:
+            errors.append(JobError("name columns, or the categories of columns", key="columns"))
+        if self.columns and self.max_categories is None:
+            hint = "the columns must be known before the data are read; or name the categories: categories: {carrier: [AA, UA]}"
+            errors.append(JobError("is missing", key="max_categories", hint=hint))
+        for column in self.categories:
+            if column in self.columns:
+                errors.append(JobError(f"{column!r} is also among `columns`", key=f"categories.{column}"))
+            names = self._outputs(column)
+            errors += [
+                JobError(f"two columns would be called {name!r}", key=f"categories.{column}[{index}]")
+                for index, name in enumerate(names)
+                if name in names[:index]
+            ]
+        if errors:
+            raise JobErrors(errors)
+
+
+def _fits(value: Category, type_: Type) -> bool:
+    if isinstance(value, bool):
+        return type_.is_boolean
+    return type_.is_integer if isinstance(value, int) else type_.is_string

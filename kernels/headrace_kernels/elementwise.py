@@ -1,0 +1,221 @@
+"""One value in, one value out: the dense columns' fill, clip, log and standardise in one loop; buckets; cyclical features.
+
+>>> steps = DenseSteps(fill=0.0, low=0.0, transform="log1p", mean=1.0, std=2.0)
+>>> dense = dense_transform(Column(np.array([np.e - 1, -5.0, 7.0]), np.array([0b011], np.uint8)), steps)
+>>> dense.column.values.tolist(), dense.n_filled, dense.n_clipped
+([0.0, -0.5, -0.5], 1, 1)
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from headrace_kernels.bitmaps import bits_of, spread_bits
+from headrace_kernels.column import Column
+from headrace_kernels.compiled import jit
+from headrace_kernels.elementary import Number, cos_turns, exp2, inlined, log, log1p, sin_turns
+from headrace_kernels.kernel import kernel
+from headrace_kernels.threads import over_chunks
+
+_BLOCK = 1024
+
+
+class DenseSteps(NamedTuple):
+    """What to do to a numeric column, in this order; each step's default leaves the values as they are.
+
+    Parameters
+    ----------
+    fill : float, optional
+        Value for nulls; None keeps them null.
+    low, high : float
+        Clip to these bounds.
+    transform : {"", "log", "log1p"}
+        Function of the clipped value.
+    mean, std : float
+        Standardise: (x - mean) / std.
+    """
+
+    fill: float | None = None
+    low: float = -math.inf
+    high: float = math.inf
+    transform: str = ""
+    mean: float = 0.0
+    std: float = 1.0
+
+
+class Dense(NamedTuple):
+    """The transformed column, how many nulls were filled, and how many values (fills not counted) were clipped."""
+
+    column: Column
+    n_filled: int
+    n_clipped: int
+
+
+@inlined
+def unchanged(x: Number) -> Number:
+    """Return a value as it is."""
+    return x
+
+
+@inlined
+def clipped(x: Number, low: Number, high: Number) -> Number:
+    """Return a value taken into [low, high]; NaN stays NaN."""
+    x = low if x < low else x
+    return high if x > high else x
+
+
+@inlined
+def standardised(x: Number, mean: Number, std: Number) -> Number:
+    """Return (x - mean) / std."""
+    return (x - mean) / std
+
+
+def _dense_loop(transform: Callable[[Number], Number]) -> Callable[..., int]:
+    """Return the compiled loop for one transform: fill, clip, transform and standardise a chunk; it returns the number clipped."""
+
+    def loop(values: Any, bits: Any, has_null: bool, fill: float, low: float, high: float, mean: float, std: float, out: Any) -> int:
+        valid = np.ones(_BLOCK, np.uint8)
+        n_clipped = 0
+        for start in range(0, len(values), _BLOCK):
+            part, target = values[start : start + _BLOCK], out[start : start + _BLOCK]
+            if has_null:
+                spread_bits(bits, start, len(part), valid)
+            for i in range(len(part)):
+                x = np.float64(part[i])
+                n_clipped += (valid[i] != 0) & ((x < low) | (x > high))
+                filled = x if valid[i] != 0 else fill
+                target[i] = standardised(transform(clipped(filled, low, high)), mean, std)
+        return n_clipped
+
+    return jit(loop)
+
+
+_TRANSFORMS: dict[str, Callable[[Number], Number]] = {"": unchanged, "log": log, "log1p": log1p}
+_LOOPS: dict[str, Callable[..., int]] = {}
+
+
+def dense_transform(column: Column, steps: DenseSteps, dtype: DTypeLike = np.float64, threads: int = 1) -> Dense:
+    """Fill, clip, transform and standardise a column in one loop.
+
+    Formula: (transform(min(max(x or fill, low), high)) - mean) / std, computed in float64, then rounded to `dtype`.
+
+    Parameters
+    ----------
+    column : Column
+        Integers, truth values or floats; int64 beyond 2**53 is rounded.
+    steps : DenseSteps
+        What to do.
+    dtype : dtype
+        float64 or float32.
+    threads : int
+        Threads to use; the result does not depend on it.
+
+    Returns
+    -------
+    Dense
+        The new column without nulls if they are filled, with the same ones otherwise; the counts.
+
+    Nulls and NaN: NaN stays NaN and is neither filled nor clipped.
+
+    Raises
+    ------
+    ValueError
+        An unknown transform, or a std of 0 or NaN.
+    """
+    if steps.transform not in _TRANSFORMS:
+        raise ValueError(f"no transform {steps.transform!r}; transforms: {', '.join(filter(None, _TRANSFORMS))}")
+    if not steps.std > 0:
+        raise ValueError(f"std is {steps.std}: a constant column has no standard deviation to divide by")
+    if steps.transform not in _LOOPS:
+        _LOOPS[steps.transform] = _dense_loop(_TRANSFORMS[steps.transform])
+    loop = _LOOPS[steps.transform]
+    values = column.values.view(np.uint8) if column.values.dtype == np.bool_ else column.values
+    bits, has_null = bits_of(column)
+    out = np.empty(len(values), dtype)
+    fill = 0.0 if steps.fill is None else float(steps.fill)
+    constants = (fill, float(steps.low), float(steps.high), float(steps.mean), float(steps.std))
+
+    def compute(start: int, stop: int) -> int:
+        return loop(values[start:stop], bits[start // 8 :], has_null, *constants, out[start:stop])
+
+    n_clipped = sum(over_chunks(compute, len(values), threads))
+    if steps.fill is None or not has_null:
+        return Dense(Column(out, column.validity, column.offset), 0, n_clipped)
+    n_filled = len(values) - int(np.bitwise_count(bits).sum(dtype=np.int64))
+    return Dense(Column(out), n_filled, n_clipped)
+
+
+@inlined
+def bucket_of(x: Number, edges: Any) -> int:
+    """Return how many of the sorted edges are at most `x`; one more than all for NaN. No branch depends on the data."""
+    n_edges = len(edges)
+    if n_edges == 0:
+        return 0 if x == x else 1
+    low, size = 0, n_edges
+    while size > 1:
+        half = size // 2
+        low += half * int(edges[low + half - 1] <= x)  # a product: LLVM would make a branch of a select, mispredicted each time
+        size -= half
+    return low + int(edges[low] <= x) if x == x else n_edges + 1
+
+
+@jit
+def _bucketize(values: Any, edges: Any, out: Any) -> None:
+    for i in range(len(values)):
+        out[i] = bucket_of(np.float64(values[i]), edges)
+
+
+def bucketize(column: Column, edges: NDArray[np.float64], threads: int = 1) -> Column:
+    """Return the bucket of each value: 0 below the first edge, i from edge i - 1 (included) to edge i, n from the last edge on.
+
+    Parameters
+    ----------
+    column : Column
+        Integers, truth values or floats.
+    edges : ndarray of float64
+        n edges in ascending order.
+    threads : int
+        Threads to use.
+
+    Returns
+    -------
+    Column of int32
+        A null where the value is null; n + 1 for NaN.
+
+    Raises
+    ------
+    ValueError
+        The edges are not in ascending order, or one is NaN.
+
+    Examples
+    --------
+    >>> bucketize(Column(np.array([-1.0, 0.0, 5.0, np.nan])), np.array([0.0, 5.0])).values.tolist()
+    [0, 1, 2, 3]
+    """
+    edges = np.ascontiguousarray(edges, np.float64)
+    if np.isnan(edges).any() or (edges[1:] < edges[:-1]).any():
+        raise ValueError(f"edges are not in ascending order: {edges.tolist()[:20]}")
+    out = np.empty(len(column.values), np.int32)
+    over_chunks(lambda start, stop: _bucketize(column.values[start:stop], edges, out[start:stop]), len(out), threads)
+    return Column(out, column.validity, column.offset)
+
+
+@kernel(outputs={"sin": "float32", "cos": "float32"})
+def cyclical(value: Number, period: Number = 1.0) -> tuple[Number, Number]:
+    """Sine and cosine of a value that comes round after `period`: sin and cos of 2 pi value / period.
+
+    Hours with period 24, months with 12, degrees with 360. A null gives nulls; NaN and infinite give NaN.
+    """
+    turns = value / np.float64(period)
+    return sin_turns(turns), cos_turns(turns)
+
+
+@kernel(output="same")
+def decay(age: Number, half_life: Number = 1.0) -> Number:
+    """What is left of 1 after `age`: 2**(-age / half_life). A null gives null, NaN NaN."""
+    return exp2(-age / half_life)

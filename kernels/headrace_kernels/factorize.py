@@ -1,0 +1,128 @@
+"""Distinct values of a plain column: a code for each row, in first-seen order, and how often each occurs.
+
+>>> factorize_ints(Column(np.array([7, 7, 5]))).codes.tolist()
+[0, 0, 1]
+>>> found = factorize_strings(np.array([0, 1, 1, 2], np.int32), np.frombuffer(b"xx", np.uint8))
+>>> found.codes.tolist(), found.first_rows.tolist(), found.counts.tolist()
+([0, 1, 0], [0, 1], [2, 1, 0])
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headrace_kernels.column import Bitmap, Column, is_valid
+from headrace_kernels.compiled import jit
+from headrace_kernels.hashing import Bytes, Offsets
+from headrace_kernels.tables import Ids, IntTable, StringTable
+
+_LARGEST_RANGE = 1 << 16  # of integers that are looked up in a table of all between lowest and highest: it stays in the cache
+
+
+class Factorized(NamedTuple):
+    """Codes of a column's distinct values.
+
+    Parameters
+    ----------
+    codes : ndarray of int32
+        0 to n - 1 in first-seen order, n for a null.
+    first_rows : ndarray of int64, length n
+        The row where each value was first seen: taking these rows gives the values.
+    counts : ndarray of int64, length n + 1
+        Rows of each code, nulls last.
+    """
+
+    codes: Ids
+    first_rows: NDArray[np.int64]
+    counts: NDArray[np.int64]
+
+
+def factorize_ints(column: Column) -> Factorized:
+    """Factorize integers, truth values or floats of any width. All NaN are one value, and -0.0 is 0.0."""
+    values = column.values
+    if values.dtype.kind == "f":
+        numbers = np.empty(len(values))
+        _canonical(values, numbers)
+        keys = numbers.view(np.int64)
+    else:
+        keys = values.astype(np.int64, copy=False)
+    valid = None if column.validity is None else is_valid(column)
+    kept = keys if valid is None else keys[valid]
+    low, high = (int(kept.min()), int(kept.max())) if len(kept) else (0, 0)
+    if high - low < _LARGEST_RANGE:
+        ids, counts = np.empty(len(kept), np.int32), np.zeros(high - low + 1, np.int64)
+        n_distinct = _intern_range(kept, low, np.full(high - low + 1, -1, np.int32), ids, counts)
+        return _with_nulls(ids, counts[:n_distinct], valid)
+    table = IntTable()
+    return _with_nulls(table.add(kept), table.counts, valid)
+
+
+def factorize_strings(offsets: Offsets, data: Bytes, validity: Bitmap | None = None, offset: int = 0) -> Factorized:
+    """Factorize the strings of an Arrow array.
+
+    Parameters
+    ----------
+    offsets : ndarray of int32 or int64
+        One more than strings, already sliced to them; they need not start at 0.
+    data : ndarray of uint8
+        The bytes of all strings.
+    validity : ndarray of uint8, optional
+        Arrow's bitmap; None if no string is null.
+    offset : int
+        The bit of `validity` that belongs to the first string.
+    """
+    n_rows = max(len(offsets) - 1, 0)
+    table = StringTable()
+    valid = None if validity is None else is_valid(Column(offsets[:n_rows], validity, offset))
+    ids = table.add(offsets, data, None if valid is None else valid.astype(np.int64))
+    if valid is None:
+        return _with_nulls(ids, table.counts, None)
+    # strings under nulls (most often empty) have entered with weight 0: number the others anew, still in first-seen order
+    seen = IntTable(len(table))
+    return _with_nulls(seen.add(ids[valid].astype(np.int64)), seen.counts, valid)
+
+
+def _with_nulls(ids: Ids, counts: NDArray[np.int64], valid: NDArray[np.bool_] | None) -> Factorized:
+    n_distinct = len(counts)
+    first_rows = np.empty(n_distinct, np.int64)
+    _find_first_rows(ids, first_rows)
+    if valid is None:
+        return Factorized(ids, first_rows, np.append(counts, 0))
+    codes = np.full(len(valid), n_distinct, np.int32)
+    codes[valid] = ids
+    return Factorized(codes, np.flatnonzero(valid)[first_rows], np.append(counts, len(valid) - len(ids)))
+
+
+@jit
+def _intern_range(values: Any, low: int, id_of: Any, ids: Any, counts: Any) -> int:
+    """Give ids by a table over all values from `low` on; return how many there are."""
+    n_distinct = 0
+    for i in range(len(values)):
+        place = values[i] - low
+        number = id_of[place]
+        if number < 0:
+            number = n_distinct
+            id_of[place] = number
+            n_distinct += 1
+        ids[i] = number
+        counts[number] += 1
+    return n_distinct
+
+
+@jit
+def _canonical(values: Any, out: Any) -> None:
+    for i in range(len(values)):
+        x = np.float64(values[i]) + 0.0
+        out[i] = x if x == x else np.nan
+
+
+@jit
+def _find_first_rows(ids: Any, first_rows: Any) -> None:
+    following = 0
+    for i in range(len(ids)):
+        if ids[i] == following:  # ids are given in first-seen order
+            first_rows[following] = i
+            following += 1

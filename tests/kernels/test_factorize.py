@@ -1,0 +1,144 @@
+import itertools
+import threading
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from headrace_kernels.column import Column
+from headrace_kernels.counting import count_codes, look_up
+from headrace_kernels.factorize import factorize_ints, factorize_strings
+from headrace_kernels.tables import IntTable, StringTable
+
+
+def arrow_strings(strings, dtype=np.int32):
+    offsets = np.concatenate([[0], np.cumsum([len(s) for s in strings])]).astype(dtype)
+    return offsets, np.frombuffer(b"".join(strings), np.uint8)
+
+
+def bitmap(valid):
+    return np.packbits(np.array(valid, bool), bitorder="little")
+
+
+def table_strings(table):
+    offsets, data = table.keys()
+    return [data[a:b].tobytes() for a, b in itertools.pairwise(offsets)]
+
+
+def assert_factorized(found, values):
+    """Check against the plain way: a dictionary in first-seen order; None is null."""
+    distinct = list(dict.fromkeys(value for value in values if value is not None))
+    expected = [len(distinct) if value is None else distinct.index(value) for value in values]
+    counts = Counter(expected)
+    assert found.codes.tolist() == expected
+    assert found.first_rows.tolist() == [values.index(value) for value in distinct]
+    assert found.counts.tolist() == [counts[code] for code in range(len(distinct) + 1)]
+
+
+# few letters and lengths about 8 make strings that share slots, and keys that look alike; control bytes look like lengths
+short_or_long = st.binary(max_size=3) | st.sampled_from([b"a" * 7, b"a" * 8, b"a" * 9, b"a\0" * 4, b"\xff" * 8, b"\x03" * 8, b"", b"\0"])
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(short_or_long | st.none(), max_size=40), st.sampled_from([np.int32, np.int64]))
+def test_strings_get_the_codes_of_the_plain_way(strings, dtype):
+    offsets, data = arrow_strings([b"" if s is None else s for s in strings], dtype)
+    validity = bitmap([s is not None for s in strings]) if None in strings else None
+    assert_factorized(factorize_strings(offsets, data, validity), strings)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.sampled_from([0, 1, -1, 2**63 - 1, -(2**63), 77]) | st.none(), max_size=40))
+def test_integers_get_the_codes_of_the_plain_way(values):
+    column = Column(np.array([0 if v is None else v for v in values], np.int64), bitmap([v is not None for v in values]))
+    assert_factorized(factorize_ints(column), values)
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint64, np.float32, np.float64, np.bool_])
+def test_every_width_is_factorized(dtype):
+    values = np.array([1, 0, 1, 0, 0], dtype)
+    assert_factorized(factorize_ints(Column(values)), values.tolist())
+
+
+def test_nan_is_one_value_and_minus_zero_is_zero():
+    other_nan = np.array([0xFFF8000000000001], np.uint64).view(np.float64)[0]
+    found = factorize_ints(Column(np.array([0.0, -0.0, np.nan, other_nan, np.inf])))
+    assert found.codes.tolist() == [0, 0, 1, 1, 2]
+
+
+def test_a_sliced_array_keeps_its_nulls():
+    offsets, data = arrow_strings([b"x", b"y", b"x", b"z"])
+    found = factorize_strings(offsets[1:], data, bitmap([1, 1, 0, 1]), 1)
+    assert (found.codes.tolist(), found.first_rows.tolist(), found.counts.tolist()) == ([0, 2, 1], [0, 2], [1, 1, 1])
+
+
+def test_megabyte_strings_that_differ_in_the_last_byte_are_two():
+    a, b = b"x" * (1 << 20), b"x" * ((1 << 20) - 1) + b"y"
+    assert_factorized(factorize_strings(*arrow_strings([a, b, a])), [a, b, a])
+
+
+def test_a_table_grows_and_keeps_ids_and_counts():
+    strings = [b"%d" % (i * i % 50_021) * (1 + i % 4) for i in range(30_000)]
+    table, ids = StringTable(), {}
+    for start in range(0, len(strings), 7_000):
+        part = strings[start : start + 7_000]
+        given_ids = table.add(*arrow_strings(part), np.full(len(part) + 1, 3))
+        assert given_ids.tolist() == [ids.setdefault(s, len(ids)) for s in part]
+    assert table_strings(table) == list(ids)
+    assert table.counts.tolist() == [3 * n for n in Counter(strings).values()]
+    assert table.nbytes < 8 << 20
+
+
+def test_an_integer_table_adds_weights():
+    table = IntTable(expected=3)
+    assert table.add(np.array([5, 9, 5]), np.array([1, 10, 100])).tolist() == [0, 1, 0]
+    assert (table.keys().tolist(), table.counts.tolist(), len(table)) == ([5, 9], [101, 10], 2)
+    assert table.add(np.arange(100_000)).tolist()[5] == 0
+    assert len(table) == 100_000
+
+
+def test_threads_may_share_a_table():
+    strings = arrow_strings([b"%d" % i for i in range(20_000)])
+    table = StringTable()
+    threads = [threading.Thread(target=table.add, args=strings) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (len(table), set(table.counts.tolist())) == (20_000, {4})
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(0, 4) | st.none(), max_size=40), st.integers(0, 7), st.sampled_from([np.int8, np.int32, np.uint64]))
+def test_indices_are_counted_with_their_nulls(rows, offset, dtype):
+    values = np.array([99 if row is None else row for row in rows], dtype)
+    codes, counts = count_codes(Column(values, bitmap([0] * offset + [row is not None for row in rows]), offset), 5)
+    assert codes.tolist() == [5 if row is None else row for row in rows]
+    assert counts.tolist() == [rows.count(code) for code in [0, 1, 2, 3, 4, None]]
+
+
+@pytest.mark.parametrize(("n_codes", "name"), [(255, "uint8"), (256, "uint16"), (65_536, "uint32")])
+def test_codes_take_the_smallest_type_that_holds_the_null(n_codes, name):
+    codes, _ = count_codes(Column(np.array([n_codes - 1], np.int32), np.array([1], np.uint8)), n_codes)
+    assert codes.dtype.name == name
+
+
+@pytest.mark.parametrize("validity", [None, np.array([0xFF], np.uint8)])
+@pytest.mark.parametrize("index", [-1, 3])
+def test_an_index_outside_the_dictionary_is_refused(index, validity):
+    with pytest.raises(IndexError, match="not in the dictionary of 3"):
+        count_codes(Column(np.array([0, index]), validity), 3)
+
+
+def test_looking_up_writes_the_tables_values():
+    out = np.empty(3, np.float32)
+    assert look_up(np.array([1.5, 2.5], np.float32), np.array([1, 0, 1], np.uint16), out) is out
+    assert out.tolist() == [2.5, 1.5, 2.5]
+
+
+@pytest.mark.parametrize(("table", "code"), [([1, 2], 2), ([1, 2], -1), ([], 0)])
+def test_looking_up_a_code_outside_the_table_is_refused(table, code):
+    with pytest.raises(IndexError, match="not in the table"):
+        look_up(np.array(table, np.int64), np.array([code]))

@@ -1,0 +1,145 @@
+import math
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from headrace_kernels import __all__ as exported
+from headrace_kernels import get_kernel, kernel_names
+from headrace_kernels.column import Column
+from headrace_kernels.compiled import fingerprint, jit
+from headrace_kernels.kernel import Kernel, kernel
+from headrace_kernels.threads import CHUNK_ROWS
+
+
+@kernel(output="float64")
+def ratio(a, b, scale=1.0, shift=0):
+    """Divide."""
+    return a / b * scale + shift
+
+
+@kernel(outputs={"low": "int32", "high": "float32"})
+def around(x, width=2):
+    return x - width, x + width
+
+
+def test_parameters_without_a_default_are_columns():
+    assert (ratio.name, ratio.inputs, dict(ratio.constants), dict(ratio.outputs)) == (
+        "ratio",
+        ("a", "b"),
+        {"scale": 1.0, "shift": 0},
+        {"": "float64"},
+    )
+    assert (ratio.reference(6, 3), ratio.__doc__) == (2, "Divide.")
+
+
+def test_a_row_is_null_where_any_input_is_and_nan_stays_nan():
+    a = Column(np.array([1.0, np.nan, 4.0, 8.0]), np.array([0b11100], np.uint8), 1)
+    b = Column(np.array([2, 2, 2, 0], np.int32), np.array([0b1101], np.uint8))
+    (out,) = ratio.launch([a, b], {"scale": 10})
+    assert out.validity.tolist() == [0b1100]
+    assert out.values[2:].tolist() == [20.0, math.inf]
+    (plain,) = ratio.launch([a._replace(validity=None), b._replace(validity=None)])
+    assert plain.validity is None
+    assert math.isnan(plain.values[1])
+
+
+def test_several_outputs_have_names_and_types():
+    low, high = around.launch([Column(np.array([5, 7], np.int64))], {"width": 1})
+    assert (low.values.dtype, low.values.tolist()) == (np.int32, [4, 6])
+    assert (high.values.dtype, high.values.tolist()) == (np.float32, [6.0, 8.0])
+
+
+@pytest.mark.parametrize(
+    ("dtypes", "expected"),
+    [((np.float32, np.float32), np.float32), ((np.float32, np.float64), np.float64), ((np.int32, np.float32), np.float64)],
+)
+def test_same_computes_in_the_inputs_common_real_type(dtypes, expected):
+    add = kernel(output="same")(lambda a, b, c=0.1: a + b + c)
+    (out,) = add.launch([Column(np.array([1, 2], dtype)) for dtype in dtypes])
+    assert out.values.dtype == expected
+    np.testing.assert_array_equal(out.values, np.array([2, 4], expected) + expected(0.1))
+
+
+@pytest.mark.parametrize("n_rows", [0, 1, CHUNK_ROWS, CHUNK_ROWS + 1])
+def test_threads_and_chunks_do_not_change_the_result(n_rows):
+    columns = [Column(np.arange(n_rows, dtype=np.float64)), Column(np.full(n_rows, 3.0))]
+    expected = np.arange(n_rows) / 3.0
+    for threads in (1, 2):
+        (out,) = ratio.launch(columns, threads=threads)
+        np.testing.assert_array_equal(out.values, expected)
+
+
+def test_a_lambda_and_a_closure_work():
+    factor = 3.0
+    (out,) = kernel(output="float64")(lambda x: x * factor).launch([Column(np.array([2], np.int8))])
+    assert out.values.tolist() == [6.0]
+
+
+def test_mistakes_are_named():
+    column = Column(np.zeros(2))
+    with pytest.raises(TypeError, match=r"'ratio' takes 2 columns \(a, b\), 1 given"):
+        ratio.launch([column])
+    with pytest.raises(ValueError, match=r"different lengths \[2, 3\]"):
+        ratio.launch([column, Column(np.zeros(3))])
+    with pytest.raises(TypeError, match="no constant 'sclae'; constants: scale, shift"):
+        ratio.launch([column, column], {"sclae": 1})
+    with pytest.raises(TypeError, match="no parameter without a default"):
+        kernel(output="float64")(lambda x=1: x)
+    with pytest.raises(TypeError, match="columns come first"):
+        Kernel(lambda *, x=1, y: y, {"": "float64"})
+    with pytest.raises(TypeError, match="either output or outputs"):
+        kernel()
+    with pytest.raises(KeyError, match="no kernel 'haversine'; kernels: bearing"):
+        get_kernel("haversine")
+
+
+def test_every_built_in_is_a_kernel_of_its_name():
+    assert [get_kernel(name).name for name in kernel_names()] == list(kernel_names())
+
+
+def test_every_exported_name_is_there():
+    import headrace_kernels
+
+    assert all(getattr(headrace_kernels, name) is not None for name in exported)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        headrace_kernels.nothing  # noqa: B018
+
+
+def python(code, **environment):
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
+    return done.stdout.strip()
+
+
+def test_importing_the_package_does_not_import_numba():
+    assert python("import headrace_kernels, sys; print('numba' in sys.modules)") == "False"
+
+
+COUNT_COMPILATIONS = """
+import numpy as np
+from numba.core import event
+from headrace_kernels import Column, haversine_km
+with event.install_recorder("numba:llvm_lock") as recorder, event.install_recorder("numba:compile") as compiled:
+    haversine_km.launch([Column(np.zeros(3))] * 4)
+print(len(compiled.buffer))
+"""
+
+
+def test_a_second_process_compiles_nothing(tmp_path):
+    first, second = (int(python(COUNT_COMPILATIONS, NUMBA_CACHE_DIR=str(tmp_path))) for _ in range(2))
+    assert first > 0
+    assert second == 0
+
+
+def test_the_fingerprint_sees_all_that_a_function_reaches():
+    def closing_over(value):
+        inner = jit(lambda x: x + value)
+        return lambda x: inner(x) * 2
+
+    assert fingerprint(closing_over(1)) == fingerprint(closing_over(1))
+    assert fingerprint(closing_over(1)) != fingerprint(closing_over(2))
+    table = np.arange(3)
+    assert fingerprint(lambda i: table[i]) is not None
+    unknown = object()
+    assert fingerprint(lambda: unknown) is None
