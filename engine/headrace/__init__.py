@@ -24,16 +24,24 @@ if TYPE_CHECKING:
     from headrace.ops.cast import Cast
     from headrace.ops.categorify import Categorify
     from headrace.ops.clip import Clip
+    from headrace.ops.count_encoding import CountEncoding
+    from headrace.ops.data_stats import DataStats
     from headrace.ops.date_parts import DateParts
     from headrace.ops.derive import Derive
     from headrace.ops.dropna import Dropna
     from headrace.ops.fill_missing import FillMissing
     from headrace.ops.filter import Filter
+    from headrace.ops.hash_bucket import HashBucket
+    from headrace.ops.hashed_cross import HashedCross
     from headrace.ops.join_external import JoinExternal
+    from headrace.ops.join_groupby import JoinGroupby
     from headrace.ops.kernel import Kernel
     from headrace.ops.log import Log
     from headrace.ops.normalize import Normalize
     from headrace.ops.normalize_min_max import NormalizeMinMax
+    from headrace.ops.one_hot import OneHot
+    from headrace.ops.power import Power
+    from headrace.ops.rank_gauss import RankGauss
     from headrace.ops.robust_scale import RobustScale
     from headrace.ops.sample import Sample
     from headrace.ops.select import Drop, Rename, Select
@@ -94,6 +102,8 @@ __all__ = [
     "Cast",
     "Categorify",
     "Clip",
+    "CountEncoding",
+    "DataStats",
     "Dataset",
     "DateParts",
     "Derive",
@@ -102,14 +112,20 @@ __all__ = [
     "FillMissing",
     "Filter",
     "FittedPipeline",
+    "HashBucket",
+    "HashedCross",
     "HeadraceError",
     "Job",
     "JoinExternal",
+    "JoinGroupby",
     "Kernel",
     "Log",
     "Normalize",
     "NormalizeMinMax",
+    "OneHot",
     "Pipeline",
+    "Power",
+    "RankGauss",
     "Rename",
     "RobustScale",
     "Run",

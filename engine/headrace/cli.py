@@ -53,7 +53,15 @@ def run(
         with make_progress(quiet=as_json) as progress:
             done = loaded.run(progress)
         if as_json:
-            _print_json({"run": done.id, "directory": str(done.directory), "report": str(done.report), "metrics": done.metrics, **_brief(done.record)})
+            _print_json(
+                {
+                    "run": done.id,
+                    "directory": str(done.directory),
+                    "report": str(done.report),
+                    "metrics": done.metrics,
+                    **_brief(done.record),
+                }
+            )
         else:
             run_summary(done)
 
@@ -61,7 +69,9 @@ def run(
 
 
 @app.command()
-def plan(job: JobFile, settings: SetOption = [], cluster: ClusterOption = None, as_json: JsonOption = False, debug: DebugOption = False) -> None:  # noqa: B006
+def plan(
+    job: JobFile, settings: SetOption = [], cluster: ClusterOption = None, as_json: JsonOption = False, debug: DebugOption = False
+) -> None:  # noqa: B006
     """Show what a job would do: passes, partitions, columns read, bytes. Nothing is computed."""
 
     def act() -> None:
@@ -132,7 +142,9 @@ def report(
 
 @app.command()
 def inspect(
-    bundle: Annotated[Path, typer.Argument(help="A bundle folder.", show_default=False)], as_json: JsonOption = False, debug: DebugOption = False
+    bundle: Annotated[Path, typer.Argument(help="A bundle folder.", show_default=False)],
+    as_json: JsonOption = False,
+    debug: DebugOption = False,
 ) -> None:
     """Show what a bundle holds: steps, what they learnt, features, model. Its checksums are verified."""
 
@@ -151,7 +163,9 @@ def inspect(
 
 @app.command()
 def profile(
-    path: Annotated[str, typer.Argument(help="Parquet: a file, a glob or a folder.", show_default=False)], as_json: JsonOption = False, debug: DebugOption = False
+    path: Annotated[str, typer.Argument(help="Parquet: a file, a glob or a folder.", show_default=False)],
+    as_json: JsonOption = False,
+    debug: DebugOption = False,
 ) -> None:
     """Show the columns of Parquet files: types, nulls, ranges, distinct values; and whether the row groups suit."""
 
@@ -226,7 +240,13 @@ def criteo(
 
 
 @data.command()
-def taxi(out: OutOption = Path("data/taxi"), rows: RowsOption = 1_000_000, seed: SeedOption = 7, as_json: JsonOption = False, debug: DebugOption = False) -> None:
+def taxi(
+    out: OutOption = Path("data/taxi"),
+    rows: RowsOption = 1_000_000,
+    seed: SeedOption = 7,
+    as_json: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
     """Taxi trips of the New York shape; generated."""
 
     def make() -> Any:
@@ -288,7 +308,9 @@ def _guarded(act: Callable[[], None], *, as_json: bool, debug: bool) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(0) from None
     except Exception as error:  # noqa: BLE001  (the last line of defence: no traceback reaches a user by default)
-        unexpected = HeadraceError(f"{type(error).__name__}: {error}", hint="this is a fault of headrace: run again with --debug and report what it shows")
+        unexpected = HeadraceError(
+            f"{type(error).__name__}: {error}", hint="this is a fault of headrace: run again with --debug and report what it shows"
+        )
         _show_error(unexpected, as_json=as_json, debug=debug)
         raise typer.Exit(1) from None
 

@@ -37,6 +37,9 @@ class Cluster(Protocol):
     def gather(self, handles: Sequence[Any]) -> list[Any]:
         """Return the results of tasks, in the order of the handles."""
 
+    def everywhere(self, function: Callable[..., Any], *args: Any) -> None:
+        """Run a function once in every process that runs tasks."""
+
     def close(self) -> None:
         """End what was started."""
 
@@ -80,6 +83,9 @@ class LocalCluster:
         self.wait(handles)
         return [handle.result() for handle in handles]
 
+    def everywhere(self, function: Callable[..., Any], *args: Any) -> None:
+        function(*args)
+
     def close(self) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
@@ -117,6 +123,9 @@ class DaskCluster:
         self.wait(handles)
         results: list[Any] = self._client.gather(list(handles))
         return results
+
+    def everywhere(self, function: Callable[..., Any], *args: Any) -> None:
+        self._client.run(function, *args)
 
     def close(self) -> None:
         self._client.close()

@@ -6,7 +6,9 @@ canonical order. A transform task reads one partition, applies every step, write
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,6 +17,7 @@ import pyarrow as pa
 
 from headrace.backends.arrow.backend import ArrowBackend
 from headrace.backends.arrow.write import write_batches
+from headrace.cache import CacheSettings, forget
 from headrace.cluster import Cluster, reduce_tree
 from headrace.errors import DataError
 from headrace.ledger import Ledger
@@ -56,7 +59,22 @@ class Work:
     split: AnySplit
     states: Mapping[int, Any] = field(default_factory=dict)
     key: tuple[str, ...] = ()
+    cache: CacheSettings | None = None
     expects: Schema | None = None  # the types a pipeline was fitted on, for data that may differ
+
+
+@contextmanager
+def keeping_rows(cluster: Cluster, work: Work, plan: Plan) -> Iterator[Work]:
+    """Give the work a cache for as long as its passes run: what the first reads, the others need not."""
+    if len(plan.passes) == 1 or not plan.cache_bytes:
+        yield work
+        return
+    columns = tuple(dict.fromkeys(name for one in plan.passes for name in one.columns))
+    settings = CacheSettings(uuid.uuid4().hex, columns, plan.cache_bytes)
+    try:
+        yield replace(work, cache=settings)
+    finally:
+        cluster.everywhere(forget, settings.token)
 
 
 @dataclass(frozen=True)
@@ -96,9 +114,14 @@ def observe_pass(cluster: Cluster, work: Work, one: Pass, partitions: Sequence[P
 
 def observe_partition(work: Work, one: Pass, partition: Partition) -> tuple[dict[int, Any], int]:
     """Return what one partition's training rows say to each step observed, and how many they are."""
-    backend = ArrowBackend()
-    tables = read_partition(work.source, partition, one.columns, backend, Ledger(), work.key)
+    tables = _read(work, partition, one.columns, Ledger())
     return merge_observed(work, *(_observe(work.split.mark(table), work, one) for table in tables))
+
+
+def _read(work: Work, partition: Partition, columns: Sequence[str], ledger: Ledger) -> Iterator[Table]:
+    """Yield a partition's rows in the types that the steps expect."""
+    for table in read_partition(work.source, partition, columns, ArrowBackend(), ledger, work.key, work.cache):
+        yield table if work.expects is None else conform(table, work.expects)
 
 
 def _observe(table: Table, work: Work, one: Pass) -> tuple[dict[int, Any], int]:
@@ -128,10 +151,8 @@ def merge_observed(work: Work, *observed: tuple[dict[int, Any], int]) -> tuple[d
 
 def transform_partition(work: Work, columns: Sequence[str], steps: Sequence[int], partition: Partition, ledger: Ledger) -> Iterator[Table]:
     """Yield the rows of a partition after `steps`, batch by batch; what was done to them goes to the ledger."""
-    for table in read_partition(work.source, partition, columns, ArrowBackend(), ledger, work.key):
+    for table in _read(work, partition, columns, ledger):
         ledger.rows_in += table.n_rows
-        if work.expects is not None:
-            table = conform(table, work.expects)
         done = apply_steps(work.split.mark(table), work.ops, work.states, steps)
         ledger.rows_out += done.n_rows
         yield done

@@ -82,7 +82,7 @@ class Keys:
 
 
 def plain_values(array: pa.Array) -> pa.Array:
-    """Return an array that hashes by value: dictionaries decoded, -0.0 as 0.0, strings with 64-bit offsets."""
+    """Return an array that hashes by value: dictionaries decoded, -0.0 as 0.0, one NaN, strings with 64-bit offsets."""
     if pa.types.is_dictionary(array.type):
         array = array.dictionary.take(array.indices)
     if pa.types.is_string(array.type) or pa.types.is_string_view(array.type):
@@ -90,7 +90,8 @@ def plain_values(array: pa.Array) -> pa.Array:
     if pa.types.is_floating(array.type):
         if pa.types.is_float16(array.type):
             array = array.cast(pa.float32())
-        return pc.add(array, pa.scalar(0.0, array.type))
+        # Arrow compares NaN by its bits, and a processor makes others (0/0) than NumPy.
+        return pc.if_else(pc.is_nan(array), pa.scalar(float("nan"), array.type), pc.add(array, pa.scalar(0.0, array.type)))
     return array
 
 
@@ -128,10 +129,16 @@ def _factorize_strings(array: pa.Array) -> tuple[npt.NDArray[np.int32], pa.Array
     return codes, pa.concat_arrays([values[:null_code], pa.nulls(1, values.type), values[null_code:]])
 
 
-def string_buffers(array: pa.Array) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
-    """Return offsets and bytes of a large_string array, without a copy."""
+def is_text(type_: pa.DataType) -> bool:
+    """Say whether an array of this type has the buffers that `string_buffers` takes."""
+    return bool(pa.types.is_string(type_) or pa.types.is_large_string(type_))
+
+
+def string_buffers(array: pa.Array) -> tuple[npt.NDArray[Any], npt.NDArray[np.uint8]]:
+    """Return offsets (of 32 or 64 bits) and bytes of a string or large_string array, without a copy."""
     _, offsets, data = array.buffers()
-    ends = np.frombuffer(offsets, np.int64, len(array) + 1, array.offset * 8) if len(array) else np.zeros(1, np.int64)
+    dtype = np.dtype(np.int64 if pa.types.is_large_string(array.type) else np.int32)
+    ends = np.frombuffer(offsets, dtype, len(array) + 1, array.offset * dtype.itemsize) if len(array) else np.zeros(1, dtype)
     return ends, np.frombuffer(data, np.uint8) if data else np.zeros(0, np.uint8)
 
 

@@ -16,8 +16,8 @@ import pyarrow as pa
 from headrace import yaml_text
 from headrace.cluster import Cluster, open_cluster
 from headrace.dataset import Dataset, read_table
-from headrace.errors import JobError, JobErrors
-from headrace.execution import Progress, Silent, Work, fit_steps, observe_pass, transform_to_files, transform_to_tables
+from headrace.errors import JobError, JobErrors, unknown_name
+from headrace.execution import Progress, Silent, Work, fit_steps, keeping_rows, observe_pass, transform_to_files, transform_to_tables
 from headrace.fitted import FittedSteps, pipeline_settings, read_fitted, write_fitted
 from headrace.frames import is_path, to_arrow
 from headrace.ledger import Ledger
@@ -126,7 +126,9 @@ class Pipeline:
         """
         opened = Opened.of(self.steps, source, tables)
         with using(cluster) as workers:
-            return FittedPipeline(opened.fit(workers, progress or Silent())[0])
+            plan = opened.plan(workers, fit_only=True)
+            with keeping_rows(workers, opened.work(), plan) as work:
+                return FittedPipeline(opened.fit(workers, work, plan, progress or Silent()))
 
     def fit_transform(
         self,
@@ -147,10 +149,12 @@ class Pipeline:
         """
         opened = Opened.of(self.steps, source, tables)
         with using(cluster) as workers:
-            fitted, plan = opened.fit(workers, progress or Silent())
-            work = Work(opened.source, self.steps, NoSplit(), fitted.states)
-            moved = _Moved(workers, work, plan.passes[-1].columns, range(len(self.steps)), plan.partitions, fitted.steps.schema)
-            return moved.to(output, opened.back, FittedPipeline(fitted), progress or Silent())
+            plan = opened.plan(workers)
+            with keeping_rows(workers, opened.work(), plan) as work:
+                fitted = opened.fit(workers, work, plan, progress or Silent())
+                work = replace(work, states=fitted.states)
+                moved = _Moved(workers, work, plan.passes[-1].columns, range(len(self.steps)), plan.partitions, fitted.steps.schema)
+                return moved.to(output, opened.back, FittedPipeline(fitted), progress or Silent())
 
 
 @dataclass(frozen=True, eq=False)
@@ -308,12 +312,19 @@ class Opened:
         schemas = {name: Schema.from_arrow(table.schema) for name, table in loaded.items()}
         return cls(opened, back, Steps.of(ops, opened.schema, schemas), loaded, schemas)
 
-    def fit(self, cluster: Cluster, progress: Progress) -> tuple[FittedSteps, Plan]:
-        """Fit on all rows."""
+    def plan(self, cluster: Cluster, *, fit_only: bool = False) -> Plan:
+        """Return the passes of fitting and, unless only that is asked for, of transforming."""
         plan = make_plan(self.source, self.steps, NoSplit(), self.steps.schema.names, n_workers=cluster.n_workers)
-        work = Work(self.source, self.steps.ops, NoSplit(), bind_states(self.steps.ops, self.tables))
+        return replace(plan, passes=plan.passes[:-1]) if fit_only and len(plan.passes) > 1 else plan
+
+    def work(self) -> Work:
+        """Return what the tasks need to know before anything is learnt."""
+        return Work(self.source, self.steps.ops, NoSplit(), bind_states(self.steps.ops, self.tables))
+
+    def fit(self, cluster: Cluster, work: Work, plan: Plan, progress: Progress) -> FittedSteps:
+        """Fit on all rows."""
         found = fit_steps(cluster, work, self.steps, plan, progress)
-        return FittedSteps(self.steps.ops, self.source.schema, self.table_schemas, found.states, found.parts), plan
+        return FittedSteps(self.steps.ops, self.source.schema, self.table_schemas, found.states, found.parts)
 
 
 @dataclass(frozen=True)
@@ -349,16 +360,16 @@ def open_source(source: Any) -> tuple[Source, Callable[[pa.Table], Any]]:
 
 
 def open_tables(ops: Sequence[Op], tables: Tables) -> dict[str, pa.Table]:
-    """Read the columns that `ops` need of the tables given as paths or frames."""
-    needed: dict[str, set[str]] = {}
-    for op in ops:
-        if isinstance(op, BoundOp):
-            for name, columns in op.tables_read().items():
-                needed.setdefault(name, set()).update(columns)
-    loaded = {}
-    for name in needed.keys() & tables.keys():
-        value = tables[name]
-        loaded[name] = read_table(str(value)) if is_path(value) else to_arrow(value)[0]
+    """Read those of the tables given, as paths or frames, that `ops` need; raise JobError if one is not among them."""
+    loaded: dict[str, pa.Table] = {}
+    for index, op in enumerate(ops):
+        for name in op.tables_read() if isinstance(op, BoundOp) else ():
+            if name not in tables:
+                message, hint = unknown_name("table", name, tables)
+                raise JobError(message, key=f"pipeline[{index}].{op.name}.table", hint=hint)
+            if name not in loaded:
+                value = tables[name]
+                loaded[name] = read_table(str(value)) if is_path(value) else to_arrow(value)[0]
     return loaded
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -41,6 +42,7 @@ class Plan:
     device: str
     predicted_peak_bytes: int
     matrix_columns: int
+    cache_bytes: int = 0  # rows kept between passes, in each process
     fallbacks: tuple[str, ...] = ()
 
     def describe(self) -> dict[str, Any]:
@@ -51,6 +53,7 @@ class Plan:
             "partitions": len(self.partitions),
             "passes": [one.describe() for one in self.passes],
             "predicted_peak_bytes": self.predicted_peak_bytes,
+            "cache_bytes": self.cache_bytes,
             "fallbacks": list(self.fallbacks),
         }
 
@@ -91,7 +94,10 @@ def make_plan(
             key="run.memory",
             hint=f"give it {human_bytes(peak)}, use fewer workers than {n_workers}, or write the source with smaller row groups",
         )
-    return Plan(source.describe(), partitions, tuple(passes), "cpu", peak, matrix_columns)
+    # What the budget leaves is for rows kept between passes; without a budget, a quarter of the machine.
+    spare = memory - peak if memory is not None else os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4
+    keeps = spare if len(passes) > 1 and not isinstance(source, TableSource) else 0
+    return Plan(source.describe(), partitions, tuple(passes), "cpu", peak, matrix_columns, keeps)
 
 
 def _in_flight(partitions: Sequence[Partition], n_workers: int) -> int:

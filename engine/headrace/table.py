@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from headrace.errors import JobError, unknown_name
+from headrace.group_stats import GroupStats
 from headrace.keys import Keys
 from headrace.ledger import Ledger
 from headrace.schema import Schema, Type
@@ -94,6 +95,9 @@ class Backend(Protocol):
 
     def group_sums(self, columns: Mapping[str, Device], value: Device, fold: npt.NDArray[np.int32], folds: int) -> GroupSums:
         """Return counts and exact sums of `value` by key and fold; rows of a negative fold, and values that are not finite, are left out."""
+
+    def group_stats(self, columns: Mapping[str, Device], values: Mapping[str, Device]) -> GroupStats:
+        """Return count, exact sums of values and squares, and extremes of number columns by key."""
 
     def find(self, columns: Mapping[str, Device], keys: Keys) -> npt.NDArray[np.int32]:
         """Return the code of each row's key in `keys`, -1 where it is not there."""
@@ -186,7 +190,9 @@ class Table:
 
     def training_rows(self) -> Table:
         """Keep the training rows; a table that knows of no split is all training rows."""
-        return self.filter(self.columns[TRAINING]) if TRAINING in self.columns else self
+        if TRAINING not in self.columns or self.backend.count_true(self.columns[TRAINING]) == self.n_rows:
+            return self
+        return self.filter(self.columns[TRAINING])
 
     def row_hashes(self, key: Sequence[str], seed: int) -> npt.NDArray[np.uint64]:
         """Return a hash of each row's identity, the same in any partition.
@@ -228,6 +234,10 @@ class Table:
     def group_sums(self, names: Sequence[str], value: str, fold: npt.NDArray[np.int32], folds: int) -> GroupSums:
         """Return rows and exact sums of a column by key and fold."""
         return self.backend.group_sums(self.pick(names), self[value], fold, folds)
+
+    def group_stats(self, names: Sequence[str], values: Sequence[str]) -> GroupStats:
+        """Return statistics of some columns by key."""
+        return self.backend.group_stats(self.pick(names), self.pick(values))
 
     def find(self, names: Sequence[str], keys: Keys) -> npt.NDArray[np.int32]:
         """Return the code of each row's key, -1 where it is unseen."""

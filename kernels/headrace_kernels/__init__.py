@@ -11,10 +11,12 @@
 |---|---|
 | `column` | Arrow's buffers as NumPy views |
 | `kernel`, `segments` | your own scalar function as a loop over columns, or as a scan over sorted groups |
-| `geo`, `elementwise` | distances, bearings, grid cells, cyclical features, buckets, fill-clip-log-standardise |
+| `windows` | lags and rolling sums within sorted groups |
+| `geo`, `elementwise` | distances, bearings, grid cells; cyclical features, fill-clip-log-standardise in one loop |
+| `transforms`, `scaling`, `piecewise` | clip, logarithms, power transforms; standardise; buckets and straight lines between points |
 | `hashing` | hash64: XXH64 of numbers and strings |
-| `exact`, `group_sums`, `limbs` | sums, means and variances with the same bits in any order |
-| `counting`, `factorize`, `tables` | counts and codes of dictionary indices, integers and strings |
+| `exact`, `group_sums`, `group_stats`, `limbs` | sums, means and variances with the same bits in any order |
+| `counting`, `encoding`, `factorize`, `tables` | counts and codes of dictionary indices, integers and strings |
 | `elementary` | sines, logarithms and their like that vectorise |
 | `compiled`, `threads` | compiling with a cache that holds closures; threads over fixed chunks |
 | `cuda` | the same scalar functions on a GPU |
@@ -35,6 +37,7 @@ _MODULE_OF = {
     for module, names in {
         "column": ("Column", "count_nulls", "is_valid", "merged_validity"),
         "counting": ("count_codes", "look_up"),
+        "elementwise": ("Dense", "DenseSteps", "cyclical", "dense_transform"),
         "encoding": ("encode_indices",),
         "exact": ("ExactMoments", "exact_moments", "merge_moments"),
         "factorize": ("Factorized", "factorize_ints", "factorize_strings"),
@@ -45,8 +48,18 @@ _MODULE_OF = {
         "limbs": ("limbs_to_int", "mean_and_variance", "merge_limbs"),
         "piecewise": ("bucketize", "interpolate_float32", "interpolate_float64"),
         "scaling": ("standardise_float32", "standardise_float64"),
+        "segments": (
+            "SegmentKernel",
+            "decayed_sum",
+            "group_starts",
+            "row_in_group",
+            "seconds_since",
+            "segment_kernel",
+            "session_id",
+        ),
         "tables": ("IntTable", "StringTable"),
         "transforms": ("clip", "log_plus", "log_plus_one", "yeo_johnson_float32", "yeo_johnson_float64"),
+        "windows": ("lag", "rolling_sum"),
     }.items()
     for name in names
 }
@@ -54,6 +67,7 @@ _BUILT_IN = (
     "bearing",
     "bucketize",
     "clip",
+    "cyclical",
     "grid_cell",
     "hash64",
     "haversine_km",

@@ -57,27 +57,37 @@ def _compile_like(value: Any, x: Any) -> Any:
     return lambda value, x: real(value)
 
 
-def nearest(x: Number) -> Number:
-    """Return the nearest whole number as a float, ties to even; not finite stays as it is.
+def floor(x: Number) -> Number:
+    """Return the largest whole number not above `x`, as a float; not finite stays as it is.
 
-    >>> nearest(2.5), nearest(-3.7)
-    (np.float64(2.0), np.float64(-4.0))
+    >>> float(floor(-0.5))
+    -1.0
     """
-    return np.rint(x)
+    return np.floor(x)
 
 
 @intrinsic
-def _rint(typingctx: Any, x: Any) -> Any:
+def _floor(typingctx: Any, x: Any) -> Any:
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        function = builder.module.declare_intrinsic("llvm.rint", [arguments[0].type])
+        function = builder.module.declare_intrinsic("llvm.floor", [arguments[0].type])
         return builder.call(function, arguments)
 
     return x(x), build
 
 
-@overload(nearest, strict=False)
-def _compile_nearest(x: Any) -> Any:
-    return (lambda x: _rint(x)) if isinstance(x, types.Float) else (lambda x: float(x))
+@overload(floor, strict=False)
+def _compile_floor(x: Any) -> Any:
+    return (lambda x: _floor(x)) if isinstance(x, types.Float) else (lambda x: float(x))
+
+
+@inlined
+def nearest(x: Number) -> Number:
+    """Return a nearest whole number as a float, the upper of two; not finite stays as it is.
+
+    >>> float(nearest(2.5)), float(nearest(-3.7))
+    (3.0, -4.0)
+    """
+    return floor(x + like(0.5, x))  # not llvm.rint: CUDA's compiler does not take it
 
 
 def to_bits(x: Number) -> Number:

@@ -1,4 +1,4 @@
-"""One value in, one value out: the dense columns' fill, clip, log and standardise in one loop; buckets; cyclical features.
+"""One value in, one value out: the dense columns' fill, clip, log and standardise in one loop; cyclical features.
 
 >>> steps = DenseSteps(fill=0.0, low=0.0, transform="log1p", mean=1.0, std=2.0)
 >>> dense = dense_transform(Column(np.array([np.e - 1, -5.0, 7.0]), np.array([0b011], np.uint8)), steps)
@@ -13,12 +13,12 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
 
 from headrace_kernels.bitmaps import bits_of, spread_bits
 from headrace_kernels.column import Column
 from headrace_kernels.compiled import jit
-from headrace_kernels.elementary import Number, cos_turns, exp2, inlined, log, log1p, sin_turns
+from headrace_kernels.elementary import Number, cos_turns, inlined, log, log1p, sin_turns
 from headrace_kernels.kernel import kernel
 from headrace_kernels.threads import over_chunks
 
@@ -150,61 +150,6 @@ def dense_transform(column: Column, steps: DenseSteps, dtype: DTypeLike = np.flo
     return Dense(Column(out), n_filled, n_clipped)
 
 
-@inlined
-def bucket_of(x: Number, edges: Any) -> int:
-    """Return how many of the sorted edges are at most `x`; one more than all for NaN. No branch depends on the data."""
-    n_edges = len(edges)
-    if n_edges == 0:
-        return 0 if x == x else 1
-    low, size = 0, n_edges
-    while size > 1:
-        half = size // 2
-        low += half * int(edges[low + half - 1] <= x)  # a product: LLVM would make a branch of a select, mispredicted each time
-        size -= half
-    return low + int(edges[low] <= x) if x == x else n_edges + 1
-
-
-@jit
-def _bucketize(values: Any, edges: Any, out: Any) -> None:
-    for i in range(len(values)):
-        out[i] = bucket_of(np.float64(values[i]), edges)
-
-
-def bucketize(column: Column, edges: NDArray[np.float64], threads: int = 1) -> Column:
-    """Return the bucket of each value: 0 below the first edge, i from edge i - 1 (included) to edge i, n from the last edge on.
-
-    Parameters
-    ----------
-    column : Column
-        Integers, truth values or floats.
-    edges : ndarray of float64
-        n edges in ascending order.
-    threads : int
-        Threads to use.
-
-    Returns
-    -------
-    Column of int32
-        A null where the value is null; n + 1 for NaN.
-
-    Raises
-    ------
-    ValueError
-        The edges are not in ascending order, or one is NaN.
-
-    Examples
-    --------
-    >>> bucketize(Column(np.array([-1.0, 0.0, 5.0, np.nan])), np.array([0.0, 5.0])).values.tolist()
-    [0, 1, 2, 3]
-    """
-    edges = np.ascontiguousarray(edges, np.float64)
-    if np.isnan(edges).any() or (edges[1:] < edges[:-1]).any():
-        raise ValueError(f"edges are not in ascending order: {edges.tolist()[:20]}")
-    out = np.empty(len(column.values), np.int32)
-    over_chunks(lambda start, stop: _bucketize(column.values[start:stop], edges, out[start:stop]), len(out), threads)
-    return Column(out, column.validity, column.offset)
-
-
 @kernel(outputs={"sin": "float32", "cos": "float32"})
 def cyclical(value: Number, period: Number = 1.0) -> tuple[Number, Number]:
     """Sine and cosine of a value that comes round after `period`: sin and cos of 2 pi value / period.
@@ -213,9 +158,3 @@ def cyclical(value: Number, period: Number = 1.0) -> tuple[Number, Number]:
     """
     turns = value / np.float64(period)
     return sin_turns(turns), cos_turns(turns)
-
-
-@kernel(output="same")
-def decay(age: Number, half_life: Number = 1.0) -> Number:
-    """What is left of 1 after `age`: 2**(-age / half_life). A null gives null, NaN NaN."""
-    return exp2(-age / half_life)

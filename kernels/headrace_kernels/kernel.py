@@ -116,7 +116,7 @@ class Kernel:
         ValueError
             Columns of different lengths.
         """
-        n_rows = self.check(columns)
+        n_rows = self.check_lengths([len(column.values) for column in columns])
         inputs = tuple(column.values for column in columns)
         dtypes = [values.dtype for values in inputs]
         real = self.real_type(dtypes)
@@ -136,18 +136,17 @@ class Kernel:
 
         return CudaKernel(self)
 
-    def check(self, columns: Sequence[Column]) -> int:
-        """Return the number of rows; raise if the columns do not fit the inputs."""
-        if len(columns) != len(self.inputs):
-            raise TypeError(f"kernel {self.name!r} takes {len(self.inputs)} columns ({', '.join(self.inputs)}), {len(columns)} given")
-        lengths = {len(column.values) for column in columns}
-        if len(lengths) > 1:
-            raise ValueError(f"kernel {self.name!r}: columns of different lengths {sorted(lengths)}")
-        return lengths.pop()
+    def check_lengths(self, lengths: Sequence[int]) -> int:
+        """Return the number of rows; raise if there are not as many columns as inputs, or of different lengths."""
+        if len(lengths) != len(self.inputs):
+            raise TypeError(f"kernel {self.name!r} takes {len(self.inputs)} columns ({', '.join(self.inputs)}), {len(lengths)} given")
+        if len(set(lengths)) > 1:
+            raise ValueError(f"kernel {self.name!r}: columns of different lengths {sorted(set(lengths))}")
+        return lengths[0]
 
     def _loop(self, real: np.dtype[Any] | None) -> Scalar:
         if real not in self._loops:
-            self._loops[real] = _loop_of(self.scalar, _CONVERSIONS[real])
+            self._loops[real] = _loop_of(self.scalar, CONVERSIONS[real])
         return self._loops[real]
 
 
@@ -190,7 +189,7 @@ def as_float64(x: Any) -> Any:
     return np.float64(x)
 
 
-_CONVERSIONS: dict[np.dtype[Any] | None, Scalar] = {
+CONVERSIONS: dict[np.dtype[Any] | None, Scalar] = {
     None: as_given,
     np.dtype(np.float32): as_float32,
     np.dtype(np.float64): as_float64,
@@ -245,11 +244,21 @@ def _compile_converted(values: Any, convert: Any) -> Any:
     return lambda values, convert: (convert(values[0]), *converted(values[1:], convert))
 
 
+def row_function(scalar: Scalar, convert: Scalar) -> Scalar:
+    """Return the function that computes row `i`, for `scalar` compiled for whichever device; loops and CUDA kernels call it."""
+
+    def compute_row(inputs: Any, constants: Any, outputs: Any, i: int) -> None:
+        store_row(outputs, i, scalar(*(converted(row_of(inputs, i), convert) + constants)))
+
+    return compute_row
+
+
 def _loop_of(scalar: Scalar, convert: Scalar) -> Scalar:
     """Return the compiled loop over rows, the scalar function inlined by LLVM."""
+    compute_row = jit(row_function(scalar, convert), inline=True)
 
     def loop(inputs: Any, constants: Any, outputs: Any, n_rows: int) -> None:
         for i in range(n_rows):  # from 0: with a start that may be negative LLVM does not vectorise
-            store_row(outputs, i, scalar(*(converted(row_of(inputs, i), convert) + constants)))
+            compute_row(inputs, constants, outputs, i)
 
     return jit(loop)

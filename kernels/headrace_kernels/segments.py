@@ -20,7 +20,7 @@ import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,9 @@ from headrace_kernels.compiled import jit
 from headrace_kernels.elementary import Number, exp2
 from headrace_kernels.kernel import row_of
 from headrace_kernels.threads import over_chunks
+
+if TYPE_CHECKING:
+    from headrace_kernels.cuda import CudaSegmentKernel
 
 Scalar = Callable[..., Any]
 Starts = NDArray[np.int64]
@@ -84,7 +87,7 @@ class SegmentKernel:
         ValueError
             Columns of different lengths, or starts that do not rise from 0 to the number of rows.
         """
-        n_rows, values = self._check(columns, starts), self._constants(constants)
+        n_rows, values = self.check(columns, starts), self.constant_values(constants)
         inputs = tuple(column.values for column in columns)
         validity = merged_validity(columns, n_rows)
         has_null = validity is not None
@@ -100,7 +103,7 @@ class SegmentKernel:
 
     def plain(self, columns: Sequence[Column], starts: Starts, constants: Mapping[str, float] | None = None) -> Column:
         """Compute the same in plain Python: the reference."""
-        n_rows, values = self._check(columns, starts), self._constants(constants)
+        n_rows, values = self.check(columns, starts), self.constant_values(constants)
         validity = merged_validity(columns, n_rows)
         valid = is_valid(Column(np.empty(n_rows, np.uint8), validity))
         out = np.zeros(n_rows, self.output)
@@ -111,7 +114,14 @@ class SegmentKernel:
                     out[i], state = self.reference(state, *(column.values[i].item() for column in columns), *values)
         return Column(out, validity)
 
-    def _check(self, columns: Sequence[Column], starts: Starts) -> int:
+    def cuda(self) -> CudaSegmentKernel:
+        """Return the same function as a CUDA kernel, one thread a group."""
+        from headrace_kernels.cuda import CudaSegmentKernel
+
+        return CudaSegmentKernel(self)
+
+    def check(self, columns: Sequence[Column], starts: Starts) -> int:
+        """Return the number of rows; raise if the columns do not fit the inputs or the starts."""
         if len(columns) != len(self.inputs):
             raise TypeError(f"scan {self.name!r} takes {len(self.inputs)} columns ({', '.join(self.inputs)}), {len(columns)} given")
         n_rows = len(columns[0].values)
@@ -120,7 +130,8 @@ class SegmentKernel:
         check_starts(starts, n_rows)
         return n_rows
 
-    def _constants(self, constants: Mapping[str, float] | None) -> tuple[float, ...]:
+    def constant_values(self, constants: Mapping[str, float] | None) -> tuple[float, ...]:
+        """Return the constants in order, defaults filled in."""
         unknown = sorted(set(constants or {}) - set(self.constants))
         if unknown:
             raise TypeError(f"scan {self.name!r} has no constant {unknown[0]!r}; constants: {', '.join(self.constants) or 'none'}")
@@ -149,15 +160,25 @@ def group_starts(groups: NDArray[Any]) -> Starts:
     return np.concatenate([head, changes, [len(groups)]]).astype(np.int64)
 
 
+def group_function(scalar: Scalar, start: tuple[float, ...]) -> Scalar:
+    """Return the function that scans one group, for `scalar` compiled for whichever device; the CPU's loop and CUDA kernels call it."""
+
+    def scan_group(inputs: Any, constants: Any, valid: Any, has_null: bool, starts: Any, out: Any, group: int) -> None:
+        state = start
+        for i in range(starts[group], starts[group + 1]):
+            if not has_null or valid[i]:
+                out[i], state = scalar(state, *(row_of(inputs, i) + constants))
+
+    return scan_group
+
+
 def _scan_of(scalar: Scalar, start: tuple[float, ...]) -> Scalar:
     """Return the compiled scan of groups `first` to `last`, the scalar function inlined by LLVM."""
+    scan_group = jit(group_function(scalar, start), inline=True)
 
     def scan(inputs: Any, constants: Any, valid: Any, has_null: bool, starts: Any, out: Any, first: int, last: int) -> None:
         for group in range(first, last):
-            state = start
-            for i in range(starts[group], starts[group + 1]):
-                if not has_null or valid[i]:
-                    out[i], state = scalar(state, *(row_of(inputs, i) + constants))
+            scan_group(inputs, constants, valid, has_null, starts, out, group)
 
     return jit(scan)
 

@@ -334,7 +334,7 @@ def _find_string(
     """Return the slot of a string and its id, or the free slot where it belongs and -1."""
     hashed = key >= _HASHED
     place = _home(key, mask)
-    number = np.int64(slots[2 * place + U64(1)]) - 1
+    number: Any = np.int64(slots[2 * place + U64(1)]) - 1
     while number >= 0:
         if slots[2 * place] == key:
             kept = key_offsets[number]

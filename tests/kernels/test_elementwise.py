@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headrace_kernels.column import Column, is_valid
-from headrace_kernels.elementwise import DenseSteps, bucketize, cyclical, decay, dense_transform
+from headrace_kernels.elementwise import DenseSteps, cyclical, dense_transform
 
 
 def bitmap(valid):
@@ -76,26 +76,6 @@ def test_a_step_that_makes_no_sense_is_refused():
         dense_transform(Column(np.zeros(1)), DenseSteps(std=0.0))
 
 
-@settings(max_examples=100, deadline=None)
-@given(st.lists(st.floats(), max_size=20), st.lists(st.floats(allow_nan=False), max_size=9))
-def test_buckets_are_those_of_searchsorted(values, edges):
-    edges = np.sort(np.array(edges, np.float64))
-    values = np.array(values, np.float64)
-    expected = np.where(np.isnan(values), len(edges) + 1, np.searchsorted(edges, values, side="right"))
-    np.testing.assert_array_equal(bucketize(Column(values), edges).values, expected)
-
-
-def test_buckets_keep_nulls_and_take_integers():
-    out = bucketize(Column(np.array([5, 7, -1], np.int8), np.array([0b1010], np.uint8), 1), np.array([0.0, 6.0]), threads=2)
-    assert (out.values.tolist(), is_valid(out).tolist()) == ([1, 2, 0], [True, False, True])
-
-
-@pytest.mark.parametrize("edges", [[2.0, 1.0], [math.nan], [0.0, math.nan, 1.0]])
-def test_edges_that_do_not_rise_are_refused(edges):
-    with pytest.raises(ValueError, match="ascending"):
-        bucketize(Column(np.zeros(1)), np.array(edges))
-
-
 @pytest.mark.parametrize("dtype", [np.int32, np.float32, np.float64])
 def test_cyclical_features_come_round(dtype):
     hours = np.array([0, 6, 12, 18, 24, -6], dtype)
@@ -103,8 +83,3 @@ def test_cyclical_features_come_round(dtype):
     np.testing.assert_array_equal(sine.values, np.array([0, 1, 0, -1, 0, -1], np.float32))
     np.testing.assert_array_equal(cosine.values, np.array([1, 0, -1, 0, 1, 0], np.float32))
     assert cyclical.reference(6, 24) == (1.0, 0.0)
-
-
-def test_decay_halves_every_half_life():
-    (out,) = decay.launch([Column(np.array([0.0, 5.0, 10.0, np.nan]))], {"half_life": 5.0})
-    np.testing.assert_array_equal(out.values, [1.0, 0.5, 0.25, np.nan])

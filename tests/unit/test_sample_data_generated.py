@@ -43,7 +43,14 @@ def test_criteo_columns_have_their_names_and_types(criteo: Path) -> None:
         ["I10", "I12", "I13"], "float"
     )
     assert schema.field("I1").type == pa.int32()
-    assert {schema.field(category.name).type for category in CATEGORIES} == {pa.dictionary(pa.int32(), pa.string())}
+    assert {schema.field(category.name).type for category in CATEGORIES} == {pa.string()}
+
+
+@pytest.mark.parametrize("write", [write_criteo, write_taxi])
+def test_no_file_tells_readers_to_make_dictionaries_of_strings(write: Writer, tmp_path: Path) -> None:
+    path = write(tmp_path, rows=1_000)[0].path
+    assert b"ARROW:schema" not in (pq.read_metadata(path).metadata or {})
+    assert not any(pa.types.is_dictionary(field.type) for field in pq.read_schema(path))
 
 
 def test_criteo_columns_have_their_share_of_nulls(criteo: Path) -> None:
@@ -56,7 +63,7 @@ def test_criteo_columns_have_their_share_of_nulls(criteo: Path) -> None:
 def test_criteo_categories_are_eight_digits_within_their_cardinality(criteo: Path) -> None:
     table = pq.read_table(criteo)
     for category in CATEGORIES:
-        distinct = pc.unique(table[category.name].combine_chunks().dictionary_decode()).drop_null()
+        distinct = pc.unique(table[category.name].combine_chunks()).drop_null()
         assert len(distinct) <= category.cardinality
         if category.cardinality <= 700 and category.null_share < 0.7:
             assert len(distinct) == category.cardinality, category.name

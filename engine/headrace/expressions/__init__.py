@@ -15,6 +15,7 @@ from headrace.expressions.functions import DATE_PARTS, FUNCTIONS, TRUNCATIONS, F
 from headrace.expressions.inference import infer_type
 from headrace.expressions.nodes import Call, Cast, Column, Expression, Literal, Node
 from headrace.expressions.parser import parse
+from headrace.expressions.syntax import quoted
 
 __all__ = [
     "DATE_PARTS",
@@ -29,4 +30,5 @@ __all__ = [
     "Node",
     "infer_type",
     "parse",
+    "quoted",
 ]

@@ -117,6 +117,7 @@ _STRINGS = _listed(
         3,
     ),
     ("regexp_replace", "regexp_replace(s, pattern, new, options)", "the first match, all with option 'g'; groups as \\1", 3, 4),
+    ("regexp_split_to_array", "regexp_split_to_array(s, pattern, options)", "a list of what stands between the matches", 2, 3),
     ("split_part", "split_part(s, separator, index)", "from 1, negative from the end; '' where there is none", 3, 3),
 )
 

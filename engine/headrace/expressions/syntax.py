@@ -89,6 +89,15 @@ def _syntax_error(text: str, error: Any) -> JobError:
     return JobError(f"cannot read the expression: {what} at {word!r}", hint=underlined(text, max(start, 0), max(len(word), 1)))
 
 
+def quoted(name: str) -> str:
+    """Return a column's name as an expression writes it, whatever characters are in it.
+
+    >>> quoted("km/h")
+    '"km/h"'
+    """
+    return '"' + name.replace('"', '""') + '"'
+
+
 def underlined(text: str, start: int, length: int) -> str:
     """Return the line of `text` that holds `start`, with carets under the place."""
     begin = text.rfind("\n", 0, start) + 1

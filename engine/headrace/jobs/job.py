@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow as pa
 
 from headrace import yaml_text
 from headrace.cluster import open_cluster
 from headrace.dataset import Dataset
-from headrace.errors import JobError, JobErrors, unknown_name
+from headrace.errors import HeadraceError, JobError, JobErrors, MemoryBudgetError, unknown_name
 from headrace.jobs.settings import JobSettings, check_settings, refuse_gpu
 from headrace.models import ModelSettings
 from headrace.pipeline import Pipeline, open_tables
@@ -27,6 +27,8 @@ from headrace.steps import Steps
 if TYPE_CHECKING:
     from headrace.execution import Progress
     from headrace.jobs.run import Run
+
+E = TypeVar("E", bound=HeadraceError)
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,7 +214,7 @@ class OpenJob:
     def _refuse_leaks(self, target: str) -> None:
         lineage = self.steps.lineage
         label = set(lineage[target].values)
-        leaks = {name: sorted(label & set(lineage[name].values)) for name in self.features}
+        leaks = {name: sorted(label & set(lineage[name].all_columns())) for name in self.features}
         leaking = [f"{name} (from {', '.join(columns)})" for name, columns in leaks.items() if columns]
         if leaking:
             raise JobError(
@@ -234,17 +236,18 @@ class OpenJob:
             cluster = open_cluster(run.cluster if run.cluster in ("local",) else "local", run.workers)
             n_workers = cluster.n_workers
             cluster.close()
-        return make_plan(
-            self.source,
-            self.steps,
-            self.job.split,
-            self.outputs,
-            key=self.key,
-            partition_size=run.partition,
-            n_workers=n_workers,
-            memory=run.memory,
-            matrix_columns=len(self.features),
-        )
+        with _placed(self.job.file, self.job.lines):
+            return make_plan(
+                self.source,
+                self.steps,
+                self.job.split,
+                self.outputs,
+                key=self.key,
+                partition_size=run.partition,
+                n_workers=n_workers,
+                memory=run.memory,
+                matrix_columns=len(self.features),
+            )
 
     def key_outputs(self) -> dict[str, str]:
         """The row key's columns by the names they have in the feature files: a feature of the same name comes first."""
@@ -266,13 +269,14 @@ class _placed:  # noqa: N801  (used as a statement)
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, JobErrors):
             raise JobErrors([self._at(one) for one in error.errors]) from None
-        if isinstance(error, JobError) and error.key is not None:
+        if isinstance(error, JobError | MemoryBudgetError) and error.key is not None:
             raise self._at(error) from None
 
-    def _at(self, error: JobError) -> JobError:
+    def _at(self, error: E) -> E:
         if error.line is not None:
             return error
-        return JobError(error.message, file=error.file or self.file, line=yaml_text.line_of(error.key, self.lines), key=error.key, hint=error.hint)
+        line = yaml_text.line_of(error.key, self.lines)
+        return type(error)(error.message, file=error.file or self.file, line=line, key=error.key, hint=error.hint)
 
 
 def _model_settings(settings: JobSettings) -> ModelSettings:

@@ -9,7 +9,7 @@ import platform
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -20,7 +20,7 @@ import numpy as np
 from headrace import metrics as measures
 from headrace.cluster import Cluster, open_cluster
 from headrace.errors import DataError
-from headrace.execution import Fitted, Progress, Silent, Work, fit_steps
+from headrace.execution import Progress, Silent, Work, fit_steps, keeping_rows
 from headrace.fitted import FittedSteps
 from headrace.jobs.bundle import Bundle, prediction_schema
 from headrace.jobs.directory import new_run_id, run_directory, write_manifest
@@ -135,13 +135,13 @@ class _Execution:
         opened, job = self.opened, self.opened.job
         with self.stages.stage("plan"):
             plan = opened.plan(self.cluster.n_workers)
-        with self.stages.stage("fit"):
-            states = bind_states(opened.steps.ops, opened.tables)
-            work = Work(opened.source, opened.steps.ops, job.split, states, opened.key)
-            found = fit_steps(self.cluster, work, opened.steps, plan, self.progress)
+        unlearnt = Work(opened.source, opened.steps.ops, job.split, bind_states(opened.steps.ops, opened.tables), opened.key)
+        with keeping_rows(self.cluster, unlearnt, plan) as work:
+            with self.stages.stage("fit"):
+                found = fit_steps(self.cluster, work, opened.steps, plan, self.progress)
+            with self.stages.stage("transform"):
+                what, handles, counted = self._prepare(plan, replace(work, states=found.states))
         fitted = FittedSteps(opened.steps.ops, opened.source.schema, opened.table_schemas, found.states, found.parts)
-        with self.stages.stage("transform"):
-            what, handles, counted = self._prepare(plan, found)
         ledger = Ledger.total(one.ledger for one in counted)
         record = {
             "machine": _machine(self.cluster, plan),
@@ -158,7 +158,7 @@ class _Execution:
             return record
         return {**record, **self._model(plan, what, fitted, handles)}
 
-    def _prepare(self, plan: Plan, found: Fitted) -> tuple[Prepare, list[Any], list[Counted]]:
+    def _prepare(self, plan: Plan, work: Work) -> tuple[Prepare, list[Any], list[Counted]]:
         opened, settings = self.opened, self.opened.job.settings
         folder = None
         if settings.output.features:
@@ -176,7 +176,6 @@ class _Execution:
             has_split=settings.split is not None,
             profiled=_profiled(plan),
         )
-        work = Work(opened.source, opened.steps.ops, opened.job.split, found.states, opened.key)
         shared, shared_what = self.cluster.share(work), self.cluster.share(what)
         self.progress.start("transform", len(plan.partitions))
         handles = [self.cluster.submit(prepare_partition, shared, shared_what, partition) for partition in plan.partitions]

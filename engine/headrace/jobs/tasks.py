@@ -79,7 +79,7 @@ def prepare_partition(work: Work, what: Prepare, partition: Partition) -> tuple[
         for _ in batches():
             pass
     if partition.index in what.profiled:
-        source_tables = read_partition(work.source, partition, what.columns, ArrowBackend(), Ledger())
+        source_tables = read_partition(work.source, partition, what.columns, ArrowBackend(), Ledger(), cache=work.cache)
         profiles = [profile_table(table) for table in source_tables]
     return _joined(rows, what), Counted(ledger, _merged(profiles))
 

@@ -122,7 +122,7 @@ def fit(settings: ModelSettings, features: tuple[str, ...], blocks: Sequence[Blo
 
     `threads` is not used: BLAS and OpenMP are held to one thread, since the sums of several differ in their last bits.
     """
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    from threadpoolctl import threadpool_limits
 
     for matrix, _ in blocks:
         check_matrix(matrix, features, missing=False)

@@ -31,6 +31,7 @@ def _as_tuple(value: Any) -> Any:
 
 
 # Settings of ops, checked when the op is made: a job's `min_frequency: "15"` is refused, not guessed at.
+Names = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
 Columns = Annotated[tuple[str, ...], BeforeValidator(_as_tuple), Field(min_length=1)]
 Group = Annotated[tuple[str, ...], BeforeValidator(_as_tuple), Field(min_length=1)]
 Groups = Annotated[tuple[Group, ...], BeforeValidator(_as_tuple), Field(min_length=1)]

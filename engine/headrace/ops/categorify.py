@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from headrace.errors import JobError
+from headrace.errors import JobError, JobErrors
 from headrace.keys import Keys
 from headrace.ops.base import Count, Declaration, FittedOp, Groups, Positive, Sources, check_columns, operator
 from headrace.ops.hash_bucket import bucket_numbers
@@ -70,9 +70,7 @@ class Categorify(FittedOp[dict[str, Counts], dict[str, Vocabulary]]):
     joint: bool = False
 
     def declare(self, schema: Schema, tables: Mapping[str, Schema]) -> Declaration:
-        for index, group in enumerate(self.columns):
-            accepted = "a string, integer, boolean, date or number"
-            check_columns(schema, group, lambda type_: not type_.is_list, accepted, f"columns[{index}]" if len(group) > 1 else "columns")
+        check_groups(schema, self.columns, "a string, integer, boolean, date or number")
         if self.joint:
             self._check_joint(schema)
         makes = {column_name(group): Sources(values=group) for group in self.columns}
@@ -160,9 +158,23 @@ class Categorify(FittedOp[dict[str, Counts], dict[str, Vocabulary]]):
             types = [schema[name] for name in group]
             if types != first:
                 shown = [", ".join(f"{name!r} is {schema[name]}" for name in names) for names in (self.columns[0], group)]
-                raise JobError(f"columns of one vocabulary have one type, but {' and '.join(shown)}", key=f"columns[{index}]", hint="cast them first")
+                message = f"columns of one vocabulary have one type, but {' and '.join(shown)}"
+                raise JobError(message, key=f"columns[{index}]", hint="cast them first")
 
 
 def column_name(group: tuple[str, ...]) -> str:
     """Return the name of the column that one or more columns are encoded as."""
     return "_".join(group)
+
+
+def check_groups(schema: Schema, groups: tuple[tuple[str, ...], ...], wanted: str) -> None:
+    """Raise JobErrors for each column of `groups` that is not there or holds lists."""
+    errors: list[JobError] = []
+    for index, group in enumerate(groups):
+        key = f"columns[{index}]"
+        try:
+            check_columns(schema, group, lambda type_: not type_.is_list, wanted, key)
+        except JobErrors as found:
+            errors += [JobError(error.message, key=error.key if len(group) > 1 else key, hint=error.hint) for error in found.errors]
+    if errors:
+        raise JobErrors(errors)

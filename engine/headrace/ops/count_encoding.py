@@ -9,8 +9,8 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from headrace.keys import Keys
-from headrace.ops.base import Declaration, FittedOp, Groups, Sources, check_columns, operator
-from headrace.ops.categorify import column_name
+from headrace.ops.base import Declaration, FittedOp, Groups, Sources, operator
+from headrace.ops.categorify import check_groups, column_name
 from headrace.schema import FLOAT64, INT64, Schema
 from headrace.states import Counts, Ints
 from headrace.table import Table
@@ -55,8 +55,7 @@ class CountEncoding(FittedOp[dict[str, Counts], dict[str, KeyCounts]]):
     output: Literal["count", "frequency"] = "count"
 
     def declare(self, schema: Schema, tables: Mapping[str, Schema]) -> Declaration:
-        for index, group in enumerate(self.columns):
-            check_columns(schema, group, lambda type_: not type_.is_list, "a category", f"columns[{index}]" if len(group) > 1 else "columns")
+        check_groups(schema, self.columns, "a category")
         makes = {self._output(group): Sources(values=group) for group in self.columns}
         reads = tuple(dict.fromkeys(name for group in self.columns for name in group))
         made = dict.fromkeys(makes, INT64 if self.output == "count" else FLOAT64)

@@ -18,6 +18,7 @@ from headrace.table import Table
 class Summary:
     """What some rows of one column hold: moments of numbers, dates and times, bins of numbers, counts of all else."""
 
+    type: str
     rows: int
     nulls: int
     moments: Moments | None
@@ -27,6 +28,7 @@ class Summary:
     def merged(self, other: Summary) -> Summary:
         """Return the summary of both sets of rows."""
         return Summary(
+            self.type,
             self.rows + other.rows,
             self.nulls + other.nulls,
             self.moments.merged(other.moments) if self.moments and other.moments else None,
@@ -93,3 +95,64 @@ class DataStats(FittedOp[dict[str, Summary], dict[str, ColumnStats]]):
 
     def observe(self, table: Table) -> dict[str, Summary]:
         return {column: _summary(table, column) for column in self.columns}
+
+    def finish(self, part: dict[str, Summary]) -> dict[str, ColumnStats]:
+        return {column: self._stats(part[column]) for column in self.columns}
+
+    def apply(self, table: Table, state: dict[str, ColumnStats]) -> Table:
+        return table
+
+    def learnt(self, state: dict[str, ColumnStats]) -> str:
+        return "; ".join(f"{column}: {_shown(stats)}" for column, stats in state.items())
+
+    def _stats(self, part: Summary) -> ColumnStats:
+        type_ = Type.of(part.type)
+        moments = part.moments
+        mean, std = moments.mean_and_std() if moments and moments.count and type_.is_number else (None, None)
+        low, high = (moments.minimum, moments.maximum) if moments else (None, None)
+        distinct: int | None = None
+        top: dict[str, int] = {}
+        if part.counts is not None:
+            distinct, top = self._categories(part.counts)
+        elif part.quantiles is not None and part.quantiles.precision == 52:
+            distinct = len(part.quantiles.bins)
+        nans = moments.nans if moments else 0
+        return ColumnStats(part.rows, part.nulls, nans, mean, std, _shown_end(low, type_), _shown_end(high, type_), distinct, top)
+
+    def _categories(self, counts: Counts) -> tuple[int, dict[str, int]]:
+        _, rest = counts.keys.split_null()
+        order = rest[counts.keys.order(rest, counts.counts)][: self.top]
+        values = counts.keys.take(order).table.column(0).to_pylist()
+        return len(rest), {str(value): int(n) for value, n in zip(values, counts.counts[order], strict=True)}
+
+
+def _summary(table: Table, column: str) -> Summary:
+    type_ = table.backend.type_of(table[column])
+    nulls = table.backend.null_count(table[column])
+    if type_.is_number:
+        return Summary(str(type_), table.n_rows, nulls, table.moments(column), table.quantiles(column), None)
+    if type_.is_temporal:
+        return Summary(str(type_), table.n_rows, nulls, table.moments(column), None, None)
+    return Summary(str(type_), table.n_rows, nulls, None, None, table.counts([column]))
+
+
+def _shown_end(value: int | float | None, type_: Type) -> str | int | float | None:
+    """Return an extreme as it is, that of dates and times as ISO 8601 text (of UTC, for those with a zone)."""
+    if value is None or type_.is_number:
+        return value
+    unit = type_.arrow.unit if type_.is_timestamp else "D" if type_.arrow.bit_width == 32 else "ms"
+    return str(np.array([value], np.int64).view(f"datetime64[{unit}]")[0]) + ("Z" if type_.zone else "")
+
+
+def _shown(stats: ColumnStats) -> str:
+    found = [f"{stats.rows:,} rows"]
+    found += [f"{count:,} {what}" for count, what in ((stats.nulls, "nulls"), (stats.nans, "NaN")) if count]
+    if stats.mean is not None and stats.std is not None:
+        found.append(f"mean {stats.mean:.6g}, std {stats.std:.6g}")
+    if stats.minimum is not None:
+        found.append(f"{stats.minimum} to {stats.maximum}")
+    if stats.distinct is not None:
+        found.append(f"{stats.distinct:,} distinct")
+    if stats.top:
+        found.append("most: " + ", ".join(f"{value} ({n:,})" for value, n in stats.top.items()))
+    return ", ".join(found)

@@ -71,9 +71,8 @@ class OneHot(FittedOp[dict[str, Counts], dict[str, Vocabulary]]):
 
     def declare(self, schema: Schema, tables: Mapping[str, Schema]) -> Declaration:
         self._check_settings()
-        accepted = "a string, integer or boolean"
         check_columns(schema, self.columns, lambda type_: not type_.is_list, "a string, integer, boolean, date or number")
-        check_columns(schema, tuple(self.categories), lambda type_: type_.is_string or type_.is_integer or type_.is_boolean, accepted, "categories")
+        check_columns(schema, tuple(self.categories), _can_be_named, "a string, integer or boolean", "categories")
         wrong = [
             JobError(f"{value!r} does not fit {column!r}, which is {schema[column]}", key=f"categories.{column}[{index}]")
             for column, values in self.categories.items()
@@ -157,6 +156,10 @@ class OneHot(FittedOp[dict[str, Counts], dict[str, Vocabulary]]):
             ]
         if errors:
             raise JobErrors(errors)
+
+
+def _can_be_named(type_: Type) -> bool:
+    return type_.is_string or type_.is_integer or type_.is_boolean
 
 
 def _fits(value: Category, type_: Type) -> bool:

@@ -94,7 +94,9 @@ class RankGauss(FittedOp[dict[str, Quantiles], dict[str, Curve]]):
         return table.with_columns(made)
 
     def learnt(self, state: dict[str, Curve]) -> str:
-        return ", ".join(f"{column}: {curve.values[0]:.6g} to {curve.values[-1]:.6g} at {len(curve.values)} points" for column, curve in state.items())
+        return ", ".join(
+            f"{column}: {curve.values[0]:.6g} to {curve.values[-1]:.6g} at {len(curve.values)} points" for column, curve in state.items()
+        )
 
     def _curve(self, column: str, part: Quantiles) -> Curve:
         values = part.values()

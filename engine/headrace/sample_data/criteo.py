@@ -28,8 +28,8 @@ from headrace.sample_data.draws import (
 )
 from headrace.sample_data.files import ROWS_PER_GROUP, Pages, Shards, WrittenFile
 
-RECIPE_VERSION = 1
-SHAPES = {"dictionary": Pages(), "plain": Pages(use_dictionary=False)}
+RECIPE_VERSION = 2
+SHAPES = {"dictionary": Pages(store_schema=False), "plain": Pages(use_dictionary=False, store_schema=False)}
 
 
 @dataclass(frozen=True)

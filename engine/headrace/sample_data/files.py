@@ -43,10 +43,15 @@ class WrittenFile:
 
 @dataclass(frozen=True)
 class Pages:
-    """How a file's pages are encoded: ``compression`` by Parquet's codec name, dictionary or plain values."""
+    """How a file is encoded: ``compression`` by Parquet's codec name, dictionary or plain values, Arrow's types kept or not.
+
+    With `store_schema` a reader gets back Arrow's own types, dictionaries included. Without it the file says only what
+    Parquet says, as files of any other writer do: a column of strings is one of strings, whatever its pages.
+    """
 
     compression: str = "snappy"
     use_dictionary: bool = True
+    store_schema: bool = True
 
 
 @dataclass(frozen=True)
@@ -70,7 +75,7 @@ class Shards:
     stem: str
     recipe: str
     make_group: Callable[[int], pa.Table]
-    pages: Pages = Pages()
+    pages: Pages = Pages(store_schema=False)
 
     def write(self, out: Path, rows: int) -> list[WrittenFile]:
         """Write the files for `rows` rows below `out`, two or more at a time; keep those that are whole.
@@ -167,6 +172,7 @@ def _write_groups(path: Path, groups: Iterable[pa.Table], recipe: str, pages: Pa
                     dictionary_pagesize_limit=DICTIONARY_NBYTES_LIMIT,
                     write_statistics=True,
                     write_page_checksum=True,
+                    store_schema=pages.store_schema,
                 )
                 writer.add_key_value_metadata({RECIPE_KEY.decode(): recipe})
             writer.write_table(group, row_group_size=max(group.num_rows, 1))

@@ -18,7 +18,7 @@ from headrace.errors import JobError
 from headrace.sample_data.draws import Floats, Integers, Mask, null_mask, stream, zipf_ranks
 from headrace.sample_data.files import ROWS_PER_GROUP, Shards, WrittenFile
 
-RECIPE_VERSION = 1
+RECIPE_VERSION = 2
 ZONES = 265
 MANHATTAN_ZONES, AIRPORT_ZONE = 69, 131
 FIRST_DAY = np.datetime64("2019-01-01T00:00:00", "us")

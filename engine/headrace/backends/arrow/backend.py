@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from decimal import MAX_PREC, Context, Decimal
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -11,11 +12,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace.backends.arrow.lookup import encode_dictionary, find_keys
+from headrace.backends.arrow.memory import choose_memory_pool
 from headrace.backends.arrow.read import read_batches
-from headrace.backends.arrow.values import array_of, float_values, hash_array, kernel_column, to_array
+from headrace.backends.arrow.values import array_of, float_values, hash_array, kernel_column, standard_layout, to_array
 from headrace.dataset import Dataset, RowGroup
 from headrace.errors import DataError
-from headrace.keys import Keys, factorize, factorize_array, plain_values
+from headrace.group_stats import GroupStats, column_stats
+from headrace.keys import Keys, array_of_strings, factorize, factorize_array, is_text, string_buffers, plain_values
 from headrace.schema import Type
 from headrace.states import Counts, GroupSums, Moments, Quantiles
 from headrace.table import one_array
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
     from headrace.expressions import Expression
 
 Array: TypeAlias = Any
+
+choose_memory_pool()
 
 
 class ArrowBackend:
@@ -35,7 +40,7 @@ class ArrowBackend:
         return read_batches(dataset, groups, columns)
 
     def from_arrow(self, array: Array) -> Array:
-        return array
+        return standard_layout(array)
 
     def to_arrow(self, column: Array) -> Array:
         return column
@@ -91,7 +96,7 @@ class ArrowBackend:
     def fill(self, column: Array, value: Any) -> Array:
         if pa.types.is_dictionary(column.type):
             return _fill_dictionary(column, value)
-        scalar = pa.scalar(value, column.type)
+        scalar = _scalar(value, column.type)
         if pa.types.is_floating(column.type):
             return pc.if_else(pc.is_null(column, nan_is_null=True), scalar, column)
         return column.fill_null(scalar) if column.null_count else column
@@ -125,6 +130,16 @@ class ArrowBackend:
         groups = np.where(fold >= 0, codes * folds + fold, np.int64(-1))
         sums = exact_group_sums(kernel_column(value), groups, len(keys) * folds)
         return GroupSums(keys, folds, sums.counts, sums.limbs, int(sums.base))
+
+    def group_stats(self, columns: Mapping[str, Array], values: Mapping[str, Array]) -> GroupStats:
+        from headrace_kernels.group_stats import group_stats
+
+        codes, firsts = factorize([_small_codes(array) for array in columns.values()])
+        table = _decoded(pa.table(dict(columns)).take(pa.array(firsts)))
+        keys = Keys(pa.table([plain_values(one_array(column)) for column in table.columns], names=table.column_names))
+        n_keys = len(keys)
+        found = {name: column_stats(group_stats(kernel_column(value), codes, n_keys), self.type_of(value)) for name, value in values.items()}
+        return GroupStats(keys, found)
 
     # ---- codes --------------------------------------------------------------------------------------------------------
 
@@ -174,6 +189,13 @@ class ArrowBackend:
         return matrix
 
 
+def _scalar(value: Any, type_: pa.DataType) -> pa.Scalar:
+    """Return a value as a scalar of a column's type; for decimals, the nearest of their scale."""
+    if pa.types.is_decimal(type_):
+        value = Decimal(str(value)).quantize(Decimal(1).scaleb(-type_.scale), context=Context(prec=MAX_PREC))
+    return pa.scalar(value, type_)
+
+
 def _fill_dictionary(column: Array, value: Any) -> Array:
     if not column.null_count:
         return column
@@ -183,8 +205,6 @@ def _fill_dictionary(column: Array, value: Any) -> Array:
         code = len(dictionary)
         dictionary = pa.concat_arrays([dictionary, pa.array([value], dictionary.type)])
     indices = column.indices.cast(pa.int32())
-    if dictionary.null_count:
-        indices = pc.if_else(pc.is_null(dictionary.take(indices)), pa.scalar(code, pa.int32()), indices)
     return pa.DictionaryArray.from_arrays(indices.fill_null(pa.scalar(code, pa.int32())), dictionary)
 
 
@@ -195,8 +215,10 @@ def _counted(array: Array) -> tuple[Array, npt.NDArray[np.int64]]:
         return distinct, np.bincount(codes, minlength=len(distinct)).astype(np.int64)
     from headrace_kernels.counting import count_codes
 
-    _, counts = count_codes(kernel_column(array.indices), len(array.dictionary))
     values = array.dictionary
+    _, counts = count_codes(kernel_column(array.indices), len(values))
+    if is_text(values.type) and not values.null_count:
+        return _counted_strings(values, counts)
     if counts[-1]:
         values = pa.concat_arrays([values, pa.nulls(1, values.type)])
     used = np.flatnonzero(counts[: len(values)])
@@ -205,6 +227,21 @@ def _counted(array: Array) -> tuple[Array, npt.NDArray[np.int64]]:
     # A dictionary may repeat a value, and hold a null besides the nulls among the indices.
     codes, distinct = factorize_array(values)
     return distinct, np.bincount(codes, counts[used], len(distinct)).astype(np.int64)
+
+
+def _counted_strings(values: Array, counts: npt.NDArray[np.int64]) -> tuple[Array, npt.NDArray[np.int64]]:
+    """Return the distinct strings of a dictionary that occur, and how often; the last of `counts` is the null's."""
+    from headrace_kernels.tables import StringTable
+
+    table = StringTable(len(values))  # a dictionary may repeat a value
+    table.add(*string_buffers(values), counts[:-1])
+    distinct, totals = array_of_strings(*table.keys()), table.counts
+    used = np.flatnonzero(totals)
+    if len(used) < len(totals):
+        distinct, totals = distinct.take(array_of(used)), totals[used]
+    if counts[-1]:
+        distinct, totals = pa.concat_arrays([distinct, pa.nulls(1, distinct.type)]), np.append(totals, counts[-1])
+    return distinct, totals.astype(np.int64)
 
 
 def _codes_of_one(array: Array) -> tuple[npt.NDArray[Any], Array]:

@@ -10,7 +10,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headrace.keys import Keys, one_chunk, plain_values, string_buffers
+from headrace.errors import DataError
+from headrace.keys import Keys, is_text, one_chunk, plain_values, string_buffers
 
 Codes = npt.NDArray[np.int32]
 
@@ -39,8 +40,8 @@ class ValueIndex:
             of_dictionary = np.append(self.find(array.dictionary), self.null_code)
             indices = array.indices.cast(pa.int32()).fill_null(len(array.dictionary))
             return of_dictionary[indices.to_numpy(zero_copy_only=False)]
-        plain = plain_values(array)
-        if self._table is None or not pa.types.is_large_string(plain.type):
+        plain = array if self._table is not None and is_text(array.type) else plain_values(array)
+        if self._table is None or not is_text(plain.type):
             plain, values = _alike(plain, self.values)
             return pc.index_in(plain, value_set=values).fill_null(-1).to_numpy(zero_copy_only=False)
         if not plain.null_count:
@@ -118,17 +119,25 @@ def _alike(array: pa.Array, values: pa.Array) -> tuple[pa.Array, pa.Array]:
     if array.type == values.type:
         return array, values
     one, other = _widened(array), _widened(values)
-    if one.type != other.type:
-        other = other.cast(one.type)
-    return one, other
+    if one.type == other.type:
+        return one, other
+    if pa.types.is_integer(one.type) and pa.types.is_integer(other.type):  # one is uint64: 20 digits hold both
+        return one.cast(pa.decimal128(20, 0)), other.cast(pa.decimal128(20, 0))
+    try:
+        finer = one.type if pa.types.is_timestamp(one.type) and one.type.unit == "ns" else other.type
+        return one.cast(finer), other.cast(finer)
+    except pa.ArrowException as error:
+        raise DataError(f"values of {array.type} cannot be looked up among {values.type}: {error}") from error
 
 
 def _widened(array: pa.Array) -> Any:
-    """Return integers as int64, floats as float64, timestamps in microseconds: what compares equal has one type."""
+    """Return integers as int64, floats as float64, instants in microseconds of UTC: what compares equal has one type, if it can."""
     if pa.types.is_integer(array.type) and not pa.types.is_uint64(array.type):
         return array.cast(pa.int64())
     if pa.types.is_floating(array.type):
         return array.cast(pa.float64())
     if pa.types.is_timestamp(array.type):
-        return array.cast(pa.timestamp("us", array.type.tz))
+        array = array.cast(pa.timestamp(array.type.unit, array.type.tz and "UTC"))
+        whole = array.type.unit != "ns" or not pc.any(pc.not_equal(pc.nanosecond(array), 0)).as_py()
+        return array.cast(pa.timestamp("us", array.type.tz)) if whole else array
     return array

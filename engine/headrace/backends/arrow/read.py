@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from headrace.backends.arrow.values import standard_layout
 from headrace.dataset import INT96_UNIT, READ_ERRORS, Dataset, RowGroup, filesystem_of
 from headrace.errors import DataError
 from headrace.schema import Type
@@ -90,9 +91,19 @@ def _checked(column: pa.ChunkedArray, type_: Type) -> pa.Array:
     """Return a column as one valid array of the data set's common type."""
     array = one_array(column)
     array.validate(full=True)
+    array = standard_layout(array)
     if Type.from_arrow(array.type) != type_:
         array = array.cast(type_.arrow)
-    return array
+    return narrowed(array) if pa.types.is_dictionary(array.type) else array
+
+
+def narrowed(array: pa.DictionaryArray) -> pa.DictionaryArray:
+    """Return a dictionary column with the smallest indices that hold its codes: kept rows cost half the memory, and less time."""
+    size = len(array.dictionary)
+    indices = pa.int8() if size < 1 << 7 else pa.int16() if size < 1 << 15 else pa.int32()
+    if array.indices.type == indices:
+        return array
+    return pa.DictionaryArray.from_arrays(array.indices.cast(indices, safe=False), array.dictionary, safe=False)
 
 
 def _constant(text: str, type_: Type, n_rows: int) -> pa.Array:

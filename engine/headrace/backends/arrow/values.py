@@ -18,6 +18,19 @@ if TYPE_CHECKING:
 NULL_HASH = np.uint64(0x9E3779B97F4A7C15)
 
 
+def standard_layout(array: pa.Array) -> pa.Array:
+    """Return an array as this backend keeps columns: only strings are dictionary-encoded, and no value of a dictionary is null."""
+    if pa.types.is_run_end_encoded(array.type):
+        array = pc.run_end_decode(array)
+    if pa.types.is_dictionary(array.type):
+        strings = pa.types.is_string(array.type.value_type) or pa.types.is_large_string(array.type.value_type)
+        if not strings or array.dictionary.null_count:
+            array = array.dictionary.take(array.indices)
+    if pa.types.is_string_view(array.type):
+        return array.cast(pa.large_string())
+    return array.cast(pa.large_binary()) if pa.types.is_binary_view(array.type) else array
+
+
 def kernel_column(array: pa.Array) -> Column:
     """Return the values, validity bits and bit offset of a number, boolean or temporal array; decimals become float64."""
     from headrace_kernels.column import Column

@@ -93,6 +93,10 @@ def _regexp_replace(array: pa.Array, pattern: str, new: str, options: str = "") 
     return pc.replace_substring_regex(array, _pattern(pattern, options, "cisg"), new, max_replacements=limit)
 
 
+def _regexp_split(array: pa.Array, pattern: str, options: str = "") -> pa.Array:
+    return pc.split_pattern_regex(array, _pattern(pattern, options, "cis"))
+
+
 def _split_part(array: pa.Array, separator: str, index: int) -> pa.Array:
     if not index:
         return _slice(array, 0, 0)
@@ -180,6 +184,7 @@ TEXTS: dict[str, Implementation] = {
     "replace": _with_constants(_replace, _TEXT, _TEXT),
     "regexp_matches": _with_constants(_regexp_matches, _TEXT, _TEXT, result=_BOOL),
     "regexp_replace": _with_constants(_regexp_replace, _TEXT, _TEXT, _TEXT),
+    "regexp_split_to_array": _with_constants(_regexp_split, _TEXT, _TEXT, result=pa.list_(_TEXT)),
     "split_part": _with_constants(_split_part, _TEXT, _NUMBER),
     "element": _element,
 }

@@ -1,0 +1,115 @@
+"""The CUDA kernels in Numba's simulator, which runs them as Python threads, and compiled to assembly where CUDA's compiler is there."""
+
+import os
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from headrace_kernels import get_kernel, kernel_names
+from headrace_kernels.segments import decayed_sum, row_in_group, seconds_since, session_id
+
+IN_SIMULATOR = """
+import sys
+import numpy as np
+from headrace_kernels import Column, cuda, get_kernel, hashing, segments
+
+DTYPES = (np.float64, np.float32)
+RNG = np.random.default_rng(3)
+CONSTANTS = {
+    "bucketize": {"edges": np.array([-10.0, 0.0, 5.5])},
+    "interpolate_float32": {"xs": np.array([-50.0, 0.0, 70.0]), "ys": np.array([1.0, 2.0, 0.0])},
+    "interpolate_float64": {"xs": np.array([-50.0, 0.0, 70.0]), "ys": np.array([1.0, 2.0, 0.0])},
+    "hash64": {"seed": 9},
+}
+
+
+def check(name, on_device, on_host):
+    on_device = on_device.copy_to_host()
+    assert on_device.dtype == on_host.dtype, (name, on_device.dtype, on_host.dtype)
+    if on_host.dtype.kind == "f":
+        np.testing.assert_allclose(on_device, on_host, rtol=1e-12 if on_host.dtype == np.float64 else 1e-5, atol=1e-30, err_msg=name)
+    else:
+        np.testing.assert_array_equal(on_device, on_host, err_msg=name)
+
+
+def check_kernel(name):
+    kernel = get_kernel(name)
+    for dtype in DTYPES:
+        columns = [np.append(RNG.uniform(-80, 80, 30), [0.0, -0.0, np.nan]).astype(dtype) for _ in kernel.inputs]
+        constants = CONSTANTS.get(name)
+        on_host = kernel.launch([Column(column) for column in columns], constants)
+        for found, expected in zip(kernel.cuda().launch(columns, constants), on_host, strict=True):
+            check(name, found, expected.values)
+    assert len(kernel.cuda().launch([column[:0] for column in columns], constants)[0]) == 0
+
+
+def check_scan(name):
+    scan = getattr(segments, name)
+    starts = np.array([0, 4, 4, 5, 20])
+    columns = [{"value": RNG.normal(size=20), "seconds": np.arange(20.0) * 700}[name] for name in scan.inputs]
+    check(name, scan.cuda().launch(columns, starts), scan.launch([Column(c) for c in columns], starts).values)
+    valid = RNG.random(20) < 0.6
+    bits = np.packbits(valid, bitorder="little")
+    found = scan.cuda().launch(columns, starts, valid, None).copy_to_host()
+    expected = scan.launch([Column(c, bits) for c in columns], starts).values
+    np.testing.assert_allclose(found[valid], expected[valid], rtol=1e-12, err_msg=name)
+
+
+def check_strings():
+    strings = [b"", b"abc", bytes(range(200)), "fjörd".encode()]
+    offsets = np.concatenate([[0], np.cumsum([len(s) for s in strings])]).astype(np.int32)
+    data = np.frombuffer(b"".join(strings), np.uint8)
+    check("strings", cuda.hash64_strings(offsets, data, 7), hashing.hash64_strings(offsets, data, 7))
+
+
+np.seterr(all="ignore")
+kind, name = sys.argv[1:]
+{"kernel": check_kernel, "scan": check_scan, "strings": lambda _: check_strings()}[kind](name)
+print("same")
+"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        *(("kernel", name) for name in kernel_names()),
+        *(("scan", k.name) for k in (decayed_sum, session_id, seconds_since)),
+        ("strings", ""),
+    ],
+)
+def test_the_simulator_equals_the_cpu(kind, name):
+    environment = {**os.environ, "NUMBA_ENABLE_CUDASIM": "1"}
+    done = subprocess.run([sys.executable, "-c", IN_SIMULATOR, kind, name], capture_output=True, text=True, env=environment)
+    assert (done.stdout.strip(), done.returncode) == ("same", 0), done.stderr
+
+
+@pytest.fixture
+def without_a_device(monkeypatch):
+    """CUDA's compiler is there; Numba asks the current device which one it compiles functions for, so name one."""
+    from numba import cuda
+    from numba.cuda import dispatcher
+
+    if not _has_compiler():
+        pytest.skip("CUDA's compiler library (libNVVM) is not installed")
+    monkeypatch.setattr(dispatcher, "get_current_device", lambda: SimpleNamespace(compute_capability=(8, 0)))
+    return cuda
+
+
+def _has_compiler():
+    from numba.cuda.cudadrv import nvvm
+
+    try:
+        return nvvm.NVVM() is not None
+    except Exception:
+        return False
+
+
+@pytest.mark.parametrize("capability", [(8, 0), (9, 0)], ids=str)
+@pytest.mark.parametrize("kernel", [*map(get_kernel, kernel_names()), decayed_sum, session_id, seconds_since, row_in_group], ids=repr)
+def test_every_kernel_compiles_for_a_device_without_one(kernel, capability, without_a_device):
+    code = kernel.cuda().ptx([np.dtype(np.float64)] * len(kernel.inputs), capability)
+    assert f".target sm_{capability[0]}{capability[1]}" in code
+    assert ".visible .entry" in code
