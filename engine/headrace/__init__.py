@@ -10,6 +10,7 @@ Everything is imported when it is first used, so that ``import headrace`` costs 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from headrace.jobs.bundle import Bundle
     from headrace.jobs.job import Job
     from headrace.jobs.run import Run
+    from headrace.ops.apply import Apply
     from headrace.ops.bucketize import Bucketize
     from headrace.ops.cast import Cast
     from headrace.ops.categorify import Categorify
@@ -60,20 +62,27 @@ _PLACES = {
 }
 
 
-def load(path: str) -> Any:
+def load(path: str, ops: Sequence[Any] = ()) -> Any:
     """Load what a run left in `bundle/` (a `Bundle`), or what `FittedPipeline.save` wrote.
+
+    Parameters
+    ----------
+    path : str
+        The folder.
+    ops : list of operator classes and functions, optional
+        Your own operators and functions that it names: they are never imported by a name found in it.
 
     Raises
     ------
     BundleError
-        If a byte of it was altered, or it is neither.
+        If a byte of it was altered, it is neither, or it names an operator that is neither built in, passed nor installed.
     """
     from pathlib import Path
 
     from headrace.jobs.bundle import Bundle
     from headrace.pipeline import FittedPipeline
 
-    return Bundle.load(path) if (Path(path) / "bundle.json").exists() else FittedPipeline.load(path)
+    return Bundle.load(path, ops) if (Path(path) / "bundle.json").exists() else FittedPipeline.load(path, ops)
 
 
 def __getattr__(name: str) -> Any:
@@ -97,6 +106,7 @@ def __dir__() -> list[str]:
 
 
 __all__ = [
+    "Apply",
     "Bucketize",
     "Bundle",
     "Cast",

@@ -162,6 +162,9 @@ def conform(table: Table, schema: Schema) -> Table:
     """Return a table with its columns in the types of `schema`; raise DataError where that would change a value."""
     converted = {}
     for name in table.names:
+        given, wanted = table.backend.type_of(table[name]), schema[name]
+        if not given.is_like(wanted):
+            raise DataError(f"is {given}, and the pipeline was fitted on {wanted}", column=name, hint="cast it before")
         try:
             converted[name] = table.backend.cast(table[name], schema[name])
         except DataError as error:

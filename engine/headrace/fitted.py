@@ -12,9 +12,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from headrace.errors import BundleError
-from headrace.ops import make_op
+from headrace.errors import BundleError, JobError
+from headrace.ops import make_op, op_name
 from headrace.ops.base import FittedOp, Op, StatefulOp
+from headrace.ops.code import among
 from headrace.schema import Schema
 from headrace.states import pack, read_streams, unpack, write_streams
 from headrace.steps import Steps
@@ -44,7 +45,7 @@ class FittedSteps:
 
 def pipeline_settings(ops: Sequence[Op]) -> list[dict[str, Any]]:
     """Return operators as the list that stands under `pipeline:` in a job."""
-    return [{op.name: op.settings()} for op in ops]
+    return [{op_name(op): op.settings()} for op in ops]
 
 
 def write_fitted(fitted: FittedSteps, folder: Path) -> None:
@@ -64,24 +65,30 @@ def write_fitted(fitted: FittedSteps, folder: Path) -> None:
     (folder / "pipeline.json").write_text(json.dumps({**content, "streams": places}, indent=1) + "\n")
 
 
-def read_fitted(folder: Path) -> FittedSteps:
+def read_fitted(folder: Path, ops: Sequence[Any] = ()) -> FittedSteps:
     """Read what `write_fitted` wrote.
 
-    Raises BundleError if it does not hold together; nothing is imported or run by a name found in the files.
+    Users' operators and functions that it names are taken from `ops` or from installed entry points.
+
+    Raises BundleError if it does not hold together or names one that is in neither; nothing is imported or run by a name
+    found in the files.
     """
+    find = among(ops)
     try:
         content = json.loads((folder / "pipeline.json").read_text())
         if content["format"] != FORMAT:
             raise BundleError(f"has format {content['format']}, and this headrace reads {FORMAT}", file=str(folder))
         streams = read_streams(pa.memory_map(str(folder / "states.arrows")).read_buffer(), content["streams"])
-        ops = tuple(make_op(name, value) for step in content["pipeline"] for name, value in step.items())
+        made = tuple(make_op(name, value, find) for step in content["pipeline"] for name, value in step.items())
         source = Schema.from_arrow(streams[content["source"]["stream"]].schema)
         tables = {name: Schema.from_arrow(streams[place["stream"]].schema) for name, place in content["tables"].items()}
-        states = {int(index): unpack(_stateful(ops[int(index)]).state_type(), packed, streams) for index, packed in content["states"].items()}
-        parts = {int(index): unpack(_fitted(ops[int(index)]).part_type(), packed, streams) for index, packed in content["parts"].items()}
-    except (OSError, KeyError, IndexError, TypeError, ValueError, pa.ArrowException) as error:
+        states = {int(index): unpack(_stateful(made[int(index)]).state_type(), one, streams) for index, one in content["states"].items()}
+        parts = {int(index): unpack(_fitted(made[int(index)]).part_type(), one, streams) for index, one in content["parts"].items()}
+    except BundleError as error:
+        raise BundleError(error.message, file=error.file or str(folder), hint=error.hint) from error
+    except (JobError, OSError, KeyError, IndexError, TypeError, ValueError, pa.ArrowException) as error:
         raise BundleError(f"holds no fitted pipeline: {type(error).__name__}: {error}", file=str(folder)) from error
-    return FittedSteps(ops, source, tables, states, parts)
+    return FittedSteps(made, source, tables, states, parts)
 
 
 def _stateful(op: Op) -> StatefulOp[Any]:

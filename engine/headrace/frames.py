@@ -19,6 +19,18 @@ def is_path(source: Any) -> bool:
     return isinstance(source, str | os.PathLike)
 
 
+def call_on_frame(function: Callable[..., Any], table: pa.Table) -> pa.Table:
+    """Return what a function makes of a table that it is given as a narwhals frame; it may return any library's frame.
+
+    >>> call_on_frame(lambda frame: frame.select("x"), pa.table({"x": [1], "y": [2]})).column_names
+    ['x']
+    """
+    import narwhals as nw
+
+    returned = function(nw.from_native(table, eager_only=True))
+    return to_arrow(nw.to_native(returned, pass_through=True))[0]
+
+
 def to_arrow(frame: Any) -> tuple[pa.Table, Callable[[pa.Table], Any]]:
     """Return a frame as an Arrow table, and a function that turns an Arrow table into the frame's kind.
 

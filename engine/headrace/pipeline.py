@@ -252,7 +252,7 @@ class FittedPipeline:
         steps = self.fitted.steps
         indices, outputs = steps.serving(steps.schema.names, opened.schema)
         schema = steps.schema.select(outputs)
-        columns = steps.columns_for(outputs, indices)
+        columns = [name for name in steps.columns_for(outputs, indices) if name in opened.schema]
         work = Work(opened, self.fitted.ops, Serving(), self.fitted.states, expects=self.fitted.source)
         with using(cluster) as workers:
             moved = _Moved(workers, work, columns, indices, cut(opened, columns), schema)
@@ -288,10 +288,23 @@ class FittedPipeline:
             write_sums(folder)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> FittedPipeline:
-        """Read a saved pipeline; raise BundleError if a byte of it was altered."""
+    def load(cls, path: str | os.PathLike[str], ops: Sequence[Any] = ()) -> FittedPipeline:
+        """Read a saved pipeline.
+
+        Parameters
+        ----------
+        path : path
+            What `save` wrote.
+        ops : list of operator classes and functions, optional
+            Your own, which the file names and which are never imported by a name found in it.
+
+        Raises
+        ------
+        BundleError
+            If a byte of it was altered, or it names an operator that is neither built in, passed nor installed.
+        """
         check_sums(Path(path))
-        return cls(read_fitted(Path(path)))
+        return cls(read_fitted(Path(path), ops))
 
 
 @dataclass(frozen=True, eq=False)

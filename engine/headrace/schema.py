@@ -83,6 +83,18 @@ class Type:
     def is_temporal(self) -> bool:
         return bool(pa.types.is_timestamp(self.arrow) or pa.types.is_date(self.arrow))
 
+    def is_like(self, other: Type) -> bool:
+        """Say whether values of this type can mean the same as values of another: numbers of any width, times of any unit.
+
+        >>> INT8.is_like(FLOAT64), INT8.is_like(STRING)
+        (True, False)
+        """
+        if pa.types.is_null(self.arrow) or self == other:
+            return True
+        if self.is_timestamp and other.is_timestamp:
+            return (self.zone is None) == (other.zone is None)
+        return self.is_number and other.is_number
+
     @property
     def is_list(self) -> bool:
         return bool(pa.types.is_list(self.arrow))

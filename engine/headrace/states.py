@@ -215,7 +215,7 @@ class GroupSums:
         """Return the sum of each fold over all keys, float64 [folds], each rounded once."""
         from headrace_kernels.limbs import nearest_float
 
-        columns = self.limbs.reshape(len(self.keys), self.folds, -1).sum(axis=0).tolist()
+        columns = self.limbs.reshape(len(self.keys), self.folds, self.limbs.shape[1]).sum(axis=0).tolist()
         totals = [sum(limb << (32 * place) for place, limb in enumerate(limbs)) for limbs in columns]
         return np.array([nearest_float(Fraction(total) * Fraction(2) ** self.base) for total in totals])
 

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from headrace.errors import DataError, JobError, JobErrors, unknown_name
+from headrace.ops import op_name
 from headrace.ops.base import BoundOp, Declaration, FittedOp, Op, PlainOp, Sources, StatefulOp
 from headrace.ops.select import Rename, Select
 from headrace.schema import Schema
@@ -129,11 +130,17 @@ class Steps:
         kept, wants = [], set(outputs)
         for index in reversed(range(len(self.ops))):
             declaration = self.declarations[index]
-            before = self._lineage_before[index]
-            reads = {source for name in declaration.reads for source in before[name].all_columns()}
-            if not reads & missing and (declaration.drops_rows or not declaration.makes or wants & set(declaration.makes)):
+            if declaration.drops_rows:
+                before = self._lineage_before[index]
+                if not missing & {source for name in declaration.reads for source in before[name].all_columns()}:
+                    kept.append(index)
+                    wants |= set(declaration.reads)
+            elif not declaration.makes or wants & set(declaration.makes):
+                # A step may make label and features both: it then makes what it has the columns for.
                 kept.append(index)
-                wants = (wants - set(declaration.makes)) | set(declaration.reads)
+                sources = [declaration.makes[name] for name in wants & set(declaration.makes)]
+                wants -= set(declaration.makes)
+                wants.update(name for one in sources for name in (*one.values, *one.keys))
         return tuple(reversed(kept)), outputs
 
     def _labels(self, index: int, declaration: Declaration) -> set[str]:
@@ -208,7 +215,7 @@ def bind_states(ops: Sequence[Op], tables: Mapping[str, Any]) -> dict[int, Any]:
 
 
 def _placed(error: JobError, index: int, op: Op) -> JobError:
-    key = f"pipeline[{index}].{op.name}" + (f".{error.key}" if error.key else "")
+    key = f"pipeline[{index}].{op_name(op)}" + (f".{error.key}" if error.key else "")
     return JobError(error.message, key=key, hint=error.hint, file=error.file, line=error.line)
 
 

@@ -5,48 +5,93 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 from decimal import Decimal
+from typing import Any
 
+import narwhals as nw
 import numpy as np
 import pyarrow as pa
 
+from headrace.ops.apply import Apply
 from headrace.ops.base import Op
+from headrace.ops.bucketize import Bucketize
+from headrace.ops.cast import Cast
 from headrace.ops.categorify import Categorify
+from headrace.ops.clip import Clip
+from headrace.ops.data_stats import DataStats
 from headrace.ops.date_parts import DateParts
 from headrace.ops.derive import Derive
+from headrace.ops.dropna import Dropna
 from headrace.ops.fill_missing import FillMissing
 from headrace.ops.filter import Filter
 from headrace.ops.join_external import JoinExternal
 from headrace.ops.kernel import Kernel
+from headrace.ops.log import Log
 from headrace.ops.normalize import Normalize
+from headrace.ops.normalize_min_max import NormalizeMinMax
+from headrace.ops.power import Power
+from headrace.ops.rank_gauss import RankGauss
+from headrace.ops.robust_scale import RobustScale
+from headrace.ops.sample import Sample
 from headrace.ops.select import Drop, Rename, Select
 from headrace.ops.target_encoding import TargetEncoding
 
 N_ROWS = 1_300  # no multiple of 7 or 64: parts are of unlike length
 CITIES = ["Oslo", "Łódź", "東京", "", "oslo", "São Paulo", "\U0001f30a" * 3, "x" * 300]
 
+
+def in_percent(frame: nw.DataFrame[Any]) -> nw.DataFrame[Any]:
+    """Return percent and town: a user's function, found by its name alone."""
+    return frame.select((nw.col("measure") * 100).alias("percent"), nw.col("city").str.to_uppercase().alias("town"))
+
+
+# Users' code that the examples name: passed whenever one of them is loaded.
+CODE = (in_percent,)
+
 EXAMPLES: Mapping[str, tuple[Op, ...]] = {
+    "apply": (Apply(in_percent, columns=["measure", "city"], outputs={"percent": "float64", "town": "string"}),),
+    "bucketize": (
+        Bucketize(["measure", "delay", "price"], edges=[-1.5, 0, 20]),
+        Bucketize(["measure", "code"], bins=4),
+        Bucketize(["delay", "price"], bins=7, method="uniform"),
+    ),
+    "cast": (
+        Cast({"delay": "int16", "flag": "int8", "when": "date32", "price": "string"}),
+        Cast({"measure": "int32", "city": "float64", "code": "int8"}, errors="null"),
+    ),
     "categorify": (
         Categorify(["city", "code", "flag", "when"]),
         Categorify([["city", "flag"]], min_frequency=3),
         Categorify(["city", "measure"], max_size=4),
     ),
+    "clip": (Clip(["measure", "delay", "code", "price"], min=0, max=60),),
+    "data_stats": (DataStats(["measure", "code", "city", "flag", "when", "day", "price"], top=2),),
     "date_parts": (
         DateParts(["when", "day"], parts=["year", "week", "day_of_week"]),
         DateParts("when", parts=["hour"], zone="America/New_York"),
     ),
     "derive": (Derive({"twice": "measure * 2", "measure": "COALESCE(measure, 0)", "late": "CAST(delay > 15 AS INT)"}),),
     "drop": (Drop(["code", "price"]),),
+    "dropna": (Dropna(["measure", "city"]), Dropna(["measure", "delay", "flag"], how="all")),
     "fill_missing": (
         FillMissing(["measure", "delay"], value="median"),
         FillMissing(["measure", "price"], value="mean"),
         FillMissing(["city", "flag", "code"], value="mode"),
         FillMissing(["delay"], value=-1),
+        FillMissing(["measure", "price"], value="mean", by=["flag", "city"]),
+        FillMissing(["measure", "delay", "price"], value="median", by="city"),
+        FillMissing(["flag", "code"], value="mode", by="city"),
     ),
     "filter": (Filter("delay IS NOT NULL AND city <> 'Oslo'"),),
     "join_external": (JoinExternal(table="cities", on={"city": "name"}, columns={"people": "population", "land": "country"}),),
     "kernel": (Kernel("haversine_km", inputs=["lat", "lon", "measure", "lon"], output="km"),),
+    "log": (Log(["measure", "delay", "price"]), Log(["delay"], base=10, plus=0.5)),
     "normalize": (Normalize(["measure", "delay", "flag", "price"]), Normalize("epoch", dtype="float64")),
+    "normalize_min_max": (NormalizeMinMax(["measure", "delay", "flag", "price", "code"]),),
+    "power": (Power(["delay", "price"]), Power(["lat", "epoch"], standardise=False, dtype="float64")),
+    "rank_gauss": (RankGauss(["measure", "delay", "price"]), RankGauss(["lat"], points=20, clip=2.0, dtype="float64")),
     "rename": (Rename({"city": "town", "code": "number"}),),
+    "robust_scale": (RobustScale(["measure", "delay", "price"]), RobustScale(["lat"], quantile_range=(10.0, 90.0), dtype="float64")),
+    "sample": (Sample(0.4, key=["id"], seed=3), Sample(0.4, key=["city"])),
     "select": (Select(["measure", "city", "id"]),),
     "target_encoding": (
         TargetEncoding(["city", ["flag", "code"]], target="late", key=["id"], folds=3),

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-from headrace.ops.base import FittedOp, Op
-from headrace.table import Backend
 from tests.applying import as_training, learnt
 from tests.laws.examples import cases, rows
 from tests.laws.running import batches, canonical
+
+from headrace.ops.base import FittedOp, Op
+from headrace.table import Backend
 
 FITTED = [pytest.param(op, id=name) for name, op in cases() if isinstance(op, FittedOp) and op.learns]
 

@@ -7,11 +7,11 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-
-from headrace.ops.base import Op
 from tests.comparing import assert_same_table
 from tests.laws.examples import TABLES, cases, rows
 from tests.laws.running import Outcome, content, run
+
+from headrace.ops.base import Op
 
 CASES = [pytest.param(name, op, id=name) for name, op in cases()]
 

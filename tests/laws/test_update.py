@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from tests.comparing import assert_same_table
+from tests.laws.examples import TABLES, cases, rows
+from tests.laws.running import canonical, content
 
 from headrace.ops.base import FittedOp, Op
 from headrace.ops.categorify import Categorify, Vocabulary
 from headrace.pipeline import FittedPipeline, Pipeline
-from tests.comparing import assert_same_table
-from tests.laws.examples import TABLES, cases, rows
-from tests.laws.running import canonical, content
 
 # Ids given before never move, so a vocabulary that has grown is ordered otherwise than one learnt at once.
 GROWS = (Categorify,)

@@ -11,13 +11,13 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.applying import applied, as_training
+from tests.comparing import assert_same_column
 
 from headrace.backends.arrow.backend import ArrowBackend
 from headrace.errors import JobErrors
 from headrace.ops.join_groupby import JoinGroupby
 from headrace.table import Backend
-from tests.applying import applied, as_training
-from tests.comparing import assert_same_column
 
 NAN, INF = math.nan, math.inf
 ALL = ["count", "sum", "mean", "std", "min", "max"]
@@ -141,4 +141,4 @@ def _float(exact: Fraction) -> float:
     try:
         return float(exact)
     except OverflowError:
-        return math.copysign(INF, exact)
+        return INF if exact > 0 else -INF

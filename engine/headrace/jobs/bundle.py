@@ -56,8 +56,22 @@ class Bundle:
         write_sums(folder)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Bundle:
-        """Read a bundle; raise BundleError if a byte of it was altered, or it does not hold together."""
+    def load(cls, path: str | os.PathLike[str], ops: Sequence[Any] = ()) -> Bundle:
+        """Read a bundle.
+
+        Parameters
+        ----------
+        path : path
+            The folder that a run left.
+        ops : list of operator classes and functions, optional
+            Your own, which the bundle names and which are never imported by a name found in it.
+
+        Raises
+        ------
+        BundleError
+            If a byte of it was altered, it does not hold together, or it names an operator that is neither built in, passed
+            nor installed.
+        """
         folder = Path(path)
         check_sums(folder)
         try:
@@ -65,7 +79,7 @@ class Bundle:
             features, target, key = tuple(content["features"]), content["target"], tuple(content["key"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise BundleError(f"is no bundle with a model: {error}", file=str(folder)) from error
-        fitted = read_fitted(folder)
+        fitted = read_fitted(folder, ops)
         return cls(fitted, load_model(folder / "model"), features, target, key, content.get("job", ""), content.get("metrics", {}))
 
     def predict(self, source: Any, output: str | os.PathLike[str] | None = None, *, cluster: str = "local", progress: Progress | None = None) -> Any:
@@ -123,7 +137,7 @@ class Asked:
         indices, outputs = steps.serving([*bundle.features, *target], source.schema, bundle.target)
         known = steps.schema.select([name for name in target if name in outputs])
         key = tuple(name for name in bundle.key if name in source.schema)
-        columns = tuple(dict.fromkeys([*steps.columns_for(outputs, indices), *key]))
+        columns = tuple(name for name in dict.fromkeys([*steps.columns_for(outputs, indices), *key]) if name in source.schema)
         return cls(indices, columns, bundle.features, key, prediction_schema(source.schema.select(key), known, bundle.model))
 
 

@@ -17,7 +17,9 @@ from headrace.cluster import open_cluster
 from headrace.dataset import Dataset
 from headrace.errors import HeadraceError, JobError, JobErrors, MemoryBudgetError, unknown_name
 from headrace.jobs.settings import JobSettings, check_settings, refuse_gpu
+from headrace.metrics import check_metrics, metric_names
 from headrace.models import ModelSettings
+from headrace.models.settings import KINDS, OBJECTIVES
 from headrace.pipeline import Pipeline, open_tables
 from headrace.plan import Plan, make_plan
 from headrace.schema import Schema
@@ -100,7 +102,7 @@ class Job:
             if errors or settings is None or pipeline is None:
                 raise JobErrors(errors)
             if settings.model is not None:
-                _model_settings(settings)
+                _check_metrics(settings.evaluate or (), _model_settings(settings))
             if settings.evaluate and settings.model is None:
                 raise JobError("there is no model to evaluate", key="evaluate", hint="add `model:`, or leave `evaluate:` out")
             return cls(settings, _seeded(pipeline, settings), values, file, lines)
@@ -283,6 +285,13 @@ def _model_settings(settings: JobSettings) -> ModelSettings:
     section = settings.model
     assert section is not None  # noqa: S101  (callers have checked)
     return ModelSettings(section.kind, section.task, section.params, section.rounds, settings.run.seed)
+
+
+def _check_metrics(names: Sequence[str], model: ModelSettings) -> None:
+    """Refuse a metric that no model of this kind has; the task may be known only when the target is read."""
+    decided = model.task or OBJECTIVES.get(str(model.params.get("objective")))
+    tasks = (decided,) if decided else KINDS[model.kind].tasks
+    check_metrics(max(tasks, key=lambda task: len(set(names) & set(metric_names(task)))), names)
 
 
 def _seeded(pipeline: Pipeline, settings: JobSettings) -> Pipeline:

@@ -228,6 +228,8 @@ class _Execution:
             shown = test
             found["test"] = measures.evaluate(model.task, target[test], probability[test], names)
         found["base"] = measures.base_metrics(model.task, target[training], target[shown], names)
+        if model.task == "binary":
+            found["base"].update(rate_train=float(target[training].mean()), rate_test=float(target[shown].mean()))
         return {
             "split": {"text": job.split.text(), "train_rows": int(training.sum()), "test_rows": int(test.sum())},
             "model": {

@@ -1,18 +1,24 @@
-"""The table of operators: YAML name -> where its class is. A new operator is one file and one line here."""
+"""The table of operators: YAML name -> where its class is. A new operator is one file and one line here.
+
+A user's own operator needs no line: a job names it as ``my_package.my_module:MyOp``.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import is_dataclass
 from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from headrace.errors import JobError, unknown_name
+from headrace.ops.code import Find, code_name, imported
 
 if TYPE_CHECKING:
     from headrace.ops.base import Op
 
 OPS: Mapping[str, str] = {
+    "apply": "apply:Apply",
     "bucketize": "bucketize:Bucketize",
     "cast": "cast:Cast",
     "categorify": "categorify:Categorify",
@@ -55,9 +61,47 @@ def op_class(name: str) -> type[Op]:
     return found
 
 
-def make_op(name: str, value: Any) -> Op:
-    """Make an operator of its YAML name and value."""
-    return op_class(name).from_settings(value)
+def make_op(name: str, value: Any, find: Find = imported) -> Op:
+    """Make an operator of its YAML name and value.
+
+    Parameters
+    ----------
+    name : str
+        A name of `OPS`, or ``my_package.my_module:MyOp``.
+    value : Any
+        What stands under it in YAML.
+    find : callable
+        Turns the name of a user's class or function into it: `imported` for a job, `among` for a bundle.
+    """
+    made_by = _users_class(name, find) if ":" in str(name) else op_class(name)
+    if made_by.code is not None and isinstance(value, Mapping) and isinstance(value.get(made_by.code), str):
+        value = {**value, made_by.code: _users_function(value[made_by.code], made_by.code, find)}
+    return made_by.from_settings(value)
+
+
+def op_name(op: Op) -> str:
+    """Return the name by which `make_op` makes an operator of the same class."""
+    place = f"headrace.ops.{OPS.get(op.name, '')}"
+    name = code_name(type(op))
+    return op.name if place == name else name
+
+
+def _users_class(name: str, find: Find) -> type[Op]:
+    from headrace.ops.base import BoundOp, FittedOp, PlainOp
+
+    found = find(name)
+    kinds = (PlainOp, FittedOp, BoundOp)
+    if not (isinstance(found, type) and issubclass(found, kinds) and is_dataclass(found)):
+        hint = "write @operator above a class derived from PlainOp, FittedOp or BoundOp of headrace.ops.base"
+        raise JobError(f"{name!r} is no operator", hint=hint)
+    return found
+
+
+def _users_function(name: str, key: str, find: Find) -> Any:
+    try:
+        return find(name)
+    except JobError as error:
+        raise JobError(error.message, key=key, hint=error.hint) from error
 
 
 def class_names() -> dict[str, str]:

@@ -123,6 +123,8 @@ class Op(ABC):
     shorthand: ClassVar[str] = "columns"
     # True where the whole YAML mapping is the shorthand setting (`derive: {late: "..."}`).
     takes_mapping: ClassVar[bool] = False
+    # The setting that holds a user's function, if there is one: files hold its name.
+    code: ClassVar[str | None] = None
 
     @abstractmethod
     def declare(self, schema: Schema, tables: Mapping[str, Schema]) -> Declaration:

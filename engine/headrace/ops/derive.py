@@ -47,4 +47,7 @@ class Derive(PlainOp):
         return Declaration(reads, schema.with_columns(types), makes)
 
     def apply(self, table: Table) -> Table:
-        return table.with_columns({column: table.evaluate(parse(sql)) for column, sql in self.expressions.items()})
+        parsed = {column: parse(sql) for column, sql in self.expressions.items()}
+        # Only columns that are needed were read, and unseen data has no label: what has no inputs here is not asked for.
+        makeable = {column: one for column, one in parsed.items() if all(name in table.columns for name in one.columns)}
+        return table.with_columns({column: table.evaluate(one) for column, one in makeable.items()})

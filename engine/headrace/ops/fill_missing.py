@@ -166,8 +166,11 @@ class FillMissing(FittedOp[dict[str, Any], FillValues]):
             found = self._group_statistic(column, part[column])
             if found.overall is None:
                 raise self._no_value(column)
-            values = [found.overall if value is None else value for value in (*found.values, found.overall)]
-            groups[column] = GroupValues(found.keys, _as_array(values))
+            # by value, so that the order in which groups were met leaves no trace
+            order = found.keys.order(np.arange(len(found.keys)), np.zeros(len(found.keys), np.int64))
+            known = [found.values[row] for row in order.tolist()]
+            values = [found.overall if value is None else value for value in (*known, found.overall)]
+            groups[column] = GroupValues(found.keys.take(order), _as_array(values))
         return FillValues({}, groups)
 
     def _group_statistic(self, column: str, part: Any) -> GroupStatistic:

@@ -77,7 +77,7 @@ class Kernel(PlainOp):
                 errors.append(JobError(message, key=f"constants.{name}", hint=hint))
         if errors:
             raise JobErrors(errors)
-        types = kernel.output_types([np.dtype(schema[name].arrow.to_pandas_dtype()) for name in self.inputs])
+        types = kernel.output_types([_dtype(schema[name]) for name in self.inputs])
         made = {name: Type.of(str(dtype)) for name, dtype in zip(self.output, types, strict=True)}
         return Declaration(self.inputs, schema.with_columns(made), dict.fromkeys(self.output, Sources(values=self.inputs)))
 
@@ -92,3 +92,12 @@ class Kernel(PlainOp):
             message, hint = unknown_name("kernel", self.kernel, kernel_names())
             raise JobError(message, key="name", hint=hint)
         return get_kernel(self.kernel)
+
+
+def _dtype(type_: Type) -> np.dtype[Any]:
+    """Return what a kernel gets of a column: decimals as float64, instants as integers of their unit."""
+    if type_.is_decimal:
+        return np.dtype(np.float64)
+    if type_.is_temporal:
+        return np.dtype(f"int{type_.arrow.bit_width}")
+    return np.dtype(type_.arrow.to_pandas_dtype())

@@ -33,7 +33,8 @@ class Select(PlainOp):
         return Declaration(self.columns, schema.select(self.columns), made_in_place(self.columns))
 
     def apply(self, table: Table) -> Table:
-        return table.select(self.columns)
+        # Only columns that are needed were read, and unseen data has no label.
+        return table.select([name for name in self.columns if name in table.columns])
 
 
 @operator

@@ -1,0 +1,237 @@
+"""Bundles: whole or refused, free of code, and the same predictions as the run's own."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import headrace as hr
+from headrace.errors import BundleError, DataError
+
+
+@pytest.fixture(scope="module")
+def bundle(finished: Any) -> Path:
+    """The bundle of a finished run."""
+    return finished.out / "latest" / "bundle"
+
+
+@pytest.fixture(scope="module")
+def loaded(bundle: Path) -> Any:
+    """The same, loaded."""
+    return hr.load(str(bundle))
+
+
+@pytest.fixture
+def own(bundle: Path, tmp_path: Path) -> Path:
+    """A copy of it that a test may spoil."""
+    return Path(shutil.copytree(bundle, tmp_path / "bundle"))
+
+
+@pytest.fixture(scope="module")
+def new_rows(finished: Any) -> pa.Table:
+    """The first 400 raw rows of the last file, all of them test rows."""
+    return pq.read_table(finished.data / "parcels" / "parcels-3.parquet").slice(0, 400)
+
+
+@pytest.fixture(scope="module")
+def expected(finished: Any, new_rows: pa.Table) -> pa.Table:
+    """What the run itself predicted for those of them that have a label."""
+    predictions = pq.read_table(finished.out / "latest" / "predictions")
+    kept = set(new_rows["id"].to_pylist())
+    return predictions.filter(pa.array([row in kept for row in predictions["id"].to_pylist()])).drop_columns("split")
+
+
+FILES = ("bundle.json", "pipeline.json", "states.arrows", "model/model.json", "model/model.ubj")
+
+
+def test_a_bundle_holds_these_files_and_no_pickle(bundle: Path) -> None:
+    assert {path.relative_to(bundle).as_posix() for path in bundle.rglob("*") if path.is_file()} == {*FILES, "SHA256SUMS"}
+    for name in FILES:
+        content = (bundle / name).read_bytes()
+        if name.endswith(".json"):
+            json.loads(content)
+        assert not content.startswith(b"\x80")
+
+
+@pytest.mark.parametrize("place", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("name", FILES)
+def test_an_altered_byte_is_refused(own: Path, name: str, place: float) -> None:
+    file = own / name
+    content = bytearray(file.read_bytes())
+    content[int((len(content) - 1) * place)] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(BundleError, match=f"the file '{name}' was altered"):
+        hr.load(str(own))
+
+
+@pytest.mark.parametrize("name", FILES[1:])
+def test_a_missing_file_is_refused(own: Path, name: str) -> None:
+    (own / name).unlink()
+    with pytest.raises(BundleError, match=f"the file '{name}' is missing"):
+        hr.load(str(own))
+
+
+def test_without_its_own_description_it_is_no_bundle_with_a_model(own: Path) -> None:
+    (own / "bundle.json").unlink()
+    with pytest.raises(BundleError, match="the file 'bundle.json' is missing"):
+        hr.load(str(own))
+
+
+def test_a_file_too_many_is_refused(own: Path) -> None:
+    (own / "model" / "extra.json").write_text("{}")
+    with pytest.raises(BundleError, match=r"the file 'model/extra\.json' does not belong to it"):
+        hr.load(str(own))
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("pipeline.json", '"normalize"', '"os.system"'),
+        ("pipeline.json", '"format": 1', '"format": 99'),
+        ("bundle.json", '"target": "late"', '"goal": "late"'),
+        ("model/model.json", '"xgboost"', '"subprocess"'),
+    ],
+)
+def test_a_bundle_that_does_not_hold_together_is_refused_although_its_sums_are_right(own: Path, name: str, old: str, new: str) -> None:
+    from headrace.sha256sums import write_sums
+
+    text = (own / name).read_text()
+    assert old in text
+    (own / name).write_text(text.replace(old, new, 1))
+    write_sums(own)
+    with pytest.raises(BundleError):
+        hr.load(str(own))
+
+
+def test_the_command_refuses_an_altered_bundle_and_writes_nothing(finished: Any, own: Path, tmp_path: Path) -> None:
+    (own / "bundle.json").write_text((own / "bundle.json").read_text().replace("late", "soon"))
+    outcome = finished("predict", own, finished.data / "parcels", tmp_path / "out.parquet")
+    assert outcome.code == 1
+    assert "the file 'bundle.json' was altered" in outcome.stderr
+    assert not (tmp_path / "out.parquet").exists()
+    assert finished("inspect", own).code == 1
+
+
+def test_predict_gives_the_run_s_own_predictions_in_all_columns(finished: Any, bundle: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.parquet"
+    outcome = finished("predict", bundle, finished.data / "parcels" / "parcels-3.parquet", out)
+    assert outcome.code == 0
+    own = pq.read_table(finished.out / "latest" / "predictions").drop_columns("split")
+    again = pq.read_table(out)
+    assert again.num_rows > 900
+    assert again.equals(own.slice(own.num_rows - again.num_rows))
+
+
+def test_predict_writes_a_folder_too_and_tells_rows_as_json(finished: Any, bundle: Path, tmp_path: Path) -> None:
+    outcome = finished("predict", bundle, finished.data / "parcels" / "parcels-0.parquet", tmp_path / "out", "--json")
+    rows = outcome.json["rows"]
+    assert rows["in"] == 1000
+    assert rows["out"] + rows["filtered"] == 1000
+    assert pq.read_table(tmp_path / "out").num_rows == rows["out"]
+
+
+def test_a_prediction_that_cannot_be_written_is_refused(finished: Any, bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    outcome = finished("predict", bundle, finished.data / "parcels" / "parcels-0.parquet", tmp_path / "file" / "out.parquet")
+    assert outcome.code == 2
+    assert "cannot write" in outcome.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_pyarrow_in_pyarrow_out(loaded: Any, new_rows: pa.Table, expected: pa.Table) -> None:
+    found = loaded.predict(new_rows)
+    assert isinstance(found, pa.Table)
+    assert found.equals(expected)
+
+
+def test_polars_in_polars_out(loaded: Any, new_rows: pa.Table, expected: pa.Table) -> None:
+    found = loaded.predict(pl.from_arrow(new_rows))
+    assert isinstance(found, pl.DataFrame)
+    assert found.equals(pl.from_arrow(expected))
+
+
+def test_pandas_in_pandas_out(loaded: Any, new_rows: pa.Table, expected: pa.Table) -> None:
+    # pandas has one kind of missing number: nulls and NaN of `weight` are the same to it, as they are to the model.
+    frame = new_rows.to_pandas(types_mapper=pd.ArrowDtype)
+    found = loaded.predict(frame)
+    assert isinstance(found, pd.DataFrame)
+    assert list(found.columns) == expected.column_names
+    assert found["id"].tolist() == expected["id"].to_pylist()
+    assert found["prediction"].to_numpy(np.float32).tobytes() == expected["prediction"].to_numpy().tobytes()
+
+
+def test_without_the_label_s_columns_every_row_is_predicted(loaded: Any, new_rows: pa.Table, expected: pa.Table) -> None:
+    found = loaded.predict(new_rows.drop_columns("days"))
+    assert found.column_names == ["id", "prediction"]
+    assert found.num_rows == new_rows.num_rows
+    labelled = set(expected["id"].to_pylist())
+    kept = found.filter(pa.array([row in labelled for row in found["id"].to_pylist()]))
+    assert kept.equals(expected.drop_columns("late"))
+
+
+def test_without_the_row_key_rows_are_numbered(loaded: Any, new_rows: pa.Table) -> None:
+    found = loaded.predict(new_rows.drop_columns(["id", "days"]))
+    assert found.column_names == ["row", "prediction"]
+    assert found["row"].to_pylist() == list(range(400))
+
+
+@pytest.mark.parametrize("name", ["weight", "city", "sent", "depot_lat"])
+def test_a_missing_feature_column_is_named(loaded: Any, new_rows: pa.Table, name: str) -> None:
+    with pytest.raises(DataError, match=f"no column '{name}'"):
+        loaded.predict(new_rows.drop_columns(name))
+
+
+def test_a_column_of_another_kind_is_named(loaded: Any, new_rows: pa.Table) -> None:
+    text = new_rows.set_column(new_rows.schema.get_field_index("weight"), "weight", pa.array(["heavy"] * 400))
+    with pytest.raises(DataError, match="weight"):
+        loaded.predict(text)
+
+
+def test_a_column_of_another_width_is_taken_where_no_value_changes(loaded: Any, new_rows: pa.Table, expected: pa.Table) -> None:
+    place = new_rows.schema.get_field_index("courier")
+    changed = new_rows.set_column(place, "courier", new_rows["courier"].cast(pa.large_string()).combine_chunks().dictionary_encode())
+    assert loaded.predict(changed).equals(expected)
+
+
+def test_unseen_categories_and_nulls_are_predicted(loaded: Any, new_rows: pa.Table) -> None:
+    rows = new_rows.slice(0, 3).drop_columns(["courier", "city", "weight"])
+    rows = rows.append_column("courier", pa.array(["a new one", None, "courier-01"]))
+    rows = rows.append_column("city", pa.array([None, "Atlantis", "Rome"])).append_column("weight", pa.array([None, 1e300, -0.0]))
+    scores = loaded.predict(rows.drop_columns("days"))["prediction"].to_numpy()
+    assert np.isfinite(scores).all()
+
+
+def test_no_row_gives_no_prediction(loaded: Any, new_rows: pa.Table, expected: pa.Table) -> None:
+    assert loaded.predict(new_rows.slice(0, 0)).schema.equals(expected.schema)
+
+
+def test_a_bundle_writes_and_reads_back_the_same(loaded: Any, bundle: Path, tmp_path: Path, digests_of: Any) -> None:
+    loaded.write(tmp_path / "again")
+    assert digests_of(tmp_path / "again") == digests_of(bundle)
+
+
+def test_inspect_shows_steps_what_they_learnt_features_and_model(finished: Any, bundle: Path) -> None:
+    told = finished("inspect", bundle, "--json").json
+    assert [next(iter(step)) for step in told["pipeline"]][5:9] == ["target_encoding", "fill_missing", "normalize", "categorify"]
+    assert told["target"] == "late"
+    assert told["model"]["kind"] == "xgboost"
+    assert told["model"]["params"] == {"max_depth": 3}
+    assert told["source"]["sent"] == "timestamp[us, tz=UTC]"
+    shown = finished("inspect", bundle).stdout
+    assert "every checksum is right" in shown
+    assert "learnt:" in shown
+
+
+def test_a_run_hands_over_its_bundle_and_metrics(finished: Any, new_rows: pa.Table, expected: pa.Table) -> None:
+    run = hr.Run.load(finished.out / "latest")
+    assert run.bundle.predict(new_rows).equals(expected)
+    assert set(run.metrics) == {"auc", "log_loss"}
