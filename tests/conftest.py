@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,7 +30,7 @@ def parquet(tmp_path: Path) -> Callable[..., Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         edges = [table.num_rows * index // row_groups for index in range(row_groups + 1)]
         with pq.ParquetWriter(path, table.schema, **options) as writer:
-            for start, end in zip(edges, edges[1:], strict=False):
+            for start, end in itertools.pairwise(edges):
                 writer.write_table(table.slice(start, end - start), row_group_size=max(end - start, 1))
         return path
 

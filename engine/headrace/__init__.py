@@ -27,9 +27,13 @@ if TYPE_CHECKING:
     from headrace.ops.categorify import Categorify
     from headrace.ops.clip import Clip
     from headrace.ops.count_encoding import CountEncoding
+    from headrace.ops.cyclical import Cyclical
     from headrace.ops.data_stats import DataStats
     from headrace.ops.date_parts import DateParts
+    from headrace.ops.decayed_sum import DecayedSum
+    from headrace.ops.dedupe import Dedupe
     from headrace.ops.derive import Derive
+    from headrace.ops.difference_lag import DifferenceLag
     from headrace.ops.dropna import Dropna
     from headrace.ops.fill_missing import FillMissing
     from headrace.ops.filter import Filter
@@ -38,16 +42,24 @@ if TYPE_CHECKING:
     from headrace.ops.join_external import JoinExternal
     from headrace.ops.join_groupby import JoinGroupby
     from headrace.ops.kernel import Kernel
+    from headrace.ops.list_hash import ListHash
+    from headrace.ops.list_slice import ListSlice
     from headrace.ops.log import Log
     from headrace.ops.normalize import Normalize
     from headrace.ops.normalize_min_max import NormalizeMinMax
+    from headrace.ops.normalize_text import NormalizeText
     from headrace.ops.one_hot import OneHot
     from headrace.ops.power import Power
     from headrace.ops.rank_gauss import RankGauss
     from headrace.ops.robust_scale import RobustScale
+    from headrace.ops.rolling import Rolling
     from headrace.ops.sample import Sample
     from headrace.ops.select import Drop, Rename, Select
+    from headrace.ops.session_id import SessionId
     from headrace.ops.target_encoding import TargetEncoding
+    from headrace.ops.time_since import TimeSince
+    from headrace.ops.time_since_last import TimeSinceLast
+    from headrace.ops.token_hash import TokenHash
     from headrace.pipeline import FittedPipeline, Pipeline
 
 _PLACES = {
@@ -113,10 +125,14 @@ __all__ = [
     "Categorify",
     "Clip",
     "CountEncoding",
+    "Cyclical",
     "DataStats",
     "Dataset",
     "DateParts",
+    "DecayedSum",
+    "Dedupe",
     "Derive",
+    "DifferenceLag",
     "Drop",
     "Dropna",
     "FillMissing",
@@ -129,19 +145,27 @@ __all__ = [
     "JoinExternal",
     "JoinGroupby",
     "Kernel",
+    "ListHash",
+    "ListSlice",
     "Log",
     "Normalize",
     "NormalizeMinMax",
+    "NormalizeText",
     "OneHot",
     "Pipeline",
     "Power",
     "RankGauss",
     "Rename",
     "RobustScale",
+    "Rolling",
     "Run",
     "Sample",
     "Select",
+    "SessionId",
     "TargetEncoding",
+    "TimeSince",
+    "TimeSinceLast",
+    "TokenHash",
     "load",
     "open_cluster",
 ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -331,5 +332,6 @@ def _kind(error: HeadraceError) -> str:
 
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command line; a request to end (SIGTERM) is heeded as Ctrl-C is: what was begun is cleared away."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     app(prog_name="headrace")

@@ -4,7 +4,7 @@ The classes are few and follow what the caller can do about it. Each keeps its p
 program can act on it without reading the text.
 
 >>> str(JobError("no column 'tmep'", file="flights.yaml", line=17, key="pipeline[4].fill_missing.columns[1]", hint="nearest: 'temp'"))
-"flights.yaml:17: pipeline[4].fill_missing.columns[1]: no column 'tmep'\\n  nearest: 'temp'"
+"flights.yaml:17: pipeline[4].fill_missing.columns[1]: no column 'tmep'\n  nearest: 'temp'"
 """
 
 from __future__ import annotations

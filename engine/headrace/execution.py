@@ -20,6 +20,7 @@ from headrace.backends.arrow.write import write_batches
 from headrace.cache import CacheSettings, forget
 from headrace.cluster import Cluster, reduce_tree
 from headrace.errors import DataError
+from headrace.exchange import Rows, exchange_steps
 from headrace.ledger import Ledger
 from headrace.ops.base import FittedOp, Op
 from headrace.partitions import Partition, Source, read_partition
@@ -62,6 +63,15 @@ class Work:
     cache: CacheSettings | None = None
     expects: Schema | None = None  # the types a pipeline was fitted on, for data that may differ
 
+    def read(self, partition: Partition, columns: Sequence[str], ledger: Ledger) -> Iterator[Table]:
+        """Yield a partition's rows in the types that the steps expect."""
+        for table in read_partition(self.source, partition, columns, ArrowBackend(), ledger, self.key, self.cache):
+            yield table if self.expects is None else conform(table, self.expects)
+
+    def states_of(self, partition: Partition) -> dict[int, Any]:
+        """Return the states for one partition's rows: what was learnt, and what ordered steps found for these rows."""
+        return {**self.states, **partition.ordered}
+
 
 @contextmanager
 def keeping_rows(cluster: Cluster, work: Work, plan: Plan) -> Iterator[Work]:
@@ -79,19 +89,22 @@ def keeping_rows(cluster: Cluster, work: Work, plan: Plan) -> Iterator[Work]:
 
 @dataclass(frozen=True)
 class Fitted:
-    """The states of all stateful steps, the parts they were made of, and what fitting counted."""
+    """The states of all stateful steps, the parts they were made of, what fitting counted, and what it found for single rows."""
 
     states: dict[int, Any]
     parts: dict[int, Any]
     training_rows: int
+    rows: Rows
 
 
 def fit_steps(cluster: Cluster, work: Work, steps: Steps, plan: Plan, progress: Progress) -> Fitted:
     """Fit all fitted steps, level by level: one pass over the data for each level, however many steps it has."""
-    known, parts, training_rows = dict(work.states), {}, 0
+    known, parts, training_rows, rows = dict(work.states), {}, 0, Rows.of(plan.partitions)
     for level in range(steps.n_levels):
         one = plan.passes[level]
-        found, training_rows = observe_pass(cluster, replace(work, states=known), one, plan.partitions, progress)
+        ready = replace(work, states=known)
+        rows = exchange_steps(cluster, ready, steps, rows, steps.ordered_at(level), progress)
+        found, training_rows = observe_pass(cluster, ready, one, rows.partitions, progress)
         if not training_rows:
             raise DataError("no training row is left", file=str(plan.source["path"]), hint="look at the filters and at split: they leave nothing to learn from")
         for index in one.observed:
@@ -99,10 +112,10 @@ def fit_steps(cluster: Cluster, work: Work, steps: Steps, plan: Plan, progress: 
             assert isinstance(op, FittedOp)  # noqa: S101  (only fitted ops are observed)
             known[index] = op.finish(found[index])
             parts[index] = found[index]
-    return Fitted(known, parts, training_rows)
+    return Fitted(known, parts, training_rows, rows)
 
 
-def observe_pass(cluster: Cluster, work: Work, one: Pass, partitions: Sequence[Partition], progress: Progress) -> tuple[dict[int, Any], int]:
+def observe_pass(cluster: Cluster, work: Work, one: Pass, partitions: Sequence[Any], progress: Progress) -> tuple[dict[int, Any], int]:
     """Read the data once and return the merged part of each step observed, and the number of training rows."""
     shared = cluster.share(work)
     progress.start(one.name, len(partitions))
@@ -114,22 +127,17 @@ def observe_pass(cluster: Cluster, work: Work, one: Pass, partitions: Sequence[P
 
 def observe_partition(work: Work, one: Pass, partition: Partition) -> tuple[dict[int, Any], int]:
     """Return what one partition's training rows say to each step observed, and how many they are."""
-    tables = _read(work, partition, one.columns, Ledger())
-    return merge_observed(work, *(_observe(work.split.mark(table), work, one) for table in tables))
+    states = work.states_of(partition)
+    tables = work.read(partition, one.columns, Ledger())
+    return merge_observed(work, *(_observe(work.split.mark(table), work, states, one) for table in tables))
 
 
-def _read(work: Work, partition: Partition, columns: Sequence[str], ledger: Ledger) -> Iterator[Table]:
-    """Yield a partition's rows in the types that the steps expect."""
-    for table in read_partition(work.source, partition, columns, ArrowBackend(), ledger, work.key, work.cache):
-        yield table if work.expects is None else conform(table, work.expects)
-
-
-def _observe(table: Table, work: Work, one: Pass) -> tuple[dict[int, Any], int]:
+def _observe(table: Table, work: Work, states: Mapping[int, Any], one: Pass) -> tuple[dict[int, Any], int]:
     parts = {}
     n_rows = 0
     done = 0
     for index in one.observed:
-        table = apply_steps(table, work.ops, work.states, [step for step in one.applied if done <= step < index])
+        table = apply_steps(table, work.ops, states, [step for step in one.applied if done <= step < index])
         done = index
         training = table.training_rows()
         n_rows = training.n_rows
@@ -151,9 +159,10 @@ def merge_observed(work: Work, *observed: tuple[dict[int, Any], int]) -> tuple[d
 
 def transform_partition(work: Work, columns: Sequence[str], steps: Sequence[int], partition: Partition, ledger: Ledger) -> Iterator[Table]:
     """Yield the rows of a partition after `steps`, batch by batch; what was done to them goes to the ledger."""
-    for table in _read(work, partition, columns, ledger):
+    states = work.states_of(partition)
+    for table in work.read(partition, columns, ledger):
         ledger.rows_in += table.n_rows
-        done = apply_steps(work.split.mark(table), work.ops, work.states, steps)
+        done = apply_steps(work.split.mark(table), work.ops, states, steps)
         ledger.rows_out += done.n_rows
         yield done
 
@@ -173,9 +182,9 @@ def conform(table: Table, schema: Schema) -> Table:
 
 
 def transform_to_tables(
-    cluster: Cluster, work: Work, columns: Sequence[str], steps: Sequence[int], partitions: Sequence[Partition], schema: Schema, progress: Progress
+    cluster: Cluster, work: Work, columns: Sequence[str], steps: Sequence[int], partitions: Sequence[Any], schema: Schema, progress: Progress
 ) -> tuple[pa.Table, Ledger]:
-    """Transform all partitions and return the rows, in order, as one table on the host."""
+    """Transform all partitions, or handles of them, and return the rows, in order, as one table on the host."""
     results = _map(cluster, transform_to_table, work, (tuple(columns), tuple(steps), schema), partitions, progress)
     tables = [table for table, _ in results]
     return pa.concat_tables(tables) if tables else schema.to_arrow().empty_table(), Ledger.total(ledger for _, ledger in results)
@@ -186,7 +195,7 @@ def transform_to_files(
     work: Work,
     columns: Sequence[str],
     steps: Sequence[int],
-    partitions: Sequence[Partition],
+    partitions: Sequence[Any],
     schema: Schema,
     folder: Path,
     progress: Progress,
@@ -222,7 +231,7 @@ def part_name(partition: Partition) -> str:
     return f"part-{partition.index:05d}.parquet"
 
 
-def _map(cluster: Cluster, function: Any, work: Work, what: Any, partitions: Sequence[Partition], progress: Progress) -> list[Any]:
+def _map(cluster: Cluster, function: Any, work: Work, what: Any, partitions: Sequence[Any], progress: Progress) -> list[Any]:
     shared, shared_what = cluster.share(work), cluster.share(what)
     progress.start("transform", len(partitions))
     handles = [cluster.submit(function, shared, shared_what, partition) for partition in partitions]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from headrace.cache import CacheSettings, keep, recall
 from headrace.dataset import Dataset, RowGroup
 from headrace.ledger import Ledger
 from headrace.schema import Schema
-from headrace.table import KEY, ROW, Backend, Table
+from headrace.table import KEY, ROW, Backend, ByRow, Table
 
 # A sixteenth of the data, within these bounds, is one task unless the job says otherwise. It is no function of the
 # number of workers: the same job cuts its output files in the same places everywhere.
@@ -23,13 +23,17 @@ SHARE, SMALLEST, LARGEST = 16, 1 << 20, 256 << 20
 
 @dataclass(frozen=True)
 class Partition:
-    """Consecutive rows of a source: row groups of files, or a slice of a table in memory."""
+    """Consecutive rows of a source: row groups of files, or a slice of a table in memory.
+
+    `ordered` holds by step what an exchange found for these rows.
+    """
 
     index: int
     first_row: int
     n_rows: int
     nbytes: int
     row_groups: tuple[RowGroup, ...] = ()
+    ordered: Mapping[int, ByRow] = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,14 +17,15 @@ from headrace import yaml_text
 from headrace.cluster import Cluster, open_cluster
 from headrace.dataset import Dataset, read_table
 from headrace.errors import JobError, JobErrors, unknown_name
-from headrace.execution import Progress, Silent, Work, fit_steps, keeping_rows, observe_pass, transform_to_files, transform_to_tables
+from headrace.exchange import Rows, exchange_steps
+from headrace.execution import Fitted, Progress, Silent, Work, fit_steps, keeping_rows, observe_pass, transform_to_files, transform_to_tables
 from headrace.fitted import FittedSteps, pipeline_settings, read_fitted, write_fitted
 from headrace.frames import is_path, to_arrow
 from headrace.ledger import Ledger
 from headrace.ops import make_op
 from headrace.ops.base import BoundOp, FittedOp, Op
 from headrace.ops.categorify import Categorify
-from headrace.partitions import Partition, Source, TableSource, cut
+from headrace.partitions import Source, TableSource, cut
 from headrace.plan import Pass, Plan, make_plan
 from headrace.schema import Schema
 from headrace.sha256sums import check_sums, write_sums
@@ -128,7 +129,7 @@ class Pipeline:
         with using(cluster) as workers:
             plan = opened.plan(workers, fit_only=True)
             with keeping_rows(workers, opened.work(), plan) as work:
-                return FittedPipeline(opened.fit(workers, work, plan, progress or Silent()))
+                return FittedPipeline(opened.fitted(fit_steps(workers, work, opened.steps, plan, progress or Silent())))
 
     def fit_transform(
         self,
@@ -151,9 +152,10 @@ class Pipeline:
         with using(cluster) as workers:
             plan = opened.plan(workers)
             with keeping_rows(workers, opened.work(), plan) as work:
-                fitted = opened.fit(workers, work, plan, progress or Silent())
-                work = replace(work, states=fitted.states)
-                moved = _Moved(workers, work, plan.passes[-1].columns, range(len(self.steps)), plan.partitions, fitted.steps.schema)
+                found = fit_steps(workers, work, opened.steps, plan, progress or Silent())
+                work, fitted, indices = replace(work, states=found.states), opened.fitted(found), range(len(self.steps))
+                rows = exchange_steps(workers, work, opened.steps, found.rows, indices, progress or Silent())
+                moved = _Moved(workers, work, plan.passes[-1].columns, indices, rows.partitions, fitted.steps.schema)
                 return moved.to(output, opened.back, FittedPipeline(fitted), progress or Silent())
 
 
@@ -225,8 +227,12 @@ class FittedPipeline:
         made = self.fitted.steps.made_by(column)
         op = self.fitted.ops[made[0]] if made else None
         if made is None or not isinstance(op, Categorify):
-            raise JobError(f"{column!r} is made by {op.name}, not by categorify" if op else f"{column!r} is a column of the source, not of ids")
-        return op.categories(self.fitted.states[made[0]], made[1])
+            maker = f"is made by {op.name}, not by categorify" if op else "comes from the source as it is"
+            raise JobError(f"{column!r} {maker}: its values stand for themselves")
+        ids, vocabulary = op.vocabulary(self.fitted.states[made[0]], made[1])
+        keys = vocabulary.keys.table
+        names = keys.column_names if keys.num_columns > 1 else ["category"]
+        return pa.table([pa.array(ids), *keys.columns, pa.array(vocabulary.counts)], names=["id", *names, "count"])
 
     def transform(
         self, source: Any, output: str | os.PathLike[str] | None = None, *, cluster: str | Cluster = "local", progress: Progress | None = None
@@ -255,7 +261,8 @@ class FittedPipeline:
         columns = [name for name in steps.columns_for(outputs, indices) if name in opened.schema]
         work = Work(opened, self.fitted.ops, Serving(), self.fitted.states, expects=self.fitted.source)
         with using(cluster) as workers:
-            moved = _Moved(workers, work, columns, indices, cut(opened, columns), schema)
+            rows = exchange_steps(workers, work, steps, Rows.of(cut(opened, columns)), indices, progress or Silent())
+            moved = _Moved(workers, work, columns, indices, rows.partitions, schema)
             done = moved.to(output, back, self, progress or Silent())
         return done.table if output is None else done.dataset
 
@@ -263,17 +270,20 @@ class FittedPipeline:
         """Learn from more rows: their parts are merged with the saved ones; ids given before never move.
 
         For operators of the first level this equals fitting on all rows. Operators that stand on other fitted ones see
-        the new rows through the updated states and the old rows as they were seen then.
+        the new rows through the updated states and the old rows as they were seen then. Ordered operators (rolling sums,
+        lags) see the new rows only.
         """
         opened, _ = open_source(source)
         steps = self.fitted.steps
         states, parts = dict(self.fitted.states), dict(self.fitted.parts)
         with using(cluster) as workers:
+            rows = Rows.of(cut(opened, steps.columns_for(steps.schema.names)))
             for level in range(steps.n_levels):
                 observed, applied, columns = steps.fit_pass(level)
                 one = Pass(f"update {level + 1} of {steps.n_levels}", columns, 0, observed, applied)
                 work = Work(opened, self.fitted.ops, NoSplit(), states, expects=self.fitted.source)
-                found, _ = observe_pass(workers, work, one, cut(opened, columns), progress or Silent())
+                rows = exchange_steps(workers, work, steps, rows, steps.ordered_at(level), progress or Silent())
+                found, _ = observe_pass(workers, work, one, rows.partitions, progress or Silent())
                 for index in observed:
                     op = self.fitted.ops[index]
                     assert isinstance(op, FittedOp)  # noqa: S101  (only fitted ops are observed)
@@ -334,9 +344,8 @@ class Opened:
         """Return what the tasks need to know before anything is learnt."""
         return Work(self.source, self.steps.ops, NoSplit(), bind_states(self.steps.ops, self.tables))
 
-    def fit(self, cluster: Cluster, work: Work, plan: Plan, progress: Progress) -> FittedSteps:
-        """Fit on all rows."""
-        found = fit_steps(cluster, work, self.steps, plan, progress)
+    def fitted(self, found: Fitted) -> FittedSteps:
+        """Return the steps with what fitting found."""
         return FittedSteps(self.steps.ops, self.source.schema, self.table_schemas, found.states, found.parts)
 
 
@@ -348,7 +357,7 @@ class _Moved:
     work: Work
     columns: Sequence[str]
     steps: Sequence[int]
-    partitions: Sequence[Partition]
+    partitions: Sequence[Any]
     schema: Schema
 
     def to(self, output: Any, back: Callable[[pa.Table], Any], fitted: FittedPipeline, progress: Progress) -> Transformed:

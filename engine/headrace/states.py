@@ -227,7 +227,7 @@ class GroupSums:
         limbs[codes] = self.limbs.reshape(-1, self.folds, self.limbs.shape[1])
         counts = np.zeros((n_keys, self.folds), np.int64)
         counts[codes] = self.counts.reshape(-1, self.folds)
-        return group_sums.GroupSums(limbs.reshape(n_keys * self.folds, -1), self.base, counts.reshape(-1))
+        return group_sums.GroupSums(limbs.reshape(n_keys * self.folds, self.limbs.shape[1]), self.base, counts.reshape(-1))
 
 
 def merge(*parts: Any) -> Any:
@@ -324,12 +324,31 @@ def write_streams(tables: list[pa.Table], sink: Any) -> list[tuple[int, int]]:
     for table in tables:
         buffer = pa.BufferOutputStream()
         with pa.ipc.new_stream(buffer, table.schema) as writer:
-            writer.write_table(table)
+            writer.write_table(pa.table([_settled(column) for column in table.columns], schema=table.schema))
         content = buffer.getvalue()
         sink.write(content)
         places.append((position, content.size))
         position += content.size
     return places
+
+
+def _settled(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return a column whose unused bits, behind the last row of a bitmap, are 0: Arrow leaves there what it finds, and equal states must be equal bytes."""
+    chunks = []
+    for chunk in column.chunks:
+        if pa.types.is_nested(chunk.type) or pa.types.is_dictionary(chunk.type) or not (chunk.null_count or pa.types.is_boolean(chunk.type)):
+            chunks.append(chunk)
+            continue
+        whole = pa.concat_arrays([chunk, chunk.slice(0, 0)]) if chunk.offset else chunk
+        buffers = [_bitmap(whole.is_valid()), *whole.buffers()[1:]]
+        if pa.types.is_boolean(whole.type):
+            buffers[1] = _bitmap(whole.fill_null(pa.scalar(value=False)))
+        chunks.append(pa.Array.from_buffers(whole.type, len(whole), buffers))
+    return pa.chunked_array(chunks, column.type)
+
+
+def _bitmap(flags: pa.Array) -> pa.Buffer:
+    return pa.py_buffer(np.packbits(flags.to_numpy(zero_copy_only=False), bitorder="little"))
 
 
 def read_streams(content: pa.Buffer, places: list[tuple[int, int]]) -> list[pa.Table]:

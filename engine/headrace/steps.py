@@ -10,7 +10,7 @@ from typing import Any
 
 from headrace.errors import DataError, JobError, JobErrors, unknown_name
 from headrace.ops import op_name
-from headrace.ops.base import BoundOp, Declaration, FittedOp, Op, PlainOp, Sources, StatefulOp
+from headrace.ops.base import BoundOp, Declaration, FittedOp, Op, OrderedOp, PlainOp, Sources, StatefulOp
 from headrace.ops.select import Rename, Select
 from headrace.schema import Schema
 from headrace.table import Table
@@ -93,6 +93,21 @@ class Steps:
                 applied.append(index)
                 wanted = (wanted - set(declaration.makes)) | set(declaration.reads)
         return observed, tuple(reversed(applied)), self._in_source(wanted)
+
+    def ordered_at(self, level: int) -> tuple[int, ...]:
+        """Return the ordered steps whose rows can be exchanged just before a pass: what they need is known by then."""
+        return tuple(index for index, op in enumerate(self.ops) if isinstance(op, OrderedOp) and self.applied_from[index] == level)
+
+    def before(self, index: int, among: Sequence[int]) -> tuple[tuple[int, ...], tuple[str, ...]]:
+        """Return those of the steps `among` that a step needs before it, and the source columns that it and they read."""
+        wanted = set(self.declarations[index].reads)
+        needed = []
+        for step in reversed([step for step in among if step < index]):
+            declaration = self.declarations[step]
+            if declaration.drops_rows or wanted & set(declaration.makes):
+                needed.append(step)
+                wanted = (wanted - set(declaration.makes)) | set(declaration.reads)
+        return tuple(reversed(needed)), self._in_source(wanted)
 
     def columns_for(self, wanted: Iterable[str], steps: Sequence[int] | None = None) -> tuple[str, ...]:
         """Return the source columns that some steps (default all) and the columns `wanted` at their end need, in source order."""
@@ -202,6 +217,8 @@ def apply_steps(table: Table, ops: Sequence[Op], states: Mapping[int, Any], step
 def apply_op(table: Table, op: Op, state: Any) -> Table:
     """Apply one op, with its state if it has one."""
     if isinstance(op, StatefulOp):
+        return op.apply(table, state)
+    if isinstance(op, OrderedOp):
         return op.apply(table, state)
     assert isinstance(op, PlainOp)  # noqa: S101  (the table of ops holds no other kind)
     return op.apply(table)

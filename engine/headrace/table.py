@@ -120,6 +120,9 @@ class Backend(Protocol):
     def launch(self, kernel: str, columns: Sequence[Device], constants: Mapping[str, Any]) -> tuple[Device, ...]:
         """Run a kernel of `headrace_kernels` over columns."""
 
+    def scan(self, scan: str, columns: Sequence[Device], starts: npt.NDArray[np.int64], constants: Mapping[str, Any]) -> tuple[Device, ...]:
+        """Run a scan of `headrace_kernels.scans` over groups of rows that stand together; `starts` ends with the number of rows."""
+
     def matrix(self, columns: Sequence[Device]) -> npt.NDArray[np.float32]:
         """Return columns side by side as float32 [rows, columns]; null becomes NaN."""
 
@@ -255,6 +258,10 @@ class Table:
         """Run a kernel over some columns."""
         return self.backend.launch(kernel, [self[name] for name in names], constants)
 
+    def scan(self, scan: str, names: Sequence[str], starts: npt.NDArray[np.int64], constants: Mapping[str, Any]) -> tuple[Device, ...]:
+        """Run a scan over groups of rows that stand together."""
+        return self.backend.scan(scan, [self[name] for name in names], starts, constants)
+
     def to_arrow(self) -> pa.Table:
         """Return the visible columns as an Arrow table on the host."""
         arrays = {name: self.backend.to_arrow(self.columns[name]) for name in self.names}
@@ -265,6 +272,23 @@ class Table:
         """Return an Arrow table's columns on the device of `backend`."""
         columns = {name: backend.from_arrow(one_array(column)) for name, column in zip(table.column_names, table.columns, strict=True)}
         return cls(backend, columns, table.num_rows, ledger or Ledger())
+
+
+@dataclass(frozen=True, eq=False)
+class ByRow:
+    """Columns found for single rows: `rows` are their numbers in the source, ascending, int64."""
+
+    rows: npt.NDArray[np.int64]
+    columns: Mapping[str, pa.Array]
+
+    def of(self, table: Table) -> dict[str, Device]:
+        """Return the columns for a table's rows, which must be among these."""
+        wanted = table.backend.to_arrow(table.columns[ROW]).to_numpy()
+        places = np.searchsorted(self.rows, wanted)
+        if len(wanted) and not np.array_equal(self.rows[np.minimum(places, len(self.rows) - 1)] if len(self.rows) else [], wanted):
+            raise ValueError("an exchange found nothing for some of the rows that need it")
+        columns = {name: table.backend.from_arrow(array) for name, array in self.columns.items()}
+        return table.backend.take(columns, places.astype(np.int64))
 
 
 def one_array(column: pa.ChunkedArray) -> pa.Array:

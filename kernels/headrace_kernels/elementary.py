@@ -66,13 +66,15 @@ def floor(x: Number) -> Number:
     return np.floor(x)
 
 
+# What builds an intrinsic's code is one object for all targets: Numba keeps the last one it was given, and a second target's own would
+# not be known to the first ("No definition for lowering"), which fails where one process compiles for the CPU and for CUDA.
+def _build_floor(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    return builder.call(builder.module.declare_intrinsic("llvm.floor", [arguments[0].type]), arguments)
+
+
 @intrinsic
 def _floor(typingctx: Any, x: Any) -> Any:
-    def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        function = builder.module.declare_intrinsic("llvm.floor", [arguments[0].type])
-        return builder.call(function, arguments)
-
-    return x(x), build
+    return x(x), _build_floor
 
 
 @overload(floor, strict=False)
@@ -112,14 +114,13 @@ def from_bits(bits: Number, x: Number) -> Number:
     return struct.unpack("<d", struct.pack("<q", bits))[0]
 
 
+def _build_bitcast(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    return builder.bitcast(arguments[0], context.get_value_type(signature.return_type))
+
+
 @intrinsic
 def _bitcast(typingctx: Any, x: Any, target: Any) -> Any:
-    result = target.dtype
-
-    def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.bitcast(arguments[0], context.get_value_type(result))
-
-    return result(x, target), build
+    return target.dtype(x, target), _build_bitcast
 
 
 _I32, _I64, _F32, _F64 = types.int32, types.int64, types.float32, types.float64
@@ -185,17 +186,16 @@ def polynomial(double: tuple[float, ...], single: tuple[float, ...]) -> Callable
             total = total * z + like(coefficient, z)
         return total
 
+    def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        (value,) = arguments
+        coefficients = single if signature.return_type == types.float32 else double
+        total = ir.Constant(value.type, coefficients[-1])
+        for coefficient in coefficients[-2::-1]:
+            total = builder.fadd(builder.fmul(total, value), ir.Constant(value.type, coefficient))
+        return total
+
     @intrinsic
     def unrolled(typingctx: Any, z: Any) -> Any:
-        coefficients = single if z == types.float32 else double
-
-        def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            (value,) = arguments
-            total = ir.Constant(value.type, coefficients[-1])
-            for coefficient in coefficients[-2::-1]:
-                total = builder.fadd(builder.fmul(total, value), ir.Constant(value.type, coefficient))
-            return total
-
         return z(z), build
 
     @overload(evaluate, strict=False)

@@ -122,15 +122,16 @@ def load_word(data: Bytes, start: int) -> Number:
     return U64(int.from_bytes(data[start : start + 8].tobytes(), "little"))
 
 
+def _build_load(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    array = context.make_array(signature.args[0])(context, builder, arguments[0])
+    address = builder.gep(array.data, [arguments[1]])
+    word = context.get_value_type(types.uint64)
+    return builder.load(builder.bitcast(address, word.as_pointer()), align=1)
+
+
 @intrinsic
 def _load_unaligned(typingctx: Any, data: Any, start: Any) -> Any:
-    def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        array = context.make_array(signature.args[0])(context, builder, arguments[0])
-        address = builder.gep(array.data, [arguments[1]])
-        word = context.get_value_type(types.uint64)
-        return builder.load(builder.bitcast(address, word.as_pointer()), align=1)
-
-    return types.uint64(data, types.intp), build
+    return types.uint64(data, types.intp), _build_load
 
 
 @overload(load_word, strict=False)

@@ -227,17 +227,18 @@ def prefetch(slots: NDArray[np.uint64], i: Any) -> None:
     """Have the processor fetch `slots[i]`, which will be needed soon; nothing in plain Python."""
 
 
+def _build_prefetch(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    array = context.make_array(signature.args[0])(context, builder, arguments[0])
+    address = builder.bitcast(builder.gep(array.data, [arguments[1]]), _BYTE_POINTER)
+    kind = ir.FunctionType(ir.VoidType(), [_BYTE_POINTER, *[ir.IntType(32)] * 3])
+    function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
+    builder.call(function, [address, *(ir.Constant(ir.IntType(32), flag) for flag in (0, 3, 1))])  # to read, keep, data
+    return context.get_dummy_value()
+
+
 @intrinsic
 def _prefetch(typingctx: Any, slots: Any, i: Any) -> Any:
-    def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        array = context.make_array(signature.args[0])(context, builder, arguments[0])
-        address = builder.bitcast(builder.gep(array.data, [arguments[1]]), _BYTE_POINTER)
-        kind = ir.FunctionType(ir.VoidType(), [_BYTE_POINTER, *[ir.IntType(32)] * 3])
-        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
-        builder.call(function, [address, *(ir.Constant(ir.IntType(32), flag) for flag in (0, 3, 1))])  # to read, keep, data
-        return context.get_dummy_value()
-
-    return types.void(slots, types.uintp), build
+    return types.void(slots, types.uintp), _build_prefetch
 
 
 @overload(prefetch, strict=False)

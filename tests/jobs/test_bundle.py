@@ -205,9 +205,16 @@ def test_a_column_of_another_width_is_taken_where_no_value_changes(loaded: Any, 
 def test_unseen_categories_and_nulls_are_predicted(loaded: Any, new_rows: pa.Table) -> None:
     rows = new_rows.slice(0, 3).drop_columns(["courier", "city", "weight"])
     rows = rows.append_column("courier", pa.array(["a new one", None, "courier-01"]))
-    rows = rows.append_column("city", pa.array([None, "Atlantis", "Rome"])).append_column("weight", pa.array([None, 1e300, -0.0]))
+    rows = rows.append_column("city", pa.array([None, "Atlantis", "Rome"])).append_column("weight", pa.array([None, 1e30, -0.0]))
     scores = loaded.predict(rows.drop_columns("days"))["prediction"].to_numpy()
     assert np.isfinite(scores).all()
+
+
+def test_a_value_that_the_model_cannot_hold_is_named(loaded: Any, new_rows: pa.Table) -> None:
+    place = new_rows.schema.get_field_index("weight")
+    heavy = new_rows.set_column(place, "weight", pa.array([1e300] * 400))
+    with pytest.raises(DataError, match="'weight': infinite in"):
+        loaded.predict(heavy)
 
 
 def test_no_row_gives_no_prediction(loaded: Any, new_rows: pa.Table, expected: pa.Table) -> None:

@@ -56,9 +56,9 @@ def test_the_record_accounts_for_every_row(finished: Any) -> None:
     assert record["split"]["train_rows"] + record["split"]["test_rows"] == 4000 - lost
     assert record["dataset"]["files"] == 4
     assert record["dataset"]["row_groups"] == 16
-    unmatched = [count for count in record["ledger"]["counts"] if count["what"] == "unmatched" and count["column"] == "lat"]
+    unmatched = [count for count in record["ledger"]["counts"] if count["event"] == "unmatched" and count["column"] == "lat"]
     kept = source.filter(source["days"].is_valid())["city"].to_pylist()
-    assert [count["n"] for count in unmatched] == [sum(city in ("Nowhere", None) for city in kept)]
+    assert [count["count"] for count in unmatched] == [sum(city in ("Nowhere", None) for city in kept)]
 
 
 def test_predictions_have_every_row_once_with_its_key_target_and_split(finished: Any) -> None:
@@ -164,7 +164,7 @@ def test_a_run_that_is_stopped_says_so_and_leaves_nothing(desk: Any, number: sig
     next(line for line in process.stderr if line.startswith("fit 1"))
     process.send_signal(number)
     _, stderr = process.communicate(timeout=60)
-    assert process.returncode == 3
+    assert process.returncode == 1
     assert stderr.splitlines()[-1] == "stopped; nothing of this run is kept"
     assert "Traceback" not in stderr
     assert not desk.out.exists()
@@ -184,3 +184,19 @@ def test_features_and_predictions_can_be_left_out(desk: Any) -> None:
     outcome = desk("run", desk.job, "--set", "output.features=false", "--set", "output.predictions=false")
     assert outcome.code == 0
     assert visible(desk.out / "latest") == ["bundle", "manifest.json", "report.html", "run.json"]
+
+
+def test_folders_made_for_a_first_run_that_fails_go_again(desk: Any) -> None:
+    desk.swap("days > 3 AS", "days > 300 AS")
+    assert desk("run", desk.job, "--set", f"output.path={desk.out}/a/b/c").code == 1
+    assert not desk.out.exists()
+
+
+def test_a_folder_where_the_pointer_should_be_is_refused_before_any_work(desk: Any, digests_of: Any) -> None:
+    (desk.out / "latest").mkdir(parents=True)
+    before = digests_of(desk.out)
+    outcome = desk("run", desk.job)
+    assert outcome.code == 2
+    assert "output.path: '" in outcome.stderr
+    assert "latest' is no link to a run" in outcome.stderr
+    assert digests_of(desk.out) == before

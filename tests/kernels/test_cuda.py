@@ -112,3 +112,24 @@ def test_every_kernel_compiles_for_a_device_without_one(kernel, capability, with
     code = kernel.cuda().ptx([np.dtype(np.float64)] * len(kernel.inputs), capability)
     assert f".target sm_{capability[0]}{capability[1]}" in code
     assert ".visible .entry" in code
+
+
+BOTH_TARGETS = """
+from types import SimpleNamespace
+import numpy as np
+from numba.cuda import dispatcher
+from headrace_kernels import Column, get_kernel, kernel
+from headrace_kernels.elementary import sin_degrees
+dispatcher.get_current_device = lambda: SimpleNamespace(compute_capability=(8, 0))
+zeros = [Column(np.zeros(3))]
+kernel(output="same")(lambda x: sin_degrees(x)).launch(zeros)
+kernel(output="same")(lambda x: sin_degrees(x)).cuda().ptx([np.dtype(np.float64)])
+(out,) = kernel(output="same")(lambda x: sin_degrees(x) + 1).launch(zeros)
+print(*out.values)
+"""
+
+
+def test_one_process_may_compile_for_the_cpu_again_after_a_device(without_a_device, tmp_path):
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", BOTH_TARGETS], capture_output=True, text=True, env=environment)
+    assert done.stdout.split() == ["1.0"] * 3, done.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from headrace.cluster import LocalCluster
+from headrace.exchange import exchange_steps
 from headrace.execution import Silent, Work, fit_steps, transform_to_tables
 from headrace.keys import Keys
 from headrace.ledger import Ledger
@@ -45,7 +47,10 @@ def run(ops: Sequence[Op], source: Any, tables: Mapping[str, Any], *, partition_
         found = fit_steps(cluster, work, opened.steps, plan, Silent())
         ready = Work(opened.source, tuple(ops), NoSplit(), found.states)
         steps = range(len(ops))
-        table, ledger = transform_to_tables(cluster, ready, plan.passes[-1].columns, steps, plan.partitions, opened.steps.schema, Silent())
+        exchanged = exchange_steps(cluster, ready, opened.steps, found.rows, steps, Silent())
+        table, ledger = transform_to_tables(
+            cluster, ready, plan.passes[-1].columns, steps, exchanged.partitions, opened.steps.schema, Silent()
+        )
     finally:
         cluster.close()
     return Outcome(table, found.states, ledger, len(plan.partitions))
@@ -54,7 +59,7 @@ def run(ops: Sequence[Op], source: Any, tables: Mapping[str, Any], *, partition_
 def batches(data: pa.Table, pieces: int) -> Iterator[tuple[int, pa.Table]]:
     """Yield a table in so many pieces, each with the number of its first row; one of them is empty."""
     edges = [data.num_rows * index // pieces for index in range(pieces + 1)]
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in itertools.pairwise(edges):
         yield start, data.slice(start, end - start)
     yield data.num_rows, data.slice(0, 0)
 

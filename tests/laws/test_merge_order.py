@@ -41,6 +41,14 @@ def test_parts_merge_in_any_order_and_grouping(backend: Backend, op: FittedOp[An
 
 
 @pytest.mark.parametrize("op", FITTED)
+def test_parts_without_rows_add_nothing(backend: Backend, op: FittedOp[Any, Any]) -> None:
+    empty = [op.observe(as_training(backend, rows().slice(0, 0))) for _ in range(2)]
+    whole = op.observe(as_training(backend, rows()))
+    for merged in (op.merge(op.merge(*empty), whole), op.merge(whole, op.merge(*empty))):
+        assert canonical(op.finish(merged)) == canonical(learnt(backend, op, rows()))
+
+
+@pytest.mark.parametrize("op", FITTED)
 def test_merging_changes_neither_part(backend: Backend, op: FittedOp[Any, Any]) -> None:
     left, right = (op.observe(as_training(backend, piece, first)) for first, piece in list(batches(rows(), 2))[:2])
     op.merge(left, right)

@@ -12,16 +12,22 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.applying import applied
+from tests.comparing import assert_same_column
 
 from headrace.backends.arrow.backend import ArrowBackend
 from headrace.errors import JobErrors
 from headrace.ops.categorify import Categorify
 from headrace.table import Backend
-from tests.applying import applied
-from tests.comparing import assert_same_column
 
 NAN = math.nan
-STRINGS = [pa.string(), pa.large_string(), pa.string_view(), pa.dictionary(pa.int8(), pa.string()), pa.dictionary(pa.int32(), pa.large_string())]
+STRINGS = [
+    pa.string(),
+    pa.large_string(),
+    pa.string_view(),
+    pa.dictionary(pa.int8(), pa.string()),
+    pa.dictionary(pa.int32(), pa.large_string()),
+]
 
 
 def column(values: list[object], type_: pa.DataType | None = None) -> pa.Table:
@@ -91,7 +97,15 @@ def test_nan_is_a_category_and_minus_zero_is_zero(backend: Backend) -> None:
     ("values", "type_"),
     [
         ([Decimal("1.50"), Decimal("2.00"), None, Decimal("1.50")], pa.decimal128(9, 2)),
-        ([dt.datetime(2013, 3, 10, 2, tzinfo=dt.UTC), dt.datetime(2014, 1, 1, tzinfo=dt.UTC), None, dt.datetime(2013, 3, 10, 2, tzinfo=dt.UTC)], pa.timestamp("ms", "UTC")),
+        (
+            [
+                dt.datetime(2013, 3, 10, 2, tzinfo=dt.UTC),
+                dt.datetime(2014, 1, 1, tzinfo=dt.UTC),
+                None,
+                dt.datetime(2013, 3, 10, 2, tzinfo=dt.UTC),
+            ],
+            pa.timestamp("ms", "UTC"),
+        ),
         ([dt.date(2012, 2, 29), dt.date(2013, 1, 1), None, dt.date(2012, 2, 29)], pa.date32()),
         ([False, True, None, False], pa.bool_()),
         ([b"\x00", b"\xff", None, b"\x00"], pa.binary()),
@@ -154,7 +168,9 @@ def test_mistakes_name_the_column_and_the_nearest(backend: Backend) -> None:
 @given(st.lists(st.none() | st.text("abé\U0001f600\x00", max_size=2), max_size=60), st.integers(0, 3), st.none() | st.integers(1, 4))
 def test_it_is_the_obvious_count(values: list[str | None], min_frequency: int, max_size: int | None) -> None:
     counts = collections.Counter(value for value in values if value is not None)
-    order = sorted((value for value, n in counts.items() if n >= min_frequency), key=lambda value: (-counts[value], value.encode()))[:max_size]
+    order = sorted((value for value, n in counts.items() if n >= min_frequency), key=lambda value: (-counts[value], value.encode()))[
+        :max_size
+    ]
     ids = {None: 0, **{value: 2 + index for index, value in enumerate(order)}}
     for kind in (pa.string(), pa.dictionary(pa.int32(), pa.string())):
         made = applied(ArrowBackend(), Categorify(["x"], min_frequency=min_frequency, max_size=max_size), column(values, kind))

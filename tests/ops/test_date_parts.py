@@ -9,13 +9,13 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.applying import applied
+from tests.comparing import assert_same_column
 
 from headrace.backends.arrow.backend import ArrowBackend
 from headrace.errors import JobError, JobErrors
 from headrace.ops.date_parts import DateParts
 from headrace.table import Backend
-from tests.applying import applied
-from tests.comparing import assert_same_column
 
 ALL = ["year", "quarter", "month", "week", "day", "day_of_year", "day_of_week", "hour", "minute", "second"]
 NEW_YORK = "America/New_York"
@@ -94,7 +94,10 @@ def test_mistakes_are_refused(backend: Backend) -> None:
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.lists(st.datetimes(dt.datetime(1901, 1, 1), dt.datetime(2037, 12, 31)), min_size=1, max_size=20), st.sampled_from([NEW_YORK, "Asia/Kathmandu", "Australia/Lord_Howe"]))
+@given(
+    st.lists(st.datetimes(dt.datetime(1901, 1, 1), dt.datetime(2037, 12, 31)), min_size=1, max_size=20),
+    st.sampled_from([NEW_YORK, "Asia/Kathmandu", "Australia/Lord_Howe"]),
+)
 def test_parts_are_those_of_pythons_calendar(points: list[dt.datetime], zone: str) -> None:
     instants_ = [point.replace(tzinfo=dt.UTC) for point in points]
     local = [point.astimezone(ZoneInfo(zone)) for point in instants_]

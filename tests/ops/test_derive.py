@@ -8,12 +8,12 @@ from decimal import Decimal
 
 import pyarrow as pa
 import pytest
+from tests.applying import applied
+from tests.comparing import assert_same_column
 
 from headrace.errors import DataError, JobError, JobErrors
 from headrace.ops.derive import Derive
 from headrace.table import Backend
-from tests.applying import applied
-from tests.comparing import assert_same_column
 
 NAN, INF = math.nan, math.inf
 DATA = pa.table(
@@ -22,7 +22,9 @@ DATA = pa.table(
         "f": [0.5, NAN, -INF],
         "c": pa.array(["a", None, "Łódź"]).dictionary_encode(),
         "p": pa.array([Decimal("1.25"), None, Decimal("-0.50")], pa.decimal128(9, 2)),
-        "t": pa.array([dt.datetime(2013, 1, 1, 5, tzinfo=dt.UTC), None, dt.datetime(2013, 7, 1, 5, tzinfo=dt.UTC)], pa.timestamp("us", "UTC")),
+        "t": pa.array(
+            [dt.datetime(2013, 1, 1, 5, tzinfo=dt.UTC), None, dt.datetime(2013, 7, 1, 5, tzinfo=dt.UTC)], pa.timestamp("us", "UTC")
+        ),
     }
 )
 

@@ -6,14 +6,16 @@ import math
 
 import pyarrow as pa
 import pytest
+from tests.applying import applied
+from tests.comparing import assert_same_table
 
 from headrace.errors import JobError
 from headrace.ops.filter import Filter
 from headrace.table import Backend
-from tests.applying import applied
-from tests.comparing import assert_same_table
 
-DATA = pa.table({"n": pa.array([1, None, 3, -4]), "c": pa.array(["a", "b", None, "Łódź"]).dictionary_encode(), "f": [0.5, math.nan, -0.0, math.inf]})
+DATA = pa.table(
+    {"n": pa.array([1, None, 3, -4]), "c": pa.array(["a", "b", None, "Łódź"]).dictionary_encode(), "f": [0.5, math.nan, -0.0, math.inf]}
+)
 
 
 @pytest.mark.parametrize(

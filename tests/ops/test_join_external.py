@@ -7,18 +7,20 @@ from decimal import Decimal
 
 import pyarrow as pa
 import pytest
+from tests.applying import Applied, applied
+from tests.comparing import assert_same_column
 
 from headrace.errors import DataError, JobError, JobErrors
 from headrace.ops.join_external import JoinExternal
 from headrace.table import Backend
-from tests.applying import Applied, applied
-from tests.comparing import assert_same_column
 
 CITIES = pa.table({"name": ["Oslo", "Łódź", "Lima"], "people": pa.array([709, None, 10_092], pa.int32()), "land": ["NO", "PL", None]})
 JOIN = JoinExternal(table="cities", on={"city": "name"}, columns=["people", "land"])
 
 
-def joined(backend: Backend, values: list[object], kind: pa.DataType | None = None, other: pa.Table = CITIES, op: JoinExternal = JOIN) -> Applied:
+def joined(
+    backend: Backend, values: list[object], kind: pa.DataType | None = None, other: pa.Table = CITIES, op: JoinExternal = JOIN
+) -> Applied:
     return applied(backend, op, pa.table({"city": pa.array(values, kind)}), tables={"cities": other})
 
 
@@ -103,13 +105,20 @@ def test_several_keys_match_together(backend: Backend) -> None:
 
 
 def test_a_brought_column_may_replace_one(backend: Backend) -> None:
-    made = applied(backend, JoinExternal(table="cities", on={"city": "name"}, columns={"city": "land"}), pa.table({"city": ["Oslo"]}), tables={"cities": CITIES})
+    made = applied(
+        backend,
+        JoinExternal(table="cities", on={"city": "name"}, columns={"city": "land"}),
+        pa.table({"city": ["Oslo"]}),
+        tables={"cities": CITIES},
+    )
     assert made.table.to_pydict() == {"city": ["NO"]}
 
 
 def test_a_key_that_stands_twice_is_refused_and_shown(backend: Backend) -> None:
     twice = pa.concat_tables([CITIES, CITIES.slice(1, 1)])
-    with pytest.raises(DataError, match="cities, column 'name': has the key {'name': 'Łódź'} more than once: the join would multiply rows"):
+    with pytest.raises(
+        DataError, match=r"cities, column 'name': has the key {'name': 'Łódź'} more than once: the join would multiply rows"
+    ):
         joined(backend, ["Oslo"], other=twice)
 
 
@@ -130,5 +139,5 @@ def test_an_unknown_table_is_refused_with_the_nearest(backend: Backend) -> None:
 
 
 def test_keys_of_unlike_kinds_are_refused(backend: Backend) -> None:
-    with pytest.raises(JobErrors, match="on: 'city' is int64, but cities.name is string\n  cast one of them first"):
+    with pytest.raises(JobErrors, match=r"on: 'city' is int64, but cities\.name is string\n  cast one of them first"):
         joined(backend, [1])

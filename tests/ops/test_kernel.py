@@ -8,12 +8,12 @@ from decimal import Decimal
 
 import pyarrow as pa
 import pytest
+from tests.applying import applied
+from tests.comparing import FLOAT32, assert_same_column
 
 from headrace.errors import JobError, JobErrors
 from headrace.ops.kernel import Kernel
 from headrace.table import Backend
-from tests.applying import applied
-from tests.comparing import FLOAT32, assert_same_column
 
 NAN, INF = math.nan, math.inf
 KM = Kernel("haversine_km", inputs=["olat", "olon", "dlat", "dlon"], output="km")
@@ -55,7 +55,9 @@ def test_float32_stays_float32(backend: Backend) -> None:
 def test_integers_and_decimals_are_taken_as_numbers(backend: Backend) -> None:
     whole = applied(backend, KM, legs((0, 0, 0, 90), type_=pa.int16()))
     assert_same_column(whole.table["km"], applied(backend, KM, legs((0, 0, 0, 90))).table["km"], FLOAT32)
-    money = pa.table({name: pa.array([Decimal(value)], pa.decimal128(9, 4)) for name, value in zip(KM.inputs, ["0", "0", "0", "90"], strict=True)})
+    money = pa.table(
+        {name: pa.array([Decimal(value)], pa.decimal128(9, 4)) for name, value in zip(KM.inputs, ["0", "0", "0", "90"], strict=True)}
+    )
     assert_same_column(applied(backend, KM, money).table["km"], applied(backend, KM, legs((0, 0, 0, 90))).table["km"])
 
 

@@ -10,13 +10,13 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.applying import applied
+from tests.comparing import FLOAT32, assert_same_column
 
 from headrace.backends.arrow.backend import ArrowBackend
 from headrace.errors import DataError, JobErrors
 from headrace.ops.normalize import Normalize
 from headrace.table import Backend
-from tests.applying import applied
-from tests.comparing import FLOAT32, assert_same_column
 
 NAN, INF = math.nan, math.inf
 
@@ -106,9 +106,13 @@ def test_what_was_learnt_is_told(backend: Backend) -> None:
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.lists(st.floats(-1e12, 1e12) | st.none() | st.sampled_from([NAN, -0.0]), min_size=1).filter(lambda xs: any(x == x and x is not None for x in xs)))
+@given(
+    st.lists(st.floats(-1e12, 1e12) | st.none() | st.sampled_from([NAN, -0.0]), min_size=1).filter(
+        lambda xs: any(x == x and x is not None for x in xs)
+    )
+)
 def test_it_is_the_formula(values: list[float | None]) -> None:
-    known = [value for value in values if value is not None and value == value]  # noqa: PLR0124
+    known = [value for value in values if value is not None and value == value]
     mean = math.fsum(known) / len(known)
     std = math.sqrt(math.fsum((value - mean) ** 2 for value in known) / len(known))
     scale = applied(ArrowBackend(), Normalize(["x"]), column(values, pa.float64())).state

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pyarrow as pa
 import pytest
+from tests.applying import applied, as_training
+from tests.comparing import assert_same_table
 
 from headrace.errors import JobError, JobErrors
 from headrace.ops.base import Op
 from headrace.ops.select import Drop, Rename, Select
 from headrace.pipeline import Pipeline
 from headrace.table import ROW, TRAINING, Backend
-from tests.applying import applied, as_training
-from tests.comparing import assert_same_table
 
 DATA = pa.table({"a": [1, None], "b": pa.array(["x", None]).dictionary_encode(), "c": [0.5, -0.0]})
 

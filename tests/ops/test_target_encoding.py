@@ -12,15 +12,15 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.applying import applied, as_training
+from tests.comparing import FLOAT64, assert_same_column
+from tests.laws.running import run
 
 from headrace.backends.arrow.backend import ArrowBackend
 from headrace.errors import JobErrors
 from headrace.ops.target_encoding import TargetEncoding
 from headrace.pipeline import Pipeline
 from headrace.table import Backend
-from tests.applying import applied, as_training
-from tests.comparing import FLOAT64, assert_same_column
-from tests.laws.running import run
 
 STRINGS = [pa.string(), pa.large_string(), pa.dictionary(pa.int8(), pa.string())]
 
@@ -78,7 +78,9 @@ def test_a_named_key_gives_the_fold_wherever_the_row_stands(backend: Backend) ->
     shuffled = data.take(random.permutation(200))
     op = TargetEncoding(["c"], target="y", key=["id"])
     made, moved = (applied(backend, op, rows, training=True) for rows in (data, shuffled))
-    assert dict(zip(moved.table["id"].to_pylist(), moved["c_te"], strict=True)) == dict(zip(made.table["id"].to_pylist(), made["c_te"], strict=True))
+    assert dict(zip(moved.table["id"].to_pylist(), moved["c_te"], strict=True)) == dict(
+        zip(made.table["id"].to_pylist(), made["c_te"], strict=True)
+    )
 
 
 def test_rows_of_one_key_are_in_one_fold(backend: Backend) -> None:
@@ -207,7 +209,11 @@ def test_what_is_learnt_from_is_in_the_lineage() -> None:
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.lists(st.tuples(st.sampled_from(["a", "b", "c", None]), st.floats(-1e6, 1e6) | st.none()), min_size=1, max_size=40), st.integers(2, 9), st.sampled_from([0.0, 0.5, 20.0]))
+@given(
+    st.lists(st.tuples(st.sampled_from(["a", "b", "c", None]), st.floats(-1e6, 1e6) | st.none()), min_size=1, max_size=40),
+    st.integers(2, 9),
+    st.sampled_from([0.0, 0.5, 20.0]),
+)
 def test_it_is_the_formula(rows: list[tuple[str | None, float | None]], folds: int, smoothing: float) -> None:
     categories, targets = [category for category, _ in rows], [target for _, target in rows]
     data = pa.table({"c": pa.array(categories, pa.string()), "y": pa.array(targets, pa.float64())})

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import ast
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
 import pytest
+from tests.importing import imports_of
 
 ROOT = Path(__file__).parents[2]
 ENGINE = ROOT / "engine" / "headrace"
@@ -21,8 +21,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "ledger", "schema", "keys", "states", "group_stats", "table", "sha256sums", "yaml_text"),
     ("dataset", "expressions", "backends", "frames"),
     ("ops",),
-    ("steps", "split", "partitions", "fitted", "profile", "models", "metrics", "report", "sample_data"),
-    ("plan", "cluster", "execution"),
+    ("cache", "steps", "split", "partitions", "fitted", "profile", "models", "metrics", "report", "sample_data"),
+    ("plan", "cluster", "exchange", "execution"),
     ("pipeline", "profiling"),
     ("jobs",),
     ("__init__", "cli", "terminal", "doctor"),
@@ -50,24 +50,6 @@ PLACES: dict[str, tuple[str, ...]] = {
 }
 
 
-def _is_for_types_only(node: ast.AST) -> bool:
-    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
-
-
-def _imports(node: ast.AST) -> Iterator[str]:
-    """Yield every dotted name that code below `node` imports when it runs, in functions too; not what only type checkers see."""
-    for child in ast.iter_child_nodes(node):
-        if _is_for_types_only(child):
-            continue
-        if isinstance(child, ast.Import):
-            yield from (alias.name for alias in child.names)
-        elif isinstance(child, ast.ImportFrom):
-            assert child.level == 0, "imports are absolute"
-            yield from (f"{child.module}.{alias.name}" for alias in child.names)
-        else:
-            yield from _imports(child)
-
-
 @cache
 def _modules() -> Mapping[str, Path]:
     """Every module by its dotted name; a package stands under its own name."""
@@ -79,9 +61,8 @@ def _modules() -> Mapping[str, Path]:
     return found
 
 
-@cache
 def _imported(module: str) -> frozenset[str]:
-    return frozenset(_imports(ast.parse(_modules()[module].read_text())))
+    return imports_of(_modules()[module])
 
 
 def _own(name: str) -> str | None:
@@ -98,7 +79,7 @@ def _place(module: str) -> str:
 
 def _layer(module: str) -> int:
     place = _place(module)
-    return next(level for level, names in enumerate(LAYERS) if any(_is_in(place, name) for name in names))
+    return next((level for level, names in enumerate(LAYERS) if any(_is_in(place, name) for name in names)), 0)
 
 
 def _is_in(place: str, name: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,6 +15,7 @@ import pyarrow as pa
 
 from headrace.backends.arrow.write import write_batches
 from headrace.errors import BundleError, JobError
+from headrace.exchange import Rows, exchange_steps
 from headrace.execution import Progress, Silent, Work, transform_partition
 from headrace.fitted import FittedSteps, read_fitted, write_fitted
 from headrace.ledger import Ledger
@@ -107,9 +109,10 @@ class Bundle:
         with using(cluster) as workers:
             partitions = cut(opened, asked.columns)
             work = Work(opened, self.fitted.ops, Serving(), self.fitted.states, asked.key, expects=self.fitted.source)
+            rows = exchange_steps(workers, work, self.fitted.steps, Rows.of(partitions), asked.steps, progress or Silent())
             shared, shared_bundle = workers.share(work), workers.share((self.model, asked))
             (progress or Silent()).start("predict", len(partitions))
-            handles = [workers.submit(predict_partition, shared, shared_bundle, partition) for partition in partitions]
+            handles = [workers.submit(predict_partition, shared, shared_bundle, partition) for partition in rows.partitions]
             workers.wait(handles, (progress or Silent()).advance)
             results = workers.gather(handles)
         table = pa.concat_tables([part for part, _ in results]) if results else asked.schema.to_arrow().empty_table()
@@ -181,5 +184,7 @@ def write_output(path: Path, tables: Sequence[pa.Table] | Iterator[pa.Table], sc
         write_batches(hidden, tables, schema)
         hidden.replace(target)
     except OSError as error:
-        hidden.unlink(missing_ok=True)
         raise JobError(f"cannot write {str(path)!r}: {error.strerror or error}", hint="choose a path that you may write") from error
+    finally:
+        with contextlib.suppress(OSError):
+            hidden.unlink()  # it is there only if something was raised

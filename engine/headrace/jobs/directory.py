@@ -7,7 +7,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,8 @@ from headrace.sha256sums import sha256_of
 
 
 def new_run_id(now: dt.datetime) -> str:
-    """Return an id that sorts by time and is unique."""
-    return f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+    """Return an id that sorts by time (UTC, to the millisecond) and is unique."""
+    return f"{now:%Y%m%d-%H%M%S}-{now.microsecond // 1000:03d}-{secrets.token_hex(2)}"
 
 
 @contextmanager
@@ -34,22 +34,29 @@ def run_directory(output: str, run_id: str) -> Iterator[Path]:
     """
     if "://" in output:
         raise JobError(f"{output!r} is no local path", key="output.path", hint="runs are written to a local or mounted folder in this version")
-    runs = Path(output) / "runs"
+    runs, latest = Path(output) / "runs", Path(output) / "latest"
     hidden = runs / f".{run_id}"
-    made = [folder for folder in (Path(output), runs) if not folder.exists()]
+    if latest.exists() and not latest.is_symlink():
+        raise JobError(f"{str(latest)!r} is no link to a run", key="output.path", hint="move it away: headrace points it to the last run")
+    made = [folder for folder in (runs, *runs.parents) if not folder.exists()]
     try:
         hidden.mkdir(parents=True)
     except OSError as error:
+        _remove_empty(made)
         raise JobError(f"cannot write to {output!r}: {error.strerror}", key="output.path", hint="choose a folder that you may write") from error
     try:
         yield hidden
-        commit(hidden, runs / run_id, Path(output) / "latest")
+        commit(hidden, runs / run_id, latest)
     except BaseException:
         shutil.rmtree(hidden, ignore_errors=True)
-        for folder in reversed(made):  # leave nothing of a first run that failed
-            if folder.is_dir() and not any(folder.iterdir()):
-                folder.rmdir()
+        _remove_empty(made)  # leave nothing of a first run that failed
         raise
+
+
+def _remove_empty(folders: Sequence[Path]) -> None:
+    for folder in folders:
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
 
 
 def commit(hidden: Path, final: Path, latest: Path) -> None:

@@ -20,6 +20,7 @@ import numpy as np
 from headrace import metrics as measures
 from headrace.cluster import Cluster, open_cluster
 from headrace.errors import DataError
+from headrace.exchange import Rows, exchange_steps
 from headrace.execution import Progress, Silent, Work, fit_steps, keeping_rows
 from headrace.fitted import FittedSteps
 from headrace.jobs.bundle import Bundle, prediction_schema
@@ -140,7 +141,9 @@ class _Execution:
             with self.stages.stage("fit"):
                 found = fit_steps(self.cluster, work, opened.steps, plan, self.progress)
             with self.stages.stage("transform"):
-                what, handles, counted = self._prepare(plan, replace(work, states=found.states))
+                work = replace(work, states=found.states)
+                rows = exchange_steps(self.cluster, work, opened.steps, found.rows, range(len(opened.steps.ops)), self.progress)
+                what, handles, counted = self._prepare(plan, work, rows)
         fitted = FittedSteps(opened.steps.ops, opened.source.schema, opened.table_schemas, found.states, found.parts)
         ledger = Ledger.total(one.ledger for one in counted)
         record = {
@@ -158,7 +161,7 @@ class _Execution:
             return record
         return {**record, **self._model(plan, what, fitted, handles)}
 
-    def _prepare(self, plan: Plan, work: Work) -> tuple[Prepare, list[Any], list[Counted]]:
+    def _prepare(self, plan: Plan, work: Work, rows: Rows) -> tuple[Prepare, list[Any], list[Counted]]:
         opened, settings = self.opened, self.opened.job.settings
         folder = None
         if settings.output.features:
@@ -178,7 +181,7 @@ class _Execution:
         )
         shared, shared_what = self.cluster.share(work), self.cluster.share(what)
         self.progress.start("transform", len(plan.partitions))
-        handles = [self.cluster.submit(prepare_partition, shared, shared_what, partition) for partition in plan.partitions]
+        handles = [self.cluster.submit(prepare_partition, shared, shared_what, partition) for partition in rows.partitions]
         self.cluster.wait(handles, self.progress.advance)
         counted = self.cluster.gather([self.cluster.submit(counted_of, handle) for handle in handles])
         if not sum(one.ledger.rows_out for one in counted):

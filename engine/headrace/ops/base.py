@@ -1,7 +1,7 @@
 """What an operator is: frozen settings, what it reads and makes, and how it changes a table.
 
-Three kinds: a plain `Op` works row by row; a `FittedOp` first learns a state from the training rows; a `BoundOp` is
-given its state before any row is read (a table to join).
+Four kinds: a plain `Op` works row by row; a `FittedOp` first learns a state from the training rows; a `BoundOp` is
+given its state before any row is read (a table to join); an `OrderedOp` looks at all rows of one key in their order.
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ from typing import Annotated, Any, ClassVar, Generic, TypeVar, dataclass_transfo
 import pyarrow as pa
 from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.dataclasses import dataclass as validated
+from pydantic.fields import FieldInfo
 
 from headrace import states
 from headrace.errors import JobError, JobErrors, nearest
 from headrace.schema import Schema
-from headrace.table import Table
+from headrace.states import Ints
+from headrace.table import ByRow, Device, Table
 
 P = TypeVar("P")
 S = TypeVar("S")
@@ -149,6 +151,8 @@ class Op(ABC):
         for field in fields(self):  # type: ignore[arg-type]
             value = getattr(self, field.name)
             default = field.default_factory() if field.default_factory is not MISSING else field.default
+            if isinstance(default, FieldInfo):  # what pydantic's `Field(default_factory=...)` leaves
+                default = default.get_default(call_default_factory=True, validated_data={})
             if value != default:
                 differing[field.name] = _plain(value)
         short = set(differing) == {self.shorthand}
@@ -228,6 +232,59 @@ class BoundOp(StatefulOp[S], Generic[S]):
     @abstractmethod
     def bind(self, tables: Mapping[str, pa.Table]) -> S:
         """Return the state."""
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """Which rows an ordered op looks at together and in which order, and the columns it looks at besides.
+
+    Rows of one key are sorted by `order` (missing values last), then by their number in the source.
+    """
+
+    keys: tuple[str, ...]
+    order: str | None
+    inputs: tuple[str, ...]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that make groups and order."""
+        return self.keys if self.order is None else (*self.keys, self.order)
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """All columns."""
+        return tuple(dict.fromkeys([*self.columns, *self.inputs]))
+
+    def same_groups(self, other: Grouping) -> bool:
+        """Say whether both look at the same rows in the same order."""
+        return (self.keys, self.order) == (other.keys, other.order)
+
+
+class OrderedOp(Op):
+    """An op whose result for a row depends on other rows of its key: execution brings them together, from all partitions.
+
+    It knows the rows at hand and nothing else: no split, no state. What is transformed later begins anew.
+    """
+
+    @abstractmethod
+    def grouping(self) -> Grouping:
+        """Return which rows belong together, and in which order."""
+
+    @abstractmethod
+    def scan(self, table: Table, starts: Ints) -> dict[str, Device]:
+        """Return columns for the rows of whole groups.
+
+        Parameters
+        ----------
+        table : Table
+            The columns of `grouping().reads`, sorted by key, order and row.
+        starts : ndarray of int64, length n_groups + 1
+            The first row of each group, and the number of rows.
+        """
+
+    def apply(self, table: Table, found: ByRow) -> Table:
+        """Return the table with the columns that the scan found for its rows."""
+        return table.with_columns(found.of(table))
 
 
 def made_in_place(columns: Sequence[str], learnt: tuple[str, ...] = ()) -> dict[str, Sources]:

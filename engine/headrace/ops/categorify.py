@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,9 +17,6 @@ from headrace.ops.vocabulary import Vocabulary
 from headrace.schema import INT32, Schema
 from headrace.states import Counts
 from headrace.table import Table
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 NULL_ID, UNSEEN_ID = 0, 1
 
@@ -132,20 +129,13 @@ class Categorify(FittedOp[dict[str, Counts], dict[str, Vocabulary]]):
         """Return the name under which the state holds the vocabulary of a group of columns."""
         return column_name(self.columns[0] if self.joint else group)
 
-    def categories(self, state: dict[str, Vocabulary], column: str) -> pa.Table:
-        """Return the inverse of the encoding of one of the columns made: a row for each id with what it stands for.
-
-        Returns
-        -------
-        Table of `id`, `category` (several columns: their names) and `count`, the number of training rows; the null
-        comes first, with id 0. What is unseen or rare has no row.
-        """
+    def vocabulary(self, state: dict[str, Vocabulary], column: str) -> tuple[npt.NDArray[np.int32], Vocabulary]:
+        """Return the ids that one of the columns made may hold, those of the unseen left out, and what they stand for."""
         group = next(group for group in self.columns if column_name(group) == column)
-        vocabulary = state[self.vocabulary_name(group)]
-        ids = np.arange(len(vocabulary.counts), dtype=np.int32)
-        ids[1:] += self.buckets
-        found = vocabulary.keys.table.rename_columns(["category"] if len(group) == 1 else list(group))
-        return found.add_column(0, "id", [ids]).append_column("count", [vocabulary.counts])
+        found = state[self.vocabulary_name(group)]
+        ids = np.arange(len(found.counts), dtype=np.int32)
+        ids[1:] += np.int32(self.buckets)
+        return ids, found
 
     def _unseen_ids(self, table: Table, group: tuple[str, ...], unseen: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:
         """Return the id, 1 to `buckets`, of each unseen row."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import field
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
@@ -67,7 +68,7 @@ class OneHot(FittedOp[dict[str, Counts], dict[str, Vocabulary]]):
     name: ClassVar[str] = "one_hot"
     columns: Annotated[tuple[str, ...], BeforeValidator(_as_tuple)] = ()
     max_categories: Positive | None = None
-    categories: dict[str, Categories] = Field(default_factory=dict)
+    categories: dict[str, Categories] = field(default_factory=dict)
 
     def declare(self, schema: Schema, tables: Mapping[str, Schema]) -> Declaration:
         self._check_settings()

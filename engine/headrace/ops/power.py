@@ -58,7 +58,7 @@ class Power(FittedOp[dict[str, Quantiles], Powers]):
     Raises
     ------
     DataError
-        If a column has no finite value in the training rows.
+        If a column has no finite value in the training rows, or one at the end of float64's range.
 
     Source
     ------
@@ -98,7 +98,10 @@ class Power(FittedOp[dict[str, Quantiles], Powers]):
             if not len(values):
                 raise DataError("has no finite value in the training rows", column=column, hint="drop the column, or fill_missing first")
             powers[column] = best_power(values, weights)
-            means[column], stds[column] = self._mean_and_std(yeo_johnson(values, powers[column]), weights)
+            transformed = yeo_johnson(values, powers[column])
+            if not np.abs(transformed).max() < 1e308:  # the kernel rounds otherwise, and its end is reached a little sooner
+                raise DataError(f"holds {values[np.argmax(np.abs(values))]}, too large to transform", column=column, hint="clip it first")
+            means[column], stds[column] = self._mean_and_std(transformed, weights)
         return Powers(powers, means, stds)
 
     def apply(self, table: Table, state: Powers) -> Table:
@@ -114,8 +117,11 @@ class Power(FittedOp[dict[str, Quantiles], Powers]):
     def _mean_and_std(self, values: Floats, weights: Floats) -> tuple[float, float]:
         if not self.standardise:
             return 0.0, 1.0
-        mean = float(np.average(values, weights=weights))
-        return mean, math.sqrt(float(np.average((values - mean) ** 2, weights=weights))) or 1.0
+        # in units of the largest: squares of large values are beyond float64
+        largest = float(np.abs(values).max()) or 1.0
+        shares = values / largest
+        mean = float(np.average(shares, weights=weights))
+        return mean * largest, math.sqrt(float(np.average((shares - mean) ** 2, weights=weights))) * largest or 1.0
 
 
 def yeo_johnson(values: Floats, power: float) -> Floats:

@@ -31,7 +31,7 @@ class TimeSince(PlainOp):
 
     Returns
     -------
-    float64, exact to the microsecond; negative where the column is before the reference.
+    float64, counted in whole microseconds; negative where the column is before the reference. A date is its midnight.
 
     Nulls and NaN
     -------------
@@ -40,8 +40,10 @@ class TimeSince(PlainOp):
     Raises
     ------
     JobError
-        If one of the two has a time zone and the other has none: what lies between them is not known. (A fixed time
-        without a zone is UTC for columns with one; a date is midnight, UTC.)
+        If one of the two has a time zone and the other, or a date, has none: what lies between them is not known. (A
+        fixed time without a zone is UTC beside a column with one.)
+    DataError
+        If a time is too far from 1970 to be counted in microseconds of 64 bits.
 
     Examples
     --------
@@ -80,9 +82,9 @@ class TimeSince(PlainOp):
     def _expression(self, column: str) -> Expression:
         fixed = self._fixed
         if fixed is None:
-            reference = quoted(self.reference)
+            reference = f"CAST({quoted(self.reference)} AS TIMESTAMP)"
         else:
-            utc = fixed if fixed.tzinfo is None else fixed.astimezone(dt.timezone.utc).replace(tzinfo=None)
+            utc = fixed if fixed.tzinfo is None else fixed.astimezone(dt.UTC).replace(tzinfo=None)
             reference = f"CAST('{utc.isoformat(sep=' ')}' AS TIMESTAMP)"
         return parse(f"date_diff('microsecond', {reference}, CAST({quoted(column)} AS TIMESTAMP)) / {MICROSECONDS[self.unit]}")
 

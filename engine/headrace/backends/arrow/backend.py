@@ -182,6 +182,11 @@ class ArrowBackend:
         found = get_kernel(kernel).launch([kernel_column(column) for column in columns], constants)
         return tuple(to_array(column) for column in found)
 
+    def scan(self, scan: str, columns: Sequence[Array], starts: npt.NDArray[np.int64], constants: Mapping[str, Any]) -> tuple[Array, ...]:
+        from headrace_kernels.scans import get_scan
+
+        return tuple(to_array(column) for column in get_scan(scan)([kernel_column(column) for column in columns], starts, constants))
+
     def matrix(self, columns: Sequence[Array]) -> npt.NDArray[np.float32]:
         matrix = np.empty((len(columns[0]), len(columns)), np.float32)
         for index, column in enumerate(columns):

@@ -86,7 +86,9 @@ def hash_array(array: pa.Array, seed: int) -> npt.NDArray[np.uint64]:
     if type_.is_integer or type_.is_boolean:
         hashes = hash64_ints(_int64_bits(array), seed)
     elif type_.is_float:
-        hashes = hash64_ints((float_values(array).astype(np.float64) + 0.0).view(np.int64), seed)
+        values = float_values(array).astype(np.float64) + 0.0
+        values[np.isnan(values)] = np.nan  # one NaN, whatever its bits
+        hashes = hash64_ints(values.view(np.int64), seed)
     elif type_.is_temporal or pa.types.is_time(array.type) or pa.types.is_duration(array.type):
         hashes = hash64_ints(_microseconds(array), seed)
     else:

@@ -15,6 +15,8 @@ from headrace.backends.arrow.expression.to_text import to_text
 from headrace.errors import DataError, JobError
 from headrace.expressions.promotion import is_number, is_text
 
+PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
+
 
 def convert(array: pa.Array, target: pa.DataType, *, strict: bool) -> pa.Array:
     """Return the values of `array` as `target`.
@@ -36,9 +38,15 @@ def convert(array: pa.Array, target: pa.DataType, *, strict: bool) -> pa.Array:
     result = _converted(array, target)
     if strict and result.null_count > array.null_count:
         failed = array.filter(pc.and_(result.is_null(), array.is_valid()))
-        shown = repr(failed[0].as_py()) if is_text(array.type) else str(failed[0])
-        raise DataError(f"cannot cast {shown} to {target}", hint="TRY_CAST gives null instead")
+        raise DataError(f"cannot cast {_shown(failed[0])} to {target}", hint="TRY_CAST gives null instead")
     return result
+
+
+def _shown(value: pa.Scalar) -> str:
+    try:
+        return repr(value.as_py()) if is_text(value.type) else str(value)
+    except (OverflowError, ValueError):  # Python's dates end with the year 9999
+        return f"{value.type} {value.cast(pa.int64())}"
 
 
 def _converted(array: pa.Array, target: pa.DataType) -> pa.Array:
@@ -68,10 +76,10 @@ def _time(array: pa.Array, target: pa.DataType) -> pa.Array:
         return array.cast(target, safe=False)
     if pa.types.is_date(array.type):
         array = array.cast(pa.timestamp("s"))
-    try:
-        # From a finer unit the rest falls away; to a finer one a date far off may not fit.
-        return array.cast(pa.timestamp(target.unit), safe=target.unit == "ns").cast(target)
-    except pa.ArrowInvalid:
-        limit = pa.scalar(2**63 - 1, pa.timestamp("ns")).cast(array.type, safe=False)
-        low = pa.scalar(-(2**63) + 1, pa.timestamp("ns")).cast(array.type, safe=False)
-        return only(array, pc.and_(pc.less(array, limit), pc.greater(array, low))).cast(target)
+    # From a finer unit the rest falls away; to a finer one a date far off may not fit.
+    factor = PER_SECOND[target.unit] // PER_SECOND[array.type.unit]
+    if factor > 1:
+        limit = pa.scalar((2**63 - 1) // factor, pa.int64())
+        count = array.cast(pa.int64())
+        array = only(array, pc.and_(pc.less_equal(count, limit), pc.greater_equal(count, pc.negate(limit))))
+    return array.cast(pa.timestamp(target.unit), safe=False).cast(target)

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headrace.backends.arrow.expression.casts import convert
+from headrace.backends.arrow.expression.casts import PER_SECOND, convert
 from headrace.backends.arrow.expression.operands import (
     Implementation,
     Operand,
@@ -30,8 +30,6 @@ from headrace.errors import DataError, JobError
 from headrace.expressions.functions import FIXED_PARTS
 from headrace.expressions.nodes import Literal
 from headrace.expressions.promotion import common_type, type_error
-
-_PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 
 
 def is_about_time(operands: Sequence[Operand]) -> bool:
@@ -172,7 +170,7 @@ _PARTS: dict[str, Callable[[pa.Array], pa.Array]] = {
 def _epoch(function: str, operands: Sequence[Operand]) -> Values:
     value = as_values(operands[1:])[0]
     array = broadcast([value])[0] if pa.types.is_duration(value.type) else _clocks(function, operands, 1)
-    return pc.divide(convert(array.cast(pa.int64()), pa.float64(), strict=True), float(_PER_SECOND[array.type.unit]))
+    return pc.divide(convert(array.cast(pa.int64()), pa.float64(), strict=True), float(PER_SECOND[array.type.unit]))
 
 
 def _date_trunc(function: str, operands: Sequence[Operand]) -> Values:
