@@ -1,32 +1,51 @@
-import sys
+"""The Criteo job in DuckDB: SQL alone. A vocabulary a column, looked up by 26 hash joins in the one COPY that writes.
+
+Tried on 500,000 rows, 2 cores, DuckDB 2.0: joins 1.4 s; the rows kept in a table first, no faster; `ENUM`
+types with `TRY_CAST` 230 s, because every rare category becomes an exception inside.
+"""
+
+from __future__ import annotations
+
 from pathlib import Path
-import time
+
 import duckdb
 from repeating import repeat
-DENSE = [f"I{i}" for i in range(1, 14)]
-CATS = [f"C{i}" for i in range(1, 27)]
-import os
-way=os.environ.get("WAY","enum")
-mat=os.environ.get("MAT","0")=="1"
+
+DENSE = [f"I{index}" for index in range(1, 14)]
+CATEGORIES = [f"C{index}" for index in range(1, 27)]
+MIN_FREQUENCY = 15
+
+
+def script(source: Path, out: Path) -> str:
+    """Return the SQL."""
+    logarithms = ", ".join(f"ln(1 + greatest(coalesce({name}, 0), 0)) AS {name}" for name in DENSE)
+    moments = ", ".join(f"avg({name}) AS {name}_mean, stddev_pop({name}) AS {name}_std" for name in DENSE)
+    scaled = ", ".join(f"(({name} - {name}_mean) / {name}_std)::FLOAT AS {name}" for name in DENSE)
+    encoded = ", ".join(f"CASE WHEN raw.{name} IS NULL THEN 0 ELSE coalesce({name}_ids.id, 1) END::INT AS {name}" for name in CATEGORIES)
+    joins = " ".join(f"LEFT JOIN {name}_ids ON raw.{name} = {name}_ids.{name}" for name in CATEGORIES)
+    return "\n".join(
+        [
+            f"CREATE TEMP VIEW raw AS SELECT label, {logarithms}, {', '.join(CATEGORIES)} FROM read_parquet('{source}/*.parquet');",
+            f"CREATE TEMP TABLE moments AS SELECT {moments} FROM raw;",
+            *(vocabulary(name) for name in CATEGORIES),
+            f"COPY (SELECT label, {scaled}, {encoded} FROM raw CROSS JOIN moments {joins})",
+            f"TO '{out}/features.parquet' (FORMAT parquet, COMPRESSION snappy);",
+        ]
+    )
+
+
+def vocabulary(name: str) -> str:
+    """Return the statement that makes a column's ids: from 2 on by falling frequency, ties by value."""
+    return f"""
+        CREATE TEMP TABLE {name}_ids AS
+        SELECT {name}, (1 + row_number() OVER (ORDER BY n DESC, {name}))::INT AS id
+        FROM (SELECT {name}, count(*) AS n FROM raw WHERE {name} IS NOT NULL GROUP BY {name} HAVING count(*) >= {MIN_FREQUENCY});"""
+
+
 def job(source: Path, out: Path) -> None:
-    con = duckdb.connect()
-    t=time.perf_counter()
-    dense=", ".join(f"ln(1 + greatest(coalesce({c}, 0), 0)) AS {c}" for c in DENSE)
-    kind="TABLE" if mat else "VIEW"
-    con.execute(f"CREATE TEMP {kind} rows_ AS SELECT label, {dense}, {', '.join(CATS)} FROM read_parquet('{source}/*.parquet')")
-    st=con.execute("SELECT "+", ".join(f"avg({c}), stddev_pop({c})" for c in DENSE)+" FROM rows_").fetchone()
-    print("stats",time.perf_counter()-t)
-    for c in CATS:
-        if way=="enum":
-            con.execute(f"CREATE TYPE e_{c} AS ENUM (SELECT {c} FROM (SELECT {c}, count(*) AS n FROM rows_ WHERE {c} IS NOT NULL GROUP BY {c} HAVING count(*) >= 15) ORDER BY n DESC, {c})")
-        else:
-            con.execute(f"CREATE TEMP TABLE v_{c} AS SELECT {c}, (1+row_number() OVER (ORDER BY n DESC, {c}))::INT AS id FROM (SELECT {c}, count(*) AS n FROM rows_ WHERE {c} IS NOT NULL GROUP BY {c} HAVING count(*) >= 15)")
-    print("fit",time.perf_counter()-t)
-    scaled=", ".join(f"(({c} - {st[2*i]!r}) / {st[2*i+1]!r})::FLOAT AS {c}" for i,c in enumerate(DENSE))
-    if way=="enum":
-        enc=", ".join(f"CASE WHEN {c} IS NULL THEN 0 ELSE coalesce(enum_code(TRY_CAST({c} AS e_{c}))::INT + 2, 1) END::INT AS {c}" for c in CATS); fr="rows_"
-    else:
-        enc=", ".join(f"CASE WHEN r.{c} IS NULL THEN 0 ELSE coalesce(v_{c}.id, 1) END::INT AS {c}" for c in CATS); fr="rows_ r "+" ".join(f"LEFT JOIN v_{c} ON r.{c} = v_{c}.{c}" for c in CATS)
-    con.execute(f"COPY (SELECT label, {scaled}, {enc} FROM {fr}) TO '{out}/features.parquet' (FORMAT parquet, COMPRESSION snappy)")
-    print("all",time.perf_counter()-t)
-repeat(job,None)
+    with duckdb.connect() as connection:
+        connection.execute(script(source, out))
+
+
+if __name__ == "__main__":
+    repeat(job, __doc__)

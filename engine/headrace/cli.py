@@ -28,17 +28,35 @@ app = typer.Typer(
     epilog="Start with: headrace data flights --out data/flights && headrace run configs/flights.yaml",
 )
 
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        print(f"headrace {version('headrace')}")  # noqa: T201
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", metavar="", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Take what stands before the command's name."""
+
+
 JobFile = Annotated[Path, typer.Argument(metavar="JOB.yaml", help="The job file.", show_default=False)]
-SetOption = Annotated[list[str], typer.Option("--set", metavar="a.b=value", help="Replace one setting of the job; may be repeated.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
-DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+SetOption = Annotated[list[str] | None, typer.Option("--set", metavar="a.b=value", help="Replace one setting of the job; may be repeated.")]
+JsonOption = Annotated[bool, typer.Option("--json", metavar="", help="Print one JSON object and nothing else.")]
+DebugOption = Annotated[bool, typer.Option("--debug", metavar="", help="Show the traceback of an error.")]
 ClusterOption = Annotated[str | None, typer.Option(metavar="KIND", help="local, processes, or a scheduler's address.")]
 
 
-@app.command()
+@app.command(epilog="Example: headrace run configs/flights.yaml --set model.rounds=200")
 def run(
     job: JobFile,
-    settings: SetOption = [],  # noqa: B006  (typer's way)
+    settings: SetOption = None,
     cluster: ClusterOption = None,
     device: Annotated[str | None, typer.Option(metavar="DEVICE", help="auto, cpu or gpu.")] = None,
     as_json: JsonOption = False,
@@ -69,10 +87,10 @@ def run(
     _guarded(act, as_json=as_json, debug=debug)
 
 
-@app.command()
+@app.command(epilog="Example: headrace plan configs/flights.yaml")
 def plan(
-    job: JobFile, settings: SetOption = [], cluster: ClusterOption = None, as_json: JsonOption = False, debug: DebugOption = False
-) -> None:  # noqa: B006
+    job: JobFile, settings: SetOption = None, cluster: ClusterOption = None, as_json: JsonOption = False, debug: DebugOption = False
+) -> None:
     """Show what a job would do: passes, partitions, columns read, bytes. Nothing is computed."""
 
     def act() -> None:
@@ -89,7 +107,7 @@ def plan(
     _guarded(act, as_json=as_json, debug=debug)
 
 
-@app.command()
+@app.command(epilog="Example: headrace predict out/flights/latest/bundle data/flights/flights-2013-12.parquet out.parquet")
 def predict(
     bundle: Annotated[Path, typer.Argument(help="A run's bundle folder, as out/flights/latest/bundle.", show_default=False)],
     source: Annotated[str, typer.Argument(metavar="IN", help="Parquet: a file, a glob or a folder.", show_default=False)],
@@ -113,7 +131,7 @@ def predict(
     _guarded(act, as_json=as_json, debug=debug)
 
 
-@app.command()
+@app.command(epilog="Example: headrace report out/flights/latest")
 def report(
     directory: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder, as out/flights/latest.", show_default=False)],
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the report here instead of showing where it is.")] = None,
@@ -141,7 +159,7 @@ def report(
     _guarded(act, as_json=as_json, debug=debug)
 
 
-@app.command()
+@app.command(epilog="Example: headrace inspect out/flights/latest/bundle")
 def inspect(
     bundle: Annotated[Path, typer.Argument(help="A bundle folder.", show_default=False)],
     as_json: JsonOption = False,
@@ -162,7 +180,7 @@ def inspect(
     _guarded(act, as_json=as_json, debug=debug)
 
 
-@app.command()
+@app.command(epilog='Example: headrace profile "data/flights/*.parquet"')
 def profile(
     path: Annotated[str, typer.Argument(help="Parquet: a file, a glob or a folder.", show_default=False)],
     as_json: JsonOption = False,
@@ -184,7 +202,7 @@ def profile(
     _guarded(act, as_json=as_json, debug=debug)
 
 
-@app.command()
+@app.command(epilog="Example: headrace doctor --json")
 def doctor(as_json: JsonOption = False, debug: DebugOption = False) -> None:
     """Say what this machine offers, what is missing, and what to install."""
 
@@ -197,6 +215,8 @@ def doctor(as_json: JsonOption = False, debug: DebugOption = False) -> None:
             _print_json({"findings": findings})
         else:
             show_findings(findings)
+        if any(one["state"] == "error" for one in findings):
+            raise typer.Exit(1)
 
     _guarded(act, as_json=as_json, debug=debug)
 
@@ -209,7 +229,7 @@ RowsOption = Annotated[int, typer.Option(min=1, help="How many rows.")]
 SeedOption = Annotated[int, typer.Option(min=0, help="The generator's seed.")]
 
 
-@data.command()
+@data.command(epilog="Example: headrace data flights --out data/flights")
 def flights(out: OutOption = Path("data/flights"), as_json: JsonOption = False, debug: DebugOption = False) -> None:
     """336,776 real flights of 2013 (CC0), with weather, planes and airports beside the folder."""
 
@@ -221,7 +241,7 @@ def flights(out: OutOption = Path("data/flights"), as_json: JsonOption = False, 
     _write_sample(make, as_json=as_json, debug=debug)
 
 
-@data.command()
+@data.command(epilog="Example: headrace data criteo --rows 5000000 --out data/criteo")
 def criteo(
     out: OutOption = Path("data/criteo"),
     rows: RowsOption = 1_000_000,
@@ -240,7 +260,7 @@ def criteo(
     _write_sample(make, as_json=as_json, debug=debug)
 
 
-@data.command()
+@data.command(epilog="Example: headrace data taxi --rows 5000000 --out data/taxi")
 def taxi(
     out: OutOption = Path("data/taxi"),
     rows: RowsOption = 1_000_000,
@@ -271,8 +291,8 @@ def _write_sample(make: Callable[[], Any], *, as_json: bool, debug: bool) -> Non
     _guarded(act, as_json=as_json, debug=debug)
 
 
-def _overrides(settings: list[str], cluster: str | None, device: str | None) -> list[str]:
-    chosen = [*settings]
+def _overrides(settings: list[str] | None, cluster: str | None, device: str | None) -> list[str]:
+    chosen = [*(settings or ())]
     if cluster is not None:
         chosen.append(f"run.cluster={cluster}")
     if device is not None:
@@ -308,6 +328,8 @@ def _guarded(act: Callable[[], None], *, as_json: bool, debug: bool) -> None:
         # The reader went away (`headrace plan | head`): no error of ours, and Python must not complain at exit either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(0) from None
+    except typer.Exit:
+        raise
     except Exception as error:  # noqa: BLE001  (the last line of defence: no traceback reaches a user by default)
         unexpected = HeadraceError(
             f"{type(error).__name__}: {error}", hint="this is a fault of headrace: run again with --debug and report what it shows"
@@ -320,11 +342,13 @@ def _show_error(error: HeadraceError, *, as_json: bool, debug: bool) -> None:
     """Show an error on standard error, its traceback first if asked; with `--json` also as an object on standard output."""
     if debug:
         traceback.print_exc()
+    found = error.errors if isinstance(error, JobErrors) else (error,)
     if as_json:
-        found = error.errors if isinstance(error, JobErrors) else (error,)
         _print_json({"error": [{"kind": _kind(one), "message": one.message, **one.fields()} for one in found]})
-    for one in error.errors if isinstance(error, JobErrors) else (error,):
-        print(f"error: {one}", file=sys.stderr)  # noqa: T201
+    from headrace.terminal import show_error
+
+    for one in found:
+        show_error(one)
 
 
 def _kind(error: HeadraceError) -> str:

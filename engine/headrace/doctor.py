@@ -4,22 +4,37 @@ from __future__ import annotations
 
 import os
 import platform
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 
 from headrace.plan import human_bytes
 
-CORE = ("pyarrow", "numba", "numpy", "dask", "distributed", "narwhals", "sqlglot", "pydantic", "matplotlib")
+CORE = (
+    "pyarrow",
+    "numba",
+    "numpy",
+    "dask",
+    "distributed",
+    "narwhals",
+    "sqlglot",
+    "pydantic",
+    "PyYAML",
+    "rich",
+    "jinja2",
+    "fsspec",
+    "matplotlib",
+)
 
 
 def examine() -> list[dict[str, str]]:
     """Return findings: what was looked at, its state (ok, missing, error), what was found, and the remedy."""
     findings = [_finding("python", "ok", platform.python_version()), _finding("headrace", "ok", version("headrace"))]
     findings.append(_finding("machine", "ok", _machine()))
-    findings += [_package(name, "reinstall headrace: pip install --force-reinstall headrace") for name in CORE]
-    findings.append(_any_package("xgboost", ("xgboost-cpu", "xgboost"), "pip install 'headrace[cpu]'"))
-    findings.append(_package("scikit-learn", "pip install 'headrace[cpu]'"))
+    findings += [_package(name) for name in CORE]
+    findings.append(_optional("xgboost", ("xgboost-cpu", "xgboost"), "xgboost"))
+    findings.append(_optional("scikit-learn", ("scikit-learn",), "sklearn"))
     findings.append(_kernels())
-    findings.append(_finding("gpu", "missing", "this version of headrace runs on the CPU", "device: auto and device: cpu both do"))
+    findings.append(_finding("gpu", "missing", "this version of headrace runs on the CPU, with or without one"))
     return findings
 
 
@@ -27,17 +42,36 @@ def _finding(what: str, state: str, found: str, remedy: str = "") -> dict[str, s
     return {"what": what, "state": state, "found": found, "remedy": remedy}
 
 
-def _package(name: str, remedy: str) -> dict[str, str]:
-    return _any_package(name, (name,), remedy)
+def _package(name: str) -> dict[str, str]:
+    """Look for a package that headrace itself needs."""
+    found = _installed((name,))
+    return _finding(name, "ok", found) if found else _finding(name, "error", "not installed", "pip install --force-reinstall headrace")
 
 
-def _any_package(what: str, names: tuple[str, ...], remedy: str) -> dict[str, str]:
+def _optional(what: str, names: tuple[str, ...], module: str) -> dict[str, str]:
+    """Look for a package of the extra `cpu`, and load it: one that is installed may still lack a system library."""
+    found = _installed(names)
+    if not found:
+        return _finding(what, "missing", "not installed: models need it", "pip install 'headrace[cpu]'")
+    try:
+        import_module(module)
+    except Exception as error:  # noqa: BLE001  (whatever goes wrong is what the user must be told)
+        return _finding(what, "error", f"{found} does not load: {_first_line(error)}", "pip install --force-reinstall 'headrace[cpu]'")
+    return _finding(what, "ok", found)
+
+
+def _installed(names: tuple[str, ...]) -> str:
+    """Return the version of the first of some packages that is installed, empty if none is."""
     for name in names:
         try:
-            return _finding(what, "ok", f"{name} {version(name)}")
+            return version(name) if len(names) == 1 else f"{version(name)} ({name})"
         except PackageNotFoundError:
             continue
-    return _finding(what, "missing", "not installed", remedy)
+    return ""
+
+
+def _first_line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {(str(error).strip().splitlines() or ['no message'])[0]}"
 
 
 def _machine() -> str:
@@ -54,5 +88,5 @@ def _kernels() -> dict[str, str]:
     try:
         (km,) = ArrowBackend().launch("haversine_km", [pa.array([value]) for value in (40.64, -73.78, 51.47, -0.46)], {})
     except Exception as error:  # noqa: BLE001  (whatever goes wrong is what the user must be told)
-        return _finding("kernels", "error", f"{type(error).__name__}: {error}", "reinstall numba, or set NUMBA_CACHE_DIR to a folder you may write")
+        return _finding("kernels", "error", _first_line(error), "reinstall numba, or set NUMBA_CACHE_DIR to a folder you may write")
     return _finding("kernels", "ok", f"compiled and run: JFK to LHR is {km[0].as_py():,.0f} km")

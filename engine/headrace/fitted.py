@@ -86,7 +86,7 @@ def read_fitted(folder: Path, ops: Sequence[Any] = ()) -> FittedSteps:
         parts = {int(index): unpack(_fitted(made[int(index)]).part_type(), one, streams) for index, one in content["parts"].items()}
     except BundleError as error:
         raise BundleError(error.message, file=error.file or str(folder), hint=error.hint) from error
-    except (JobError, OSError, KeyError, IndexError, TypeError, ValueError, pa.ArrowException) as error:
+    except (JobError, OSError, AttributeError, KeyError, IndexError, TypeError, ValueError, pa.ArrowException) as error:
         raise BundleError(f"holds no fitted pipeline: {type(error).__name__}: {error}", file=str(folder)) from error
     return FittedSteps(made, source, tables, states, parts)
 

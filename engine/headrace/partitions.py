@@ -69,6 +69,7 @@ Source = Dataset | TableSource
 def cut(source: Source, columns: Sequence[str], size: int | str | None = None) -> tuple[Partition, ...]:
     """Cut a source into partitions of about `size` decoded bytes of the columns read; row groups are never cut.
 
+    There is always one at least, so that a source without rows has output files and errors like any other.
     `size` may be ``file``: one partition a file. Default: a sixteenth of the data, 1 to 256 MiB.
     """
     if isinstance(source, TableSource):
@@ -85,13 +86,13 @@ def cut(source: Source, columns: Sequence[str], size: int | str | None = None) -
             groups, nbytes = [], 0
         groups.append(group)
         nbytes += group_bytes
-    if groups:
+    if groups or not partitions:
         partitions.append(_partition(len(partitions), groups, nbytes))
     return tuple(partitions)
 
 
 def _partition(index: int, groups: list[RowGroup], nbytes: int) -> Partition:
-    return Partition(index, groups[0].first_row, sum(group.n_rows for group in groups), nbytes, tuple(groups))
+    return Partition(index, groups[0].first_row if groups else 0, sum(group.n_rows for group in groups), nbytes, tuple(groups))
 
 
 def _cut_table(source: TableSource, size: int | str | None) -> tuple[Partition, ...]:
@@ -115,6 +116,9 @@ def read_partition(
     if isinstance(source, TableSource):
         piece = source.table.select(list(columns)).slice(partition.first_row, partition.n_rows)
         yield _identified(Table.from_arrow(backend, piece, ledger), partition.first_row, key)
+        return
+    if not partition.row_groups:
+        yield _identified(Table.from_arrow(backend, source.schema.select(columns).to_arrow().empty_table(), ledger), 0, key)
         return
     for first_row, n_rows, arrays in _batches(source, partition, columns, backend, cache):
         picked = {name: arrays[name] for name in columns} if isinstance(arrays, dict) else arrays.pick(tuple(columns))

@@ -77,7 +77,7 @@ class Pipeline:
             except JobErrors as found:
                 errors += [JobError(e.message, key=f"{key}.{name}" + (f".{e.key}" if e.key else ""), hint=e.hint) for e in found.errors]
             except JobError as error:
-                errors.append(JobError(error.message, key=f"{key}.{name}", hint=error.hint))
+                errors.append(JobError(error.message, key=f"{key}.{name}" + (f".{error.key}" if error.key else ""), hint=error.hint))
         if errors:
             raise JobErrors(errors)
         return cls(steps)

@@ -42,4 +42,4 @@ def check_sums(folder: Path) -> None:
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file() and path.name != SUMS)
+    return sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / SUMS)

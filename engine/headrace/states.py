@@ -126,7 +126,8 @@ class Quantiles:
 
     def values(self) -> Floats:
         """Return the value of each bin, ascending: the value itself while exact, else the middle of the bin."""
-        return _from_ordered_bits(self.bins + (0 if self.precision == 52 else 1 << (51 - self.precision)))
+        values = _from_ordered_bits(self.bins + (0 if self.precision == 52 else 1 << (51 - self.precision)))
+        return np.where(np.isnan(values), np.copysign(np.inf, self.bins), values)  # the middle of an infinity's bin is NaN
 
     def _value(self, index: int) -> float:
         return float(self.values()[index : index + 1][0]) if self.precision == 52 else float(self.values()[index])

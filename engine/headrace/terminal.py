@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,12 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from headrace.plan import human_bytes
 
 if TYPE_CHECKING:
+    from headrace.errors import HeadraceError
     from headrace.execution import Progress
     from headrace.jobs.job import OpenJob
     from headrace.jobs.run import Run
@@ -79,19 +81,53 @@ def make_progress(*, quiet: bool) -> Iterator[Progress]:
         plain.finish()
 
 
+def say(text: str, *, label: str = "", indent: int = 0, style: str = "", console: Console | None = None) -> None:
+    """Print a text after a bold label: on a terminal wrapped between words with a hanging indent, elsewhere as one line."""
+    console = console or out
+    line = " " * indent + label + text
+    if console.is_terminal:
+        hanging = " " * (indent + min(len(label), 6) + (0 if label else 2))
+        lines = textwrap.wrap(line, max(console.width, 40), subsequent_indent=hanging, break_on_hyphens=False, break_long_words=False)
+        line = "\n".join(lines)
+    shown = Text(line, style)
+    shown.stylize("bold", indent, indent + len(label))
+    console.print(shown, soft_wrap=True)
+
+
+def show_error(error: HeadraceError) -> None:
+    """Show an error on standard error; on a terminal its lists are wrapped, an expression and the mark below it are not."""
+    console = Console(stderr=True, highlight=False)
+    first, *rest = str(error).splitlines()
+    lines = [f"error: {first}", *rest]
+    for index, line in enumerate(lines):
+        marks = [one for one in lines[index : index + 2] if one.strip() and not one.strip().strip("^")]
+        if marks or not console.is_terminal:
+            console.print(Text(line), soft_wrap=True)
+        elif index == 0:
+            say(first, label="error: ", style="red", console=console)
+        else:
+            say(line.strip(), indent=len(line) - len(line.lstrip()), console=console)
+
+
 def run_summary(run: Run, report: Path | None = None) -> None:
     """Show a run's outcome: rows, metrics against a constant guess, where the report is."""
     record = run.record
     rows, dataset = record["ledger"]["rows"], record["dataset"]
-    out.print(f"[bold]{escape(record['job']['name'])}[/] {record['run']}: done in {record['seconds']['total']:.1f} s")
-    out.print(f"  {rows['in']:,} rows of {dataset['files']} files in = {rows['filtered']:,} filtered + {rows['quarantined']:,} quarantined + {rows['out']:,} out")
+    say(f" {record['run']}: done in {record['seconds']['total']:.1f} s", label=record["job"]["name"])
+    went = [
+        f"{rows['filtered']:,} filtered",
+        *([f"{rows['quarantined']:,} quarantined"] if rows["quarantined"] else []),
+        f"{rows['out']:,} out",
+    ]
+    say(f"{rows['in']:,} rows of {_count(dataset['files'], 'file')} in = {' + '.join(went)}", indent=2)
     if "model" in record:
-        split = record["split"]
-        out.print(f"  {record['model']['kind']} with {len(record['model']['features'])} features: {split['train_rows']:,} rows trained, {split['test_rows']:,} tested")
+        split, model = record["split"], record["model"]
+        trained = f"{split['train_rows']:,} rows trained, {split['test_rows']:,} tested"
+        say(f"{model['kind']} with {_count(len(model['features']), 'feature')}: {trained}", indent=2)
         out.print(_metrics_table(record["metrics"], tested=split["test_rows"] > 0))
-    out.print(f"  report: {_shown_path(report or run.report)}", soft_wrap=True)
+    say(_shown_path(report or run.report), label="report: ", indent=2)
     if "model" in record:
-        out.print(f"  bundle: {_shown_path(run.directory / 'bundle')}", soft_wrap=True)
+        say(_shown_path(run.directory / "bundle"), label="bundle: ", indent=2)
 
 
 def _metrics_table(metrics: Mapping[str, Any], *, tested: bool) -> Table:
@@ -100,37 +136,37 @@ def _metrics_table(metrics: Mapping[str, Any], *, tested: bool) -> Table:
     for column in ("metric", which, "constant guess"):
         table.add_column(column, justify="left" if column == "metric" else "right")
     for name, value in metrics[which].items():
-        base = metrics["base"].get(name)
-        table.add_row(name, _number(value), _number(base))
+        table.add_row(name, _metric(value), _metric(metrics["base"].get(name)))
     return table
 
 
 def show_plan(opened: OpenJob, plan: Plan) -> None:
     """Show a plan."""
-    source = plan.source
-    out.print(f"[bold]{escape(opened.job.name)}[/] on {plan.device}")
-    out.print(f"  source: {source['rows']:,} rows, {source['files']} files, {source['row_groups']} row groups, {human_bytes(source['bytes'])}", soft_wrap=True)
+    source, ops = plan.source, opened.steps.ops
+    say(f" on {plan.device}; nothing is computed yet", label=opened.job.name)
+    groups = f"{_count(source['files'], 'file')}, {_count(source['row_groups'], 'row group')}"
+    say(f"{source['rows']:,} rows in {groups}, {human_bytes(source['bytes'])}", label="source: ", indent=2)
     largest = max((partition.nbytes for partition in plan.partitions), default=0)
-    out.print(f"  partitions: {len(plan.partitions)}, the largest {human_bytes(largest)}")
-    out.print(f"  predicted peak: {human_bytes(plan.predicted_peak_bytes)}")
+    say(f"{len(plan.partitions)}, the largest {human_bytes(largest)}", label="partitions: ", indent=2)
+    say(f"{human_bytes(plan.predicted_peak_bytes)} predicted", label="peak memory: ", indent=2)
     for one in plan.passes:
-        out.print(f"  [bold]{one.name}[/]: reads {len(one.columns)} columns, {human_bytes(one.nbytes)}")
-        out.print(f"    columns: {escape(', '.join(one.columns))}", soft_wrap=True)
-        for index in one.observed:
-            op = opened.steps.ops[index]
-            out.print(f"    learns: {index} {op.name} ({escape(op.text())})", soft_wrap=True)
-    out.print("  [bold]steps[/]")
-    for index, op in enumerate(opened.steps.ops):
-        out.print(f"    {index} {op.name}: {escape(op.text())}", soft_wrap=True)
+        say(f"reads {_count(len(one.columns), 'column')}, {human_bytes(one.nbytes)}", label=f"{one.name}: ", indent=2)
+        say(f"columns: {', '.join(one.columns)}", indent=4)
+        if one.observed:
+            say(f"learns: {', '.join(f'{index} {ops[index].name}' for index in one.observed)}", indent=4)
+    say("", label="steps", indent=2)
+    for index, op in enumerate(ops):
+        say(f"{index} {op.name}: {op.text()}", indent=4)
     if opened.features:
-        out.print(f"  [bold]features[/] ({len(opened.features)}): {escape(', '.join(opened.features))}", soft_wrap=True)
-    out.print(f"  falls back to the CPU: {escape('; '.join(plan.fallbacks)) or 'nothing'}")
+        say(", ".join(opened.features), label=f"{_count(len(opened.features), 'feature')}: ", indent=2)
+    if plan.fallbacks:
+        say("; ".join(plan.fallbacks), label="falls back to the CPU: ", indent=2)
 
 
 def predict_summary(output: Path, ledger: Ledger) -> None:
     """Show what predicting did."""
     rows = ledger.rows()
-    out.print(f"{rows['in']:,} rows in, {rows['filtered']:,} filtered, {rows['out']:,} predicted: {_shown_path(output)}", soft_wrap=True)
+    say(f"{rows['in']:,} rows in, {rows['filtered']:,} filtered, {rows['out']:,} predicted: {_shown_path(output)}")
 
 
 def describe_bundle(loaded: Any) -> dict[str, Any]:
@@ -145,7 +181,15 @@ def describe_bundle(loaded: Any) -> dict[str, Any]:
     }
     if hasattr(loaded, "model"):
         settings = loaded.model.settings
-        described.update({"job": loaded.job, "features": list(loaded.features), "target": loaded.target, "key": list(loaded.key), "metrics": loaded.metrics})
+        described.update(
+            {
+                "job": loaded.job,
+                "features": list(loaded.features),
+                "target": loaded.target,
+                "key": list(loaded.key),
+                "metrics": loaded.metrics,
+            }
+        )
         described["model"] = {"kind": settings.kind, "task": settings.task, "params": dict(settings.params), "rounds": settings.rounds}
     return described
 
@@ -153,61 +197,83 @@ def describe_bundle(loaded: Any) -> dict[str, Any]:
 def show_bundle(path: Path, loaded: Any) -> None:
     """Show what a bundle holds."""
     described = describe_bundle(loaded)
-    out.print(f"[bold]{_shown_path(path)}[/]: whole, every checksum is right", soft_wrap=True)
+    say(": whole, every checksum is right", label=_shown_path(path))
     for index, (step, learnt) in enumerate(zip(described["pipeline"], described["learnt"], strict=True)):
-        name = next(iter(step))
-        out.print(f"  {index} {name}: {escape(loaded.fitted.ops[index].text())}", soft_wrap=True)
+        say(f"{index} {next(iter(step))}: {loaded.fitted.ops[index].text()}", indent=2)
         if learnt:
-            out.print(f"      learnt: {escape(learnt)}", soft_wrap=True, style="dim")
+            say(f"learnt: {learnt}", indent=6, style="dim")
     if "model" in described:
         model = described["model"]
-        out.print(f"  model: {model['kind']} ({model['task']}), target {escape(described['target'])}, {len(described['features'])} features")
+        say(f"{model['kind']} ({model['task']}) predicts {described['target']}", label="model: ", indent=2)
+        say(", ".join(described["features"]), label=f"{_count(len(described['features']), 'feature')}: ", indent=2)
         for name, value in (described["metrics"].get("test") or {}).items():
-            out.print(f"    {name}: {_number(value)}")
+            say(f"{name}: {_metric(value)}", indent=4)
 
 
 def show_profile(found: Mapping[str, Any]) -> None:
     """Show a profile."""
     source = found["source"]
-    out.print(f"{source['rows']:,} rows, {source['files']} files, {source['row_groups']} row groups, {human_bytes(source['bytes'])}")
+    groups = f"{_count(source['files'], 'file')}, {_count(source['row_groups'], 'row group')}"
+    say(f"{source['rows']:,} rows, {groups}, {human_bytes(source['bytes'])}")
     table = Table(box=None, padding=(0, 1), show_edge=False)
-    for name in ("column", "type", "nulls", "distinct", "min", "mean", "max", "most frequent"):
-        table.add_column(name, justify="left" if name in ("column", "type", "most frequent") else "right", overflow="fold")
+    for name in ("column", "type", "nulls", "distinct", "min", "mean", "max"):
+        table.add_column(name, justify="left" if name in ("column", "type") else "right", no_wrap=True)
+    table.add_column("most frequent", no_wrap=True, overflow="ellipsis", ratio=1)
     for column in found["columns"]:
-        share = f"{column['nulls'] / column['rows']:.1%}" if column["rows"] and column["nulls"] else "0"
-        top = ", ".join(f"{value} ({n:,})" for value, n in (column["top"] or [])[:3])
         distinct = "" if column["distinct"] is None else f"{column['distinct']:,}"
-        table.add_row(escape(column["column"]), column["type"], share, distinct, _number(column["min"]), _number(column["mean"]), _number(column["max"]), escape(top))
+        top = ", ".join(f"{value} ({n:,})" for value, n in (column["top"] or [])[:3])
+        cells = (column["column"], column["type"], _share(column["nulls"], column["rows"]), distinct)
+        ranges = (_number(column["min"]), _number(column["mean"]), _number(column["max"]))
+        table.add_row(*(Text(cell) for cell in (*cells, *ranges, top)))
     out.print(table)
     for advice in found["advice"]:
-        out.print(f"  [yellow]![/] {escape(advice)}", soft_wrap=True)
+        say(advice, label="! ", indent=2, style="yellow")
 
 
 def show_findings(findings: Sequence[Mapping[str, str]]) -> None:
     """Show what `doctor` found, a line each."""
-    marks = {"ok": "[green]ok[/]     ", "missing": "[yellow]missing[/]", "error": "[red]error[/]  "}
+    styles = {"ok": "green", "missing": "yellow", "error": "red"}
     for one in findings:
-        out.print(f"{marks[one['state']]} {escape(one['what'])}: {escape(one['found'])}", soft_wrap=True)
+        line = Text(f"{one['state']:8}", styles[one["state"]])
+        out.print(line.append(f"{one['what']:14}{one['found']}", "default"), soft_wrap=True)
         if one.get("remedy"):
-            out.print(f"          {escape(one['remedy'])}", soft_wrap=True, style="dim")
+            say(one["remedy"], indent=22, style="dim")
 
 
 def show_written(written: Sequence[Any]) -> None:
     """Show the sample files that are there now."""
     for file in written:
-        out.print(f"{_shown_path(file.path)}: {file.rows:,} rows, {human_bytes(file.nbytes)}", soft_wrap=True)
+        say(f"{_shown_path(file.path)}: {file.rows:,} rows, {human_bytes(file.nbytes)}")
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
+def _share(n: int, total: int) -> str:
+    """Return a share in percent; what is there at all is never shown as none."""
+    if not n or not total:
+        return "0"
+    return "<0.1%" if n / total < 0.001 else f"{n / total:.1%}"
+
+
+def _metric(value: float | None) -> str:
+    return f"{value:.4f}" if value is not None and abs(value) < 10 else _number(value)
 
 
 def _number(value: Any) -> str:
+    """Return a number in four digits; an instant in UTC without its seconds if they are zero."""
     if value is None:
         return ""
-    return f"{value:.4g}" if isinstance(value, float) else escape(str(value))
+    if isinstance(value, float):
+        return f"{value:,.0f}" if 10_000 <= abs(value) < 1e15 else f"{value:.4g}"
+    return str(value).removesuffix("+00:00").removesuffix(":00") if isinstance(value, str) and value[4:5] == "-" else str(value)
 
 
 def _shown_path(path: Path) -> str:
     """Return a path relative to the working folder where that is shorter."""
     absolute = path.absolute()
     try:
-        return escape(str(absolute.relative_to(Path.cwd())))
+        return str(absolute.relative_to(Path.cwd()))
     except ValueError:
-        return escape(str(absolute))
+        return str(absolute)

@@ -44,7 +44,7 @@ _MODULE_OF = {
         "geo": ("bearing", "grid_cell", "haversine_km"),
         "group_sums": ("GroupSums", "exact_group_sums", "group_limbs_to_floats", "merge_group_limbs"),
         "hashing": ("combine_hashes", "hash64", "hash64_ints", "hash64_strings", "hash_bytes"),
-        "kernel": ("Kernel", "kernel"),
+        "kernel": ("Kernel",),  # the decorator has its module's name: from headrace_kernels.kernel import kernel
         "limbs": ("limbs_to_int", "mean_and_variance", "merge_limbs"),
         "piecewise": ("bucketize", "interpolate_float32", "interpolate_float64"),
         "scaling": ("standardise_float32", "standardise_float64"),

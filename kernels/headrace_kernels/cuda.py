@@ -220,3 +220,8 @@ def _on_device(array: Any) -> DeviceArray:
 
 def _grid(n: int) -> tuple[int, int]:
     return (n + _THREADS - 1) // _THREADS, _THREADS
+
+
+def on_device(kernel: Kernel | SegmentKernel) -> CudaKernel | CudaSegmentKernel:
+    """Return a kernel's or a scan's scalar function as a CUDA kernel (scans: one thread a group)."""
+    return CudaSegmentKernel(kernel) if isinstance(kernel, SegmentKernel) else CudaKernel(kernel)

@@ -18,7 +18,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numba.extending import overload
@@ -28,9 +28,6 @@ from headrace_kernels.column import Column, merged_validity
 from headrace_kernels.compiled import jit
 from headrace_kernels.elementary import inlined
 from headrace_kernels.threads import over_chunks
-
-if TYPE_CHECKING:
-    from headrace_kernels.cuda import CudaKernel
 
 Scalar = Callable[..., Any]
 SAME = "same"
@@ -129,12 +126,6 @@ class Kernel:
         over_chunks(compute, n_rows, threads)
         validity = merged_validity(columns, n_rows)
         return tuple(Column(output, validity) for output in outputs)
-
-    def cuda(self) -> CudaKernel:
-        """Return the same function as a CUDA kernel."""
-        from headrace_kernels.cuda import CudaKernel
-
-        return CudaKernel(self)
 
     def check_lengths(self, lengths: Sequence[int]) -> int:
         """Return the number of rows; raise if there are not as many columns as inputs, or of different lengths."""

@@ -2,7 +2,7 @@
 
 Rows come sorted by group and time, `starts` as in `segments`. Every row with a time gets a result, whether it has a value or not:
 what it says is about the rows before it, and about the row itself if it is to be included. Nulls, NaN and infinities among the values
-take no part.
+take no part. Sums take integers as the nearest float64.
 
 >>> values, times = Column(np.array([1.0, 2.0, 4.0])), Column(np.array([0, 5, 12]))
 >>> past = rolling(values, times, np.array([0, 3]), window=10)
@@ -129,12 +129,13 @@ def _longest(starts: Any, first: int, last: int) -> int:
 
 
 @jit
-def _sum_of(values: Any, counted: Any, first: int, last: int) -> tuple[float, float]:
+def _large_sum_of(values: Any, counted: Any, first: int, last: int) -> tuple[float, float]:
+    """Add up values with room above: none is so small that it would be lost below."""
     total, rest = 0.0, 0.0
     for i in range(first, last):
         if counted[i]:
-            total, rest = _add_twice_precise(total, rest, np.float64(values[i]))
-    return total, rest
+            total, rest = _add_twice_precise(total, rest, np.float64(values[i]) * 2.0**-64)
+    return total * 2.0**64, rest * 2.0**64
 
 
 @jit
@@ -169,15 +170,15 @@ def _roll(
                 oldest += 1
             if n == 0:
                 total, rest = 0.0, 0.0
-            elif not abs(total) < np.inf:  # what overflowed may have left: add up anew
-                total, rest = _sum_of(values, counted, oldest, i)
             while low_head < low_end and low_rows[low_head] < oldest:
                 low_head += 1
             while high_head < high_end and high_rows[high_head] < oldest:
                 high_head += 1
             for turn in range(2):
                 if (turn == 1) == include:
-                    counts[i], sums[i] = n, total + rest if abs(total) < np.inf else total
+                    if not abs(total) < np.inf:  # it went beyond float64 on its way; that may not hold for the end, nor for later rows
+                        total, rest = _large_sum_of(values, counted, oldest, i + turn)
+                    counts[i], sums[i] = n, total + rest
                     if n:
                         lows[i], highs[i] = values[low_rows[low_head]], values[high_rows[high_head]]
                 if turn == 0 and counted[i]:

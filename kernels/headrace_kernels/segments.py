@@ -20,7 +20,7 @@ import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,9 +30,6 @@ from headrace_kernels.compiled import jit
 from headrace_kernels.elementary import Number, exp2
 from headrace_kernels.kernel import row_of
 from headrace_kernels.threads import over_chunks
-
-if TYPE_CHECKING:
-    from headrace_kernels.cuda import CudaSegmentKernel
 
 Scalar = Callable[..., Any]
 Starts = NDArray[np.int64]
@@ -113,12 +110,6 @@ class SegmentKernel:
                 if valid[i]:
                     out[i], state = self.reference(state, *(column.values[i].item() for column in columns), *values)
         return Column(out, validity)
-
-    def cuda(self) -> CudaSegmentKernel:
-        """Return the same function as a CUDA kernel, one thread a group."""
-        from headrace_kernels.cuda import CudaSegmentKernel
-
-        return CudaSegmentKernel(self)
 
     def check(self, columns: Sequence[Column], starts: Starts) -> int:
         """Return the number of rows; raise if the columns do not fit the inputs or the starts."""

@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 
 from headrace_kernels import get_kernel, kernel_names
+from headrace_kernels.cuda import on_device
 from headrace_kernels.segments import decayed_sum, row_in_group, seconds_since, session_id
 
 IN_SIMULATOR = """
 import sys
 import numpy as np
 from headrace_kernels import Column, cuda, get_kernel, hashing, segments
+from headrace_kernels.cuda import on_device
 
 DTYPES = (np.float64, np.float32)
 RNG = np.random.default_rng(3)
@@ -26,13 +28,13 @@ CONSTANTS = {
 }
 
 
-def check(name, on_device, on_host, rtol=1e-12):
-    on_device = on_device.copy_to_host()
-    assert on_device.dtype == on_host.dtype, (name, on_device.dtype, on_host.dtype)
+def check(name, found, on_host, rtol=1e-12):
+    found = found.copy_to_host()
+    assert found.dtype == on_host.dtype, (name, found.dtype, on_host.dtype)
     if on_host.dtype.kind == "f":
-        np.testing.assert_allclose(on_device, on_host, rtol=rtol, atol=1e-30, err_msg=name)
+        np.testing.assert_allclose(found, on_host, rtol=rtol, atol=1e-30, err_msg=name)
     else:
-        np.testing.assert_array_equal(on_device, on_host, err_msg=name)
+        np.testing.assert_array_equal(found, on_host, err_msg=name)
 
 
 def check_kernel(name):
@@ -41,20 +43,20 @@ def check_kernel(name):
         columns = [np.append(RNG.uniform(-80, 80, 30), [0.0, -0.0, np.nan]).astype(dtype) for _ in kernel.inputs]
         constants = CONSTANTS.get(name)
         on_host = kernel.launch([Column(column) for column in columns], constants)
-        for found, expected in zip(kernel.cuda().launch(columns, constants), on_host, strict=True):
+        for found, expected in zip(on_device(kernel).launch(columns, constants), on_host, strict=True):
             # plain Python keeps float32 where compiled code goes on in float64
             check(name, found, expected.values, 1e-5 if np.float32 in (dtype, expected.values.dtype) else 1e-12)
-    assert len(kernel.cuda().launch([column[:0] for column in columns], constants)[0]) == 0
+    assert len(on_device(kernel).launch([column[:0] for column in columns], constants)[0]) == 0
 
 
 def check_scan(name):
     scan = getattr(segments, name)
     starts = np.array([0, 4, 4, 5, 20])
     columns = [{"value": RNG.normal(size=20), "seconds": np.arange(20.0) * 700}[name] for name in scan.inputs]
-    check(name, scan.cuda().launch(columns, starts), scan.launch([Column(c) for c in columns], starts).values)
+    check(name, on_device(scan).launch(columns, starts), scan.launch([Column(c) for c in columns], starts).values)
     valid = RNG.random(20) < 0.6
     bits = np.packbits(valid, bitorder="little")
-    found = scan.cuda().launch(columns, starts, valid, None).copy_to_host()
+    found = on_device(scan).launch(columns, starts, valid, None).copy_to_host()
     expected = scan.launch([Column(c, bits) for c in columns], starts).values
     np.testing.assert_allclose(found[valid], expected[valid], rtol=1e-12, err_msg=name)
 
@@ -109,7 +111,7 @@ def _has_compiler():
 @pytest.mark.parametrize("capability", [(8, 0), (9, 0)], ids=str)
 @pytest.mark.parametrize("kernel", [*map(get_kernel, kernel_names()), *SCANS], ids=repr)
 def test_every_kernel_compiles_for_a_device_without_one(kernel, capability, without_a_device):
-    code = kernel.cuda().ptx([np.dtype(np.float64)] * len(kernel.inputs), capability)
+    code = on_device(kernel).ptx([np.dtype(np.float64)] * len(kernel.inputs), capability)
     assert f".target sm_{capability[0]}{capability[1]}" in code
     assert ".visible .entry" in code
 
@@ -118,12 +120,14 @@ BOTH_TARGETS = """
 from types import SimpleNamespace
 import numpy as np
 from numba.cuda import dispatcher
-from headrace_kernels import Column, get_kernel, kernel
+from headrace_kernels import Column
 from headrace_kernels.elementary import sin_degrees
+from headrace_kernels.cuda import on_device
+from headrace_kernels.kernel import kernel
 dispatcher.get_current_device = lambda: SimpleNamespace(compute_capability=(8, 0))
 zeros = [Column(np.zeros(3))]
 kernel(output="same")(lambda x: sin_degrees(x)).launch(zeros)
-kernel(output="same")(lambda x: sin_degrees(x)).cuda().ptx([np.dtype(np.float64)])
+on_device(kernel(output="same")(lambda x: sin_degrees(x))).ptx([np.dtype(np.float64)])
 (out,) = kernel(output="same")(lambda x: sin_degrees(x) + 1).launch(zeros)
 print(*out.values)
 """

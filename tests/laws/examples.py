@@ -17,26 +17,44 @@ from headrace.ops.bucketize import Bucketize
 from headrace.ops.cast import Cast
 from headrace.ops.categorify import Categorify
 from headrace.ops.clip import Clip
+from headrace.ops.count_encoding import CountEncoding
+from headrace.ops.cyclical import Cyclical
 from headrace.ops.data_stats import DataStats
 from headrace.ops.date_parts import DateParts
+from headrace.ops.decayed_sum import DecayedSum
+from headrace.ops.dedupe import Dedupe
 from headrace.ops.derive import Derive
+from headrace.ops.difference_lag import DifferenceLag
 from headrace.ops.dropna import Dropna
 from headrace.ops.fill_missing import FillMissing
 from headrace.ops.filter import Filter
+from headrace.ops.hash_bucket import HashBucket
+from headrace.ops.hashed_cross import HashedCross
 from headrace.ops.join_external import JoinExternal
+from headrace.ops.join_groupby import JoinGroupby
 from headrace.ops.kernel import Kernel
+from headrace.ops.list_hash import ListHash
+from headrace.ops.list_slice import ListSlice
 from headrace.ops.log import Log
 from headrace.ops.normalize import Normalize
 from headrace.ops.normalize_min_max import NormalizeMinMax
+from headrace.ops.normalize_text import NormalizeText
+from headrace.ops.one_hot import OneHot
 from headrace.ops.power import Power
 from headrace.ops.rank_gauss import RankGauss
 from headrace.ops.robust_scale import RobustScale
+from headrace.ops.rolling import Rolling
 from headrace.ops.sample import Sample
 from headrace.ops.select import Drop, Rename, Select
+from headrace.ops.session_id import SessionId
 from headrace.ops.target_encoding import TargetEncoding
+from headrace.ops.time_since import TimeSince
+from headrace.ops.time_since_last import TimeSinceLast
+from headrace.ops.token_hash import TokenHash
 
 N_ROWS = 1_300  # no multiple of 7 or 64: parts are of unlike length
 CITIES = ["Oslo", "Łódź", "東京", "", "oslo", "São Paulo", "\U0001f30a" * 3, "x" * 300]
+TITLES = ["The cat, the HAT", " naïve\u00a0東京", "", "...", "a-b_c"]
 
 
 def in_percent(frame: nw.DataFrame[Any]) -> nw.DataFrame[Any]:
@@ -62,14 +80,25 @@ EXAMPLES: Mapping[str, tuple[Op, ...]] = {
         Categorify(["city", "code", "flag", "when"]),
         Categorify([["city", "flag"]], min_frequency=3),
         Categorify(["city", "measure"], max_size=4),
+        Categorify(["city", "code", ["flag", "day"]], min_frequency=40, buckets=5),
+        Categorify([["city", "flag"], ["city", "flag"]], joint=True),
     ),
     "clip": (Clip(["measure", "delay", "code", "price"], min=0, max=60),),
+    "count_encoding": (CountEncoding(["city", ["code", "flag"]]), CountEncoding(["measure", "when"], output="frequency")),
+    "cyclical": (Cyclical({"delay": 24, "measure": 7, "price": 0.25}),),
     "data_stats": (DataStats(["measure", "code", "city", "flag", "when", "day", "price"], top=2),),
     "date_parts": (
         DateParts(["when", "day"], parts=["year", "week", "day_of_week"]),
         DateParts("when", parts=["hour"], zone="America/New_York"),
     ),
+    "decayed_sum": (DecayedSum(["measure", "delay"], half_life="2h", order="when", by=["city"]),),
+    "dedupe": (Dedupe(["city", "code"]), Dedupe(["measure"], keep="last", order="when"), Dedupe(["when"], order="price")),
     "derive": (Derive({"twice": "measure * 2", "measure": "COALESCE(measure, 0)", "late": "CAST(delay > 15 AS INT)"}),),
+    "difference_lag": (
+        DifferenceLag(["delay", "measure", "price"], order="when", by=["city", "flag"], lags=[1, 3]),
+        DifferenceLag(["city", "tags", "when"], order="measure", by=["code"], output="value"),
+        DifferenceLag(["delay"], order="id"),
+    ),
     "drop": (Drop(["code", "price"]),),
     "dropna": (Dropna(["measure", "city"]), Dropna(["measure", "delay", "flag"], how="all")),
     "fill_missing": (
@@ -82,21 +111,48 @@ EXAMPLES: Mapping[str, tuple[Op, ...]] = {
         FillMissing(["flag", "code"], value="mode", by="city"),
     ),
     "filter": (Filter("delay IS NOT NULL AND city <> 'Oslo'"),),
+    "hash_bucket": (
+        HashBucket(["city", "code", "measure", "flag", "when", "day", "price"], buckets=100),
+        HashBucket("city", buckets=7, seed=3),
+    ),
+    "hashed_cross": (HashedCross(["city", "flag", "price"], buckets=50),),
     "join_external": (JoinExternal(table="cities", on={"city": "name"}, columns={"people": "population", "land": "country"}),),
+    "join_groupby": (
+        JoinGroupby(["city", "flag"], {"measure": ["count", "sum", "mean", "std", "min", "max"], "delay": ["mean", "max"]}),
+        JoinGroupby("when", {"code": ["sum", "std", "min"], "price": ["sum", "max"], "flag": ["mean", "min"]}),
+    ),
     "kernel": (Kernel("haversine_km", inputs=["lat", "lon", "measure", "lon"], output="km"),),
+    "list_hash": (ListHash(["tags", "visits"], buckets=4), ListHash(["tags"], buckets=100, output="list", seed=1)),
+    "list_slice": (ListSlice(["tags", "visits"], start=-2), ListSlice("visits", start=1, stop=3, pad=-1)),
     "log": (Log(["measure", "delay", "price"]), Log(["delay"], base=10, plus=0.5)),
     "normalize": (Normalize(["measure", "delay", "flag", "price"]), Normalize("epoch", dtype="float64")),
     "normalize_min_max": (NormalizeMinMax(["measure", "delay", "flag", "price", "code"]),),
+    "normalize_text": (NormalizeText(["city", "title"]),),
+    "one_hot": (
+        OneHot(["city", "code", "flag"], max_categories=3),
+        OneHot("city", max_categories=20, categories={"code": [7, 0], "flag": [True]}),
+    ),
     "power": (Power(["delay", "price"]), Power(["lat", "epoch"], standardise=False, dtype="float64")),
     "rank_gauss": (RankGauss(["measure", "delay", "price"]), RankGauss(["lat"], points=20, clip=2.0, dtype="float64")),
     "rename": (Rename({"city": "town", "code": "number"}),),
     "robust_scale": (RobustScale(["measure", "delay", "price"]), RobustScale(["lat"], quantile_range=(10.0, 90.0), dtype="float64")),
+    "rolling": (
+        Rolling(["measure", "delay"], window="3h", order="when", by=["city"], stats=["count", "sum", "mean", "min", "max"]),
+        Rolling(["price", "flag"], window=300.5, order="epoch", stats=["sum", "max"], include_current=False),
+        Rolling(["code"], window="30d", order="day", by=["flag", "measure"], stats=["sum", "min"]),
+    ),
     "sample": (Sample(0.4, key=["id"], seed=3), Sample(0.4, key=["city"])),
     "select": (Select(["measure", "city", "id"]),),
+    "session_id": (SessionId("when", by=["city"], gap="45m"), SessionId("epoch", gap=0.01, output="burst")),
     "target_encoding": (
         TargetEncoding(["city", ["flag", "code"]], target="late", key=["id"], folds=3),
         TargetEncoding(["code"], target="measure", key=["id"], seed=5, smoothing=0.0, dtype="float64"),
+        TargetEncoding(["code"], target=["late", "delay"], key=["id"]),
+        TargetEncoding(["code", ["flag", "late"]], target="city", classes=["Oslo", "東京", ""], key=["id"], folds=2),
     ),
+    "time_since": (TimeSince("when", reference="2013-11-01T00:00:00-04:00", unit="hours"), TimeSince("day", reference="2012-02-29")),
+    "time_since_last": (TimeSinceLast("when", by=["city"]), TimeSinceLast("day", by=["flag"]), TimeSinceLast("epoch")),
+    "token_hash": (TokenHash(["title"], buckets=3), TokenHash(["title", "city"], buckets=1000, output="list", lower=False)),
 }
 
 TABLES = {
@@ -131,8 +187,18 @@ def rows(n_rows: int = N_ROWS, seed: int = 0) -> pa.Table:
             "when": pa.array(instants, pa.timestamp("us", "UTC"), mask=random.random(n_rows) < 0.1),
             "day": pa.array([dt.date(2012, 2, 29) + dt.timedelta(int(days)) for days in random.integers(0, 900, n_rows)], pa.date32()),
             "price": pa.array([Decimal(int(cents)).scaleb(-2) for cents in random.integers(-999, 999, n_rows)], pa.decimal128(9, 2)),
+            "title": pa.array(random.choice(TITLES, n_rows), pa.string(), mask=random.random(n_rows) < 0.1),
+            "tags": _lists(random, [*CITIES, None], n_rows, pa.string()),
+            "visits": _lists(random, [2**31 - 1, -1, 0, None], n_rows, pa.int32()),
         }
     )
+
+
+def _lists(random: np.random.Generator, values: list[Any], n_rows: int, type_: pa.DataType) -> pa.Array:
+    """Return lists of up to four values, one in ten of them null."""
+    lengths = random.integers(0, 5, n_rows)
+    lists = [[values[place] for place in random.integers(0, len(values), length)] for length in lengths]
+    return pa.array(lists, pa.list_(type_), mask=random.random(n_rows) < 0.1)
 
 
 def cases() -> list[tuple[str, Op]]:

@@ -16,7 +16,7 @@ from tests.laws.running import run
 
 from headrace.errors import JobError, JobErrors
 from headrace.ops import OPS, class_names, make_op, op_class
-from headrace.ops.base import BoundOp, FittedOp, Op, PlainOp
+from headrace.ops.base import BoundOp, FittedOp, Op, OrderedOp, PlainOp
 from headrace.schema import Schema
 from headrace.table import Backend
 
@@ -64,7 +64,7 @@ def test_every_operator_is_one_of_the_known_kinds_and_frozen(name: str) -> None:
     cls = op_class(name)
     assert cls.name == name
     assert class_names()[cls.__name__] == name
-    assert sum(issubclass(cls, kind) for kind in (PlainOp, FittedOp, BoundOp)) == 1
+    assert sum(issubclass(cls, kind) for kind in (PlainOp, FittedOp, BoundOp, OrderedOp)) == 1
     for op in EXAMPLES.get(name, ()):
         with pytest.raises(dataclasses.FrozenInstanceError):
             setattr(op, dataclasses.fields(op)[0].name, None)

@@ -46,6 +46,7 @@ class Rolling(OrderedOp):
     Returns
     -------
     ``count`` is int64, ``sum`` and ``mean`` are float64, ``min`` and ``max`` have the column's type (decimals: float64).
+    Sums take integers beyond 2**53 as the nearest float64.
 
     Nulls and NaN
     -------------

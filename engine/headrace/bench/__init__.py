@@ -1,0 +1,15 @@
+"""Benchmarks: the engine and its kernels against the best that a user could write or pick instead.
+
+| module | what it is for |
+|---|---|
+| `measure` | one command as a fresh process: wall, CPU and memory of it and all its children |
+| `cases`, `interleave` | what is compared, and the runs in turn: A B A B ... |
+| `serving` | the same for single calls: a process a side, warmed up, asked in turn |
+| `agreement` | do the files that the sides wrote hold the same? |
+| `files`, `criteo`, `taxi`, `calls` | the suites: their data, jobs and sides |
+| `results`, `chart`, `pages` | results as JSON, as a chart, as tables in a terminal and in docs/performance.md |
+| `suites` | the table of suites, and the one function that runs one |
+
+Peers are scripts in `benchmarks/peers/` of the source tree: nothing here imports one. The driver itself imports little: what
+it holds would count as memory of each process that it starts.
+"""

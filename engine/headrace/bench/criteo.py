@@ -1,0 +1,86 @@
+"""The suite `criteo`: 13 numbers filled, clipped, logged and normalised, 26 categories as ids; and its hard shapes."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from headrace.bench.cases import HEADRACE, Case, Side
+from headrace.bench.files import WIDE_COLUMNS, make_files
+from headrace.bench.request import Request, config, headrace, script
+
+SHAPES = ("dictionary", "plain", "wide", "many-files")
+CASES = ("job", "second", "workers", "processes")
+TITLES = {
+    "dictionary": "Criteo shape",
+    "plain": "Criteo shape, plain pages and near-unique strings",
+    "wide": f"{WIDE_COLUMNS:,} columns normalised",
+    "many-files": "Criteo shape in 2,000 files",
+}
+# What a script's name begins with, by shape.
+SCRIPTS = {"wide": "wide"}
+# Two ways in Polars are so near each other that the machine decides which is best: both run.
+VARIANTS = {"criteo": {"polars": ("polars", "polars_eager")}}
+
+
+def cases(request: Request) -> list[Case]:
+    """Make the data and return the cases; only `job` and `second` have peers."""
+    request.check(CASES)
+    source = make_files(request.shape, request.data, request.rows)
+    job = _wide_job(request) if request.shape == "wide" else config("criteo.yaml")
+    made = []
+    title = TITLES[request.shape]
+    if request.wanted("job"):
+        sides = (_ours(request, job, source), *_peers(request, source, 1))
+        made.append(Case("job", f"{title}: fit, transform, write, as a job", request.rows, sides))
+    if request.wanted("second"):
+        sides = (_ours_twice(request, job, source), *_peers(request, source, 2))
+        made.append(Case("second", f"{title}: second time in one process", request.rows, sides, times="last"))
+    if request.wanted("workers"):
+        made.append(Case("workers", f"{title}: threads", request.rows, _scaled(request, job, source, "local")))
+    if request.wanted("processes"):
+        made.append(Case("processes", f"{title}: Dask workers", request.rows, _scaled(request, job, source, "processes")))
+    return made
+
+
+def _ours(request: Request, job: str, source: Path, name: str = HEADRACE, *settings: str) -> Side:
+    folder = request.work / name
+    return Side(name, headrace("run", job, *_settings(source, folder, *settings), "--json"), folder, "out/latest/features")
+
+
+def _ours_twice(request: Request, job: str, source: Path) -> Side:
+    folder = request.work / HEADRACE
+    command = (sys.executable, str(script("job_headrace")), job, *_settings(source, folder), "--repeat", "2")
+    return Side(HEADRACE, command, folder, "out/latest/features")
+
+
+def _settings(source: Path, folder: Path, *more: str) -> list[str]:
+    settings = [f"source.path={json.dumps(str(source / '*.parquet'))}", f"output.path={json.dumps(str(folder / 'out'))}", *more]
+    return [argument for setting in settings for argument in ("--set", setting)]
+
+
+def _peers(request: Request, source: Path, repeat: int) -> list[Side]:
+    stem = SCRIPTS.get(request.shape, "criteo")
+    sides = []
+    for peer in request.peers:
+        for variant in VARIANTS.get(stem, {}).get(peer, (peer,)):
+            folder = request.work / variant
+            command = (sys.executable, str(script(f"{stem}_{variant}")), str(source), str(folder / "out"), "--repeat", str(repeat))
+            sides.append(Side(variant, command, folder))
+    return sides
+
+
+def _scaled(request: Request, job: str, source: Path, cluster: str) -> tuple[Side, ...]:
+    """Return the job on all cores and on one; the first counts as ours, so the ratio is what the cores save."""
+    counts = sorted({os.cpu_count() or 1, 1}, reverse=True)
+    return tuple(_ours(request, job, source, f"{HEADRACE}-{n}", f"run.cluster={cluster}", f"run.workers={n}") for n in counts)
+
+
+def _wide_job(request: Request) -> str:
+    columns = ", ".join(f"f{index}" for index in range(WIDE_COLUMNS))
+    path = request.work / "wide.yaml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"job: wide\nsource: {{path: data/wide}}\npipeline:\n  - normalize: [{columns}]\noutput: {{path: out/wide, features: true}}\n")
+    return str(path)

@@ -1,0 +1,227 @@
+"""The exchange: rows of one key meet from all partitions, and every cut, cluster and number of buckets gives the same bits."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from tests.comparing import assert_same_table
+from tests.laws.running import content, run
+
+from headrace import exchange
+from headrace.cluster import Cluster, LocalCluster, open_cluster
+from headrace.dataset import Dataset
+from headrace.ops.base import Op
+from headrace.ops.categorify import Categorify
+from headrace.ops.decayed_sum import DecayedSum
+from headrace.ops.dedupe import Dedupe
+from headrace.ops.derive import Derive
+from headrace.ops.difference_lag import DifferenceLag
+from headrace.ops.fill_missing import FillMissing
+from headrace.ops.filter import Filter
+from headrace.ops.join_groupby import JoinGroupby
+from headrace.ops.normalize import Normalize
+from headrace.ops.rolling import Rolling
+from headrace.ops.session_id import SessionId
+from headrace.ops.target_encoding import TargetEncoding
+from headrace.ops.time_since_last import TimeSinceLast
+from headrace.partitions import TableSource, cut
+from headrace.pipeline import FittedPipeline, Pipeline
+from headrace.steps import Steps
+
+# Ordered steps before and after filters and fitted ones, on each other's results, in other groups.
+CHAIN: tuple[Op, ...] = (
+    Filter("amount > -900"),
+    FillMissing(["amount"], value="mean"),
+    DecayedSum(["amount"], half_life="1h", order="time", by=["card"]),
+    TimeSinceLast("time", by=["card"]),
+    Dedupe(["card", "time"], keep="last"),
+    Rolling(["amount"], window="90m", order="time", by=["card"], stats=["count", "mean", "max"]),
+    Normalize(["amount_mean_90m"], dtype="float64"),
+    DifferenceLag(["amount_mean_90m"], order="time", by=["shop"]),
+    SessionId("time", by=["card"]),
+    JoinGroupby(["shop"], {"time_since_last": ["mean", "std"]}),
+    TargetEncoding(["shop"], target="fraud", key=["id"]),
+    Categorify(["shop"]),
+)
+
+
+def payments(n_rows: int = 2_000, seed: int = 0) -> pa.Table:
+    random = np.random.default_rng(seed)
+    cards = random.choice(["a", "b", "c", "", "é" * 20, *map(str, range(60))], n_rows)
+    return pa.table(
+        {
+            "id": pa.array(np.arange(n_rows)),
+            "card": pa.array(cards, mask=random.random(n_rows) < 0.05).dictionary_encode(),
+            "shop": pa.array(random.choice(["x", "y", "z"], n_rows)),
+            "time": pa.array(random.integers(0, 3 * 86_400, n_rows) * 10**6, pa.timestamp("us", "UTC"), mask=random.random(n_rows) < 0.02),
+            "amount": pa.array(random.normal(100.0, 400.0, n_rows), mask=random.random(n_rows) < 0.1),
+            "fraud": pa.array(random.random(n_rows) < 0.2),
+        }
+    )
+
+
+@pytest.fixture(params=[1 << 18, 150], ids=["one bucket", "many buckets"])
+def bucket_rows(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    monkeypatch.setattr(exchange, "BUCKET_ROWS", request.param)
+    return int(request.param)
+
+
+@pytest.mark.parametrize(("row_groups", "workers"), [(1, 1), (7, 2), (64, 4)])
+def test_cuts_workers_and_buckets_change_no_bit(bucket_rows: int, row_groups: int, workers: int, parquet: Callable[..., Path]) -> None:
+    once = run(CHAIN, payments(), {}, partition_size=None)
+    found = run(CHAIN, parquet(payments(), row_groups), {}, workers=workers)
+    assert found.partitions == row_groups
+    assert_same_table(found.table, once.table)
+    assert content(found.states) == content(once.states)
+    assert found.counts() == once.counts()
+    assert found.counts()[4][0]["event"] == "duplicates"
+
+
+def test_the_chain_equals_its_steps_one_by_one() -> None:
+    """Ordered steps that share an exchange find what each finds alone."""
+    together = Pipeline(CHAIN[2:4]).fit_transform(payments()).table
+    first = Pipeline(CHAIN[2:3]).fit_transform(payments()).table
+    assert_same_table(Pipeline(CHAIN[3:4]).fit_transform(first).table, together)
+
+
+def test_the_last_row_of_a_partition_and_the_first_of_the_next_meet(parquet: Callable[..., Path]) -> None:
+    data = pa.table({"k": ["b", "a", "a", "b"], "t": [0, 1, 2, 3], "x": [1.0, 2.0, 4.0, 8.0]})
+    found = run([DifferenceLag("x", order="t", by="k")], parquet(data, 2), {}, workers=2)
+    assert found.partitions == 2
+    assert found.table["x_difference_lag_1"].to_pylist() == [None, None, 2.0, 7.0]
+
+
+def test_partitions_left_empty_by_a_filter_and_keys_in_one_bucket(bucket_rows: int, parquet: Callable[..., Path]) -> None:
+    data = pa.table({"k": ["a"] * 400, "t": np.arange(400), "x": np.ones(400)})
+    found = run([Filter("t >= 100"), Rolling("x", window=1000, order="t", by="k")], parquet(data, 8), {}, workers=2)
+    assert found.table["x_sum_1000"].to_pylist() == [float(n + 1) for n in range(300)]
+
+
+def test_without_a_key_all_rows_are_one_group(bucket_rows: int, parquet: Callable[..., Path]) -> None:
+    data = pa.table({"t": np.arange(400)[::-1], "x": np.ones(400)})
+    found = run([DecayedSum("x", half_life=1e9, order="t", include_current=False), TimeSinceLast("t")], parquet(data, 5), {})
+    assert found.table["t_since_last"].to_pylist() == [1.0] * 399 + [None]
+
+
+def test_everything_filtered_away_leaves_an_empty_table(parquet: Callable[..., Path]) -> None:
+    data = parquet(pa.table({"t": [1, 2], "x": [1.0, 2.0]}), 2)
+    done = Pipeline([Filter("x > 5"), TimeSinceLast("t"), Dedupe("x")]).fit_transform(str(data))
+    assert done.table.num_rows == 0
+    assert done.table.column_names == ["t", "x", "t_since_last"]
+
+
+def test_new_rows_are_transformed_by_themselves(tmp_path: Path) -> None:
+    fitted = Pipeline(CHAIN).fit(payments())
+    fitted.save(tmp_path / "fitted")
+    new = payments(300, seed=1)
+    loaded = FittedPipeline.load(tmp_path / "fitted").transform(new)
+    assert_same_table(loaded, fitted.transform(new))
+    alone = Pipeline(CHAIN[:5]).fit_transform(new).table  # nothing that was learnt stands before these steps but a mean
+    assert loaded["time_since_last"].to_pylist() == alone["time_since_last"].to_pylist()
+
+
+def test_rows_without_their_label_are_transformed(parquet: Callable[..., Path]) -> None:
+    fitted = Pipeline([Filter("fraud IS NOT NULL"), *CHAIN[1:]]).fit(payments())
+    new = payments(300, seed=1)
+    assert_same_table(fitted.transform(new.drop_columns(["fraud"])), fitted.transform(new).drop_columns(["fraud"]))
+
+
+def test_update_learns_from_the_results_of_new_rows() -> None:
+    ops = [TimeSinceLast("time", by=["card"]), Derive({"late": "time_since_last > 3600"}), Categorify(["late"])]
+    updated = Pipeline(ops).fit(payments()).update(payments(500, seed=1))
+    assert updated.categories("late")["count"].to_pylist() != Pipeline(ops).fit(payments()).categories("late")["count"].to_pylist()
+    assert sum(updated.categories("late")["count"].to_pylist()) == 2_500
+
+
+def test_steps_of_one_grouping_share_an_exchange_and_a_fitted_step_parts_none() -> None:
+    source = TableSource(payments())
+    steps = Steps.of(CHAIN, source.schema, {})
+    watched = _Watched()
+    cluster = LocalCluster(1)
+    try:
+        from headrace.execution import Work, fit_steps
+        from headrace.plan import make_plan
+        from headrace.split import NoSplit
+        from headrace.steps import bind_states
+
+        plan = make_plan(source, steps, NoSplit(), steps.schema.names)
+        found = fit_steps(cluster, Work(source, CHAIN, NoSplit(), bind_states(CHAIN, {})), steps, plan, watched)
+    finally:
+        cluster.close()
+    exchanges = [stage for stage in watched.stages if stage.startswith("exchange")]
+    assert exchanges == ["exchange by card", "exchange by card, time", "exchange by card", "exchange by shop"][: len(exchanges)]
+    assert found.rows.done >= {2, 3, 4, 5}
+    assert len(plan.passes) == steps.n_levels + 1
+
+
+class _Watched:
+    def __init__(self) -> None:
+        self.stages: list[str] = []
+
+    def start(self, stage: str, total: int) -> None:
+        self.stages.append(stage)
+
+    def advance(self) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def scheduler() -> Iterator[str]:
+    """A Dask scheduler and two workers, started as a user starts them."""
+    started = subprocess.Popen(
+        [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard"],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert started.stderr is not None
+    address = next(line for line in started.stderr if "Scheduler at:" in line).split()[-1]
+    command = [
+        sys.executable,
+        "-m",
+        "distributed.cli.dask_worker",
+        address,
+        "--nthreads",
+        "1",
+        "--no-dashboard",
+        "--no-nanny",
+        "--host",
+        "127.0.0.1",
+    ]
+    workers = [subprocess.Popen(command, stderr=subprocess.DEVNULL) for _ in range(2)]
+    import distributed
+
+    with distributed.Client(address) as client:
+        client.wait_for_workers(2, timeout=60)
+    yield address
+    for process in (*workers, started):
+        process.terminate()
+        process.wait(timeout=30)
+
+
+def _over(cluster: Cluster | str, path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setattr(exchange, "BUCKET_ROWS", 500)
+    monkeypatch.setattr("headrace.partitions.SMALLEST", 1)
+    assert len(cut(Dataset.open(path), ["id", "card", "time"])) > 4
+    return Pipeline(CHAIN).fit_transform(str(path), cluster=cluster)
+
+
+@pytest.mark.parametrize("name", ["processes", "scheduler"])
+def test_pieces_go_from_worker_to_worker(
+    name: str, request: pytest.FixtureRequest, parquet: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = parquet(payments(), 7)
+    once = Pipeline(CHAIN).fit_transform(payments())
+    cluster = open_cluster("processes", 2) if name == "processes" else open_cluster(request.getfixturevalue("scheduler"))
+    try:
+        found = _over(cluster, path, monkeypatch)
+    finally:
+        cluster.close()
+    assert_same_table(found.table, once.table)
+    assert content(found.fitted.fitted.states) == content(once.fitted.fitted.states)
