@@ -34,7 +34,7 @@ def examine() -> list[dict[str, str]]:
     findings.append(_optional("xgboost", ("xgboost-cpu", "xgboost"), "xgboost"))
     findings.append(_optional("scikit-learn", ("scikit-learn",), "sklearn"))
     findings.append(_kernels())
-    findings.append(_finding("gpu", "missing", "this version of headrace runs on the CPU, with or without one"))
+    findings.append(_finding("gpu", "missing", "not used: this version of headrace runs on the CPU"))
     return findings
 
 

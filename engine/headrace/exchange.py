@@ -65,27 +65,30 @@ class Shuffle:
         return self.grouping.inputs
 
 
-def exchange_steps(cluster: Cluster, work: Work, steps: Steps, rows: Rows, indices: Iterable[int], progress: Progress) -> Rows:
-    """Exchange rows for the ordered steps among `indices` that have no results yet; the steps before them must be known.
+def exchange_steps(
+    cluster: Cluster, work: Work, steps: Steps, rows: Rows, applied: Sequence[int], progress: Progress, level: int | None = None
+) -> Rows:
+    """Exchange rows for the ordered steps that have no results yet; what the steps before them learnt must be known.
 
     Parameters
     ----------
-    indices : iterable of int
-        The steps that will be applied, in order.
+    applied : sequence of int
+        The steps that will be applied to these rows, in order.
+    level : int, optional
+        Only for steps that are known before this pass. Default: for all of them.
     """
-    asked = tuple(indices)
-    for shuffle in _shuffles(steps, asked, rows, work):
+    for shuffle in _shuffles(steps, tuple(applied), rows, work, level):
         progress.start(f"exchange by {', '.join(shuffle.grouping.keys) or 'order'}", len(rows.partitions))
         rows = _exchange(cluster, work, shuffle, rows, progress)
     return rows
 
 
-def _shuffles(steps: Steps, asked: Sequence[int], rows: Rows, work: Work) -> list[Shuffle]:
+def _shuffles(steps: Steps, asked: Sequence[int], rows: Rows, work: Work, level: int | None) -> list[Shuffle]:
     """Put ordered steps together that need the same grouping, and nothing made or dropped after the first of them."""
     shuffles: list[Shuffle] = []
     for index in asked:
         op = steps.ops[index]
-        if not isinstance(op, OrderedOp) or index in rows.done:
+        if not isinstance(op, OrderedOp) or index in rows.done or (level is not None and steps.applied_from[index] > level):
             continue
         grouping = op.grouping()
         applied, columns = steps.before(index, asked)

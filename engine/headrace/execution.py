@@ -103,7 +103,7 @@ def fit_steps(cluster: Cluster, work: Work, steps: Steps, plan: Plan, progress: 
     for level in range(steps.n_levels):
         one = plan.passes[level]
         ready = replace(work, states=known)
-        rows = exchange_steps(cluster, ready, steps, rows, steps.ordered_at(level), progress)
+        rows = exchange_steps(cluster, ready, steps, rows, range(len(steps.ops)), progress, level)
         found, training_rows = observe_pass(cluster, ready, one, rows.partitions, progress)
         if not training_rows:
             raise DataError("no training row is left", file=str(plan.source["path"]), hint="look at the filters and at split: they leave nothing to learn from")

@@ -282,7 +282,7 @@ class FittedPipeline:
                 observed, applied, columns = steps.fit_pass(level)
                 one = Pass(f"update {level + 1} of {steps.n_levels}", columns, 0, observed, applied)
                 work = Work(opened, self.fitted.ops, NoSplit(), states, expects=self.fitted.source)
-                rows = exchange_steps(workers, work, steps, rows, steps.ordered_at(level), progress or Silent())
+                rows = exchange_steps(workers, work, steps, rows, range(len(steps.ops)), progress or Silent(), level)
                 found, _ = observe_pass(workers, work, one, rows.partitions, progress or Silent())
                 for index in observed:
                     op = self.fitted.ops[index]

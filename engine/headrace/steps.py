@@ -94,10 +94,6 @@ class Steps:
                 wanted = (wanted - set(declaration.makes)) | set(declaration.reads)
         return observed, tuple(reversed(applied)), self._in_source(wanted)
 
-    def ordered_at(self, level: int) -> tuple[int, ...]:
-        """Return the ordered steps whose rows can be exchanged just before a pass: what they need is known by then."""
-        return tuple(index for index, op in enumerate(self.ops) if isinstance(op, OrderedOp) and self.applied_from[index] == level)
-
     def before(self, index: int, among: Sequence[int]) -> tuple[tuple[int, ...], tuple[str, ...]]:
         """Return those of the steps `among` that a step needs before it, and the source columns that it and they read."""
         wanted = set(self.declarations[index].reads)

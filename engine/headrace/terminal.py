@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from headrace.plan import Plan
 
 out = Console(highlight=False)
+if not out.is_terminal:
+    out.width = 1_000  # a log or a pipe has no width: nothing is cut to fit one
 
 
 class PlainProgress:
@@ -216,15 +218,13 @@ def show_profile(found: Mapping[str, Any]) -> None:
     groups = f"{_count(source['files'], 'file')}, {_count(source['row_groups'], 'row group')}"
     say(f"{source['rows']:,} rows, {groups}, {human_bytes(source['bytes'])}")
     table = Table(box=None, padding=(0, 1), show_edge=False)
-    for name in ("column", "type", "nulls", "distinct", "min", "mean", "max"):
-        table.add_column(name, justify="left" if name in ("column", "type") else "right", no_wrap=True)
-    table.add_column("most frequent", no_wrap=True, overflow="ellipsis", ratio=1)
-    for column in found["columns"]:
-        distinct = "" if column["distinct"] is None else f"{column['distinct']:,}"
-        top = ", ".join(f"{value} ({n:,})" for value, n in (column["top"] or [])[:3])
-        cells = (column["column"], column["type"], _share(column["nulls"], column["rows"]), distinct)
-        ranges = (_number(column["min"]), _number(column["mean"]), _number(column["max"]))
-        table.add_row(*(Text(cell) for cell in (*cells, *ranges, top)))
+    rows = [_profile_row(column) for column in found["columns"]]
+    for index, name in enumerate(("column", "type", "nulls", "distinct")):
+        width = max(len(name), *(len(row[index]) for row in rows))  # it is the values that give way on a narrow terminal
+        table.add_column(name, justify="left" if index < 2 else "right", no_wrap=True, min_width=width)
+    table.add_column("values", no_wrap=True, overflow="ellipsis")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
     out.print(table)
     for advice in found["advice"]:
         say(advice, label="! ", indent=2, style="yellow")
@@ -255,6 +255,19 @@ def _share(n: int, total: int) -> str:
     if not n or not total:
         return "0"
     return "<0.1%" if n / total < 0.001 else f"{n / total:.1%}"
+
+
+def _profile_row(column: Mapping[str, Any]) -> tuple[str, ...]:
+    distinct = "" if column["distinct"] is None else f"{column['distinct']:,}"
+    return column["column"], column["type"], _share(column["nulls"], column["rows"]), distinct, _values(column)
+
+
+def _values(column: Mapping[str, Any]) -> str:
+    """Return a column's range and mean, or its most frequent values."""
+    if column["min"] is None:
+        return ", ".join(f"{value} ({n:,})" for value, n in (column["top"] or [])[:3])
+    mean = "" if column["mean"] is None else f", mean {_number(column['mean'])}"
+    return f"{_number(column['min'])} to {_number(column['max'])}{mean}"
 
 
 def _metric(value: float | None) -> str:

@@ -21,16 +21,31 @@ class Dumper(yaml.SafeDumper):
 
 def _resolvers(cls: Any) -> None:
     cls.yaml_implicit_resolvers = {
-        first: [(tag, pattern) for tag, pattern in found if tag.rsplit(":", 1)[1] in ("null", "int", "merge")]
+        first: [(tag, pattern) for tag, pattern in found if tag.rsplit(":", 1)[1] in ("null", "merge")]
         for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
     cls.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
     number = re.compile(r"^[-+]?(?:(?:\.[0-9]+|[0-9]+\.[0-9]*)(?:[eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+|\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$")
     cls.add_implicit_resolver("tag:yaml.org,2002:float", number, list("-+0123456789."))
+    # Neither 12:30 nor 010 is what YAML 1.1 takes it for: a number in base 60, and 8.
+    whole = re.compile(r"^(?:[-+]?[0-9]+(?:_[0-9]+)*|0x[0-9a-fA-F]+|0o[0-7]+)$")
+    cls.add_implicit_resolver("tag:yaml.org,2002:int", whole, list("-+0123456789"))
+
+
+def _whole_number(loader: Loader, node: yaml.ScalarNode) -> int:
+    text = str(loader.construct_scalar(node))
+    return int(text, 0) if text[:2] in ("0x", "0o") else int(text)
+
+
+def _text(dumper: Dumper, text: str) -> yaml.ScalarNode:
+    """Quote what PyYAML takes for line breaks in plain and single-quoted text, and then loses."""
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"' if re.search("[\x85\u2028\u2029]", text) else None)
 
 
 _resolvers(Loader)
 _resolvers(Dumper)
+Loader.add_constructor("tag:yaml.org,2002:int", _whole_number)
+Dumper.add_representer(str, _text)
 
 
 def load(text: str, file: str | None = None) -> tuple[Any, dict[str, int]]:
@@ -57,7 +72,7 @@ def load(text: str, file: str | None = None) -> tuple[Any, dict[str, int]]:
         mark = error.problem_mark
         line = mark.line + 1 if mark else None
         snippet = mark.get_snippet(indent=0) if mark else None
-        raise JobError(f"is no YAML: {error.problem}", file=file, line=line, hint=snippet) from None
+        raise JobError(f"is no YAML: {error.problem}", file=file, line=line, hint=snippet if snippet and snippet.strip(" ^\n") else None) from None
     except yaml.YAMLError as error:
         raise JobError(f"is no YAML: {error}", file=file) from None
 

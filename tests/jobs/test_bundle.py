@@ -82,7 +82,7 @@ def test_a_missing_file_is_refused(own: Path, name: str) -> None:
 
 def test_without_its_own_description_it_is_no_bundle_with_a_model(own: Path) -> None:
     (own / "bundle.json").unlink()
-    with pytest.raises(BundleError, match="the file 'bundle.json' is missing"):
+    with pytest.raises(BundleError, match=r"the file 'bundle\.json' is missing"):
         hr.load(str(own))
 
 

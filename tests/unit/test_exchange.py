@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from tests.comparing import assert_same_table
 from tests.laws.running import content, run
@@ -82,6 +83,12 @@ def test_cuts_workers_and_buckets_change_no_bit(bucket_rows: int, row_groups: in
     assert content(found.states) == content(once.states)
     assert found.counts() == once.counts()
     assert found.counts()[4][0]["event"] == "duplicates"
+
+
+def test_filters_come_before_an_exchange_that_fitting_waits_for() -> None:
+    kept = payments().filter(pc.greater(payments()["amount"], 100.0))
+    ops: list[Op] = [Rolling("amount", window="1d", order="time", by="card"), Normalize("amount_sum_1d")]
+    assert_same_table(Pipeline([Filter("amount > 100"), *ops]).fit_transform(payments()).table, Pipeline(ops).fit_transform(kept).table)
 
 
 def test_the_chain_equals_its_steps_one_by_one() -> None:

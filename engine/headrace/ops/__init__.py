@@ -99,12 +99,12 @@ def op_name(op: Op) -> str:
 
 
 def _users_class(name: str, find: Find) -> type[Op]:
-    from headrace.ops.base import BoundOp, FittedOp, PlainOp
+    from headrace.ops.base import BoundOp, FittedOp, OrderedOp, PlainOp
 
     found = find(name)
-    kinds = (PlainOp, FittedOp, BoundOp)
+    kinds = (PlainOp, FittedOp, BoundOp, OrderedOp)
     if not (isinstance(found, type) and issubclass(found, kinds) and is_dataclass(found)):
-        hint = "write @operator above a class derived from PlainOp, FittedOp or BoundOp of headrace.ops.base"
+        hint = "write @operator above a class derived from PlainOp, FittedOp, BoundOp or OrderedOp of headrace.ops.base"
         raise JobError(f"{name!r} is no operator", hint=hint)
     return found
 

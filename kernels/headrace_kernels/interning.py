@@ -1,0 +1,213 @@
+"""The compiled half of `tables`: slots, keys and look-ups by open addressing; see there for how they are laid out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic, overload
+from numpy.typing import NDArray
+
+from headrace_kernels.compiled import jit
+from headrace_kernels.elementary import Number, inlined
+from headrace_kernels.hashing import U64, hash_slice, load_word
+
+KEYS, BYTES = range(2)
+"""Places in a table's array of what is used: number of keys, bytes of the arena."""
+
+_GOLDEN = U64(0x9E3779B97F4A7C15)
+_LOW_56 = U64((1 << 56) - 1)
+_HASHED = U64(0xFF << 56)
+_AHEAD = 64  # rows whose slots are fetched together: a large table's slots come from memory, 100 ns each one by one
+_BYTE_POINTER = ir.IntType(8).as_pointer()
+
+
+@inlined
+def _home(key: Number, mask: Number) -> Number:
+    h = key * _GOLDEN
+    return (h ^ (h >> U64(32))) & mask
+
+
+@jit
+def move_slots(slots: Any, larger: Any) -> None:
+    """Put every key of a table into a larger, empty one."""
+    mask = U64(len(larger) // 2 - 1)
+    for s in range(0, len(slots), 2):
+        if slots[s + 1] != 0:
+            place = _home(slots[s], mask)
+            while larger[2 * place + U64(1)] != 0:
+                place = (place + U64(1)) & mask
+            larger[2 * place] = slots[s]
+            larger[2 * place + U64(1)] = slots[s + 1]
+
+
+def prefetch(slots: NDArray[np.uint64], i: Any) -> None:
+    """Have the processor fetch `slots[i]`, which will be needed soon; nothing in plain Python."""
+
+
+def _build_prefetch(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    array = context.make_array(signature.args[0])(context, builder, arguments[0])
+    address = builder.bitcast(builder.gep(array.data, [arguments[1]]), _BYTE_POINTER)
+    kind = ir.FunctionType(ir.VoidType(), [_BYTE_POINTER, *[ir.IntType(32)] * 3])
+    function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
+    builder.call(function, [address, *(ir.Constant(ir.IntType(32), flag) for flag in (0, 3, 1))])  # to read, keep, data
+    return context.get_dummy_value()
+
+
+@intrinsic
+def _prefetch(typingctx: Any, slots: Any, i: Any) -> Any:
+    return types.void(slots, types.uintp), _build_prefetch
+
+
+@overload(prefetch, strict=False)
+def _compile_prefetch(slots: Any, i: Any) -> Any:
+    return lambda slots, i: _prefetch(slots, np.uintp(i))
+
+
+@jit
+def intern_ints(values: Any, weights: Any, weighted: bool, first: int, slots: Any, keys: Any, counts: Any, used: Any, ids: Any) -> int:
+    """Look values up from row `first` on; stop where there is no room for one more key. Returns the rows done."""
+    mask = U64(len(slots) // 2 - 1)
+    n_keys = used[KEYS]
+    for block in range(first, len(values), _AHEAD):
+        stop = min(block + _AHEAD, len(values))
+        for i in range(block, stop):
+            prefetch(slots, U64(2) * _home(U64(values[i]), mask))
+        for i in range(block, stop):
+            key = U64(values[i])
+            place = _home(key, mask)
+            while slots[2 * place + U64(1)] != 0 and slots[2 * place] != key:
+                place = (place + U64(1)) & mask
+            number = np.int64(slots[2 * place + U64(1)]) - 1
+            if number < 0:
+                if n_keys == len(keys):
+                    used[KEYS] = n_keys
+                    return i
+                number = n_keys
+                slots[2 * place] = key
+                slots[2 * place + U64(1)] = U64(number + 1)
+                keys[number] = values[i]
+                n_keys += 1
+            ids[i] = number
+            counts[number] += weights[i] if weighted else 1
+    used[KEYS] = n_keys
+    return len(values)
+
+
+@inlined
+def _string_key(data: Any, start: int, n_bytes: int) -> Number:
+    """The key of a string: itself if it fits, else 56 bits of its hash under a mark."""
+    if n_bytes <= 8:
+        if start + 8 <= len(data):
+            word = load_word(data, start)
+            word = word & ((U64(1) << U64(8 * n_bytes)) - U64(1)) if n_bytes < 8 else word
+        else:
+            word = U64(0)
+            for j in range(n_bytes):
+                word |= U64(data[start + j]) << U64(8 * j)
+        if n_bytes < 8:
+            return word | (U64(n_bytes) << U64(56))
+        top = word >> U64(56)
+        if top >= 8 and top != 255:
+            return word
+    return (hash_slice(data, start, start + n_bytes, U64(0)) & _LOW_56) | _HASHED
+
+
+@inlined
+def _same_bytes(left: Any, a: int, right: Any, b: int, n_bytes: int) -> bool:
+    j = 0
+    while j + 8 <= n_bytes:
+        if load_word(left, a + j) != load_word(right, b + j):
+            return False
+        j += 8
+    while j < n_bytes:
+        if left[a + j] != right[b + j]:
+            return False
+        j += 1
+    return True
+
+
+@jit
+def find_strings(offsets: Any, data: Any, slots: Any, key_offsets: Any, arena: Any, ids: Any) -> None:
+    """Write the id of each string, -1 for one that is not in the table."""
+    mask = U64(len(slots) // 2 - 1)
+    for i in range(len(ids)):
+        start = np.int64(offsets[i])
+        n_bytes = np.int64(offsets[i + 1]) - start
+        key = _string_key(data, start, n_bytes)
+        place = _home(key, mask)
+        number = np.int64(slots[2 * place + U64(1)]) - 1
+        while number >= 0:
+            if slots[2 * place] == key:
+                kept = key_offsets[number]
+                if key < _HASHED or (key_offsets[number + 1] - kept == n_bytes and _same_bytes(data, start, arena, kept, n_bytes)):
+                    break
+            place = (place + U64(1)) & mask
+            number = np.int64(slots[2 * place + U64(1)]) - 1
+        ids[i] = number
+
+
+@inlined
+def _find_string(
+    key: Number, data: Any, start: int, n_bytes: int, mask: Number, slots: Any, key_offsets: Any, arena: Any
+) -> tuple[Number, int]:
+    """Return the slot of a string and its id, or the free slot where it belongs and -1."""
+    hashed = key >= _HASHED
+    place = _home(key, mask)
+    number: Any = np.int64(slots[2 * place + U64(1)]) - 1
+    while number >= 0:
+        if slots[2 * place] == key:
+            kept = key_offsets[number]
+            if not hashed or (key_offsets[number + 1] - kept == n_bytes and _same_bytes(data, start, arena, kept, n_bytes)):
+                break
+        place = (place + U64(1)) & mask
+        number = np.int64(slots[2 * place + U64(1)]) - 1
+    return place, number
+
+
+@jit
+def intern_strings(
+    offsets: Any,
+    data: Any,
+    weights: Any,
+    weighted: bool,
+    first: int,
+    slots: Any,
+    key_offsets: Any,
+    arena: Any,
+    counts: Any,
+    used: Any,
+    ids: Any,
+) -> int:
+    """Look strings up from row `first` on; stop where there is no room for one more key. Returns the rows done."""
+    mask = U64(len(slots) // 2 - 1)
+    n_keys = used[KEYS]
+    block_keys = np.empty(_AHEAD, np.uint64)
+    for block in range(first, len(ids), _AHEAD):
+        stop = min(block + _AHEAD, len(ids))
+        for i in range(block, stop):
+            start = np.int64(offsets[i])
+            block_keys[i - block] = _string_key(data, start, np.int64(offsets[i + 1]) - start)
+            prefetch(slots, U64(2) * _home(block_keys[i - block], mask))
+        for i in range(block, stop):
+            start, key = np.int64(offsets[i]), block_keys[i - block]
+            n_bytes = np.int64(offsets[i + 1]) - start
+            place, number = _find_string(key, data, start, n_bytes, mask, slots, key_offsets, arena)
+            if number < 0:
+                kept = key_offsets[n_keys]
+                if n_keys == len(counts) or kept + n_bytes > len(arena):
+                    used[KEYS], used[BYTES] = n_keys, kept
+                    return i
+                number = n_keys
+                slots[2 * place] = key
+                slots[2 * place + U64(1)] = U64(number + 1)
+                arena[kept : kept + n_bytes] = data[start : start + n_bytes]
+                key_offsets[number + 1] = kept + n_bytes
+                n_keys += 1
+            ids[i] = number
+            counts[number] += weights[i] if weighted else 1
+    used[KEYS], used[BYTES] = n_keys, key_offsets[n_keys]
+    return len(ids)

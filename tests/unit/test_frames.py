@@ -1,0 +1,50 @@
+"""Frames: tables of other libraries in, the same kind out."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from headrace.errors import JobError
+from headrace.frames import is_path, to_arrow
+from headrace.pipeline import Pipeline
+
+ROWS = {"c": ["a", None, "b"], "n": [1, 2, 3], "t": [dt.datetime(2013, 1, 1, tzinfo=dt.UTC)] * 3}
+
+
+@pytest.mark.parametrize("frame", [pa.table(ROWS), pd.DataFrame(ROWS), pl.DataFrame(ROWS), pd.DataFrame(ROWS).astype({"c": "category"})])
+def test_the_same_kind_comes_back(frame: object) -> None:
+    table, back = to_arrow(frame)
+    assert isinstance(table, pa.Table)
+    assert table.column_names == ["c", "n", "t"]
+    assert table["c"].to_pylist() == ROWS["c"]
+    assert type(back(table)) is type(frame)
+
+
+@pytest.mark.parametrize("frame", [pd.DataFrame(ROWS, index=[7, 8, 9]), pl.DataFrame(ROWS), pa.table(ROWS)])
+def test_a_pipeline_gives_back_what_it_was_given(frame: object) -> None:
+    fitted = Pipeline.from_yaml("- categorify: [c]\n- derive: {twice: n * 2}\n- select: [c, twice]").fit(frame)
+    made = fitted.transform(frame)
+    assert type(made) is type(frame)
+    codes = made["c"].to_pylist() if isinstance(frame, pa.Table) else list(made["c"])
+    assert codes == [2, 0, 3]
+    assert [int(value) for value in (made["twice"].to_pylist() if isinstance(frame, pa.Table) else made["twice"])] == [2, 4, 6]
+
+
+@pytest.mark.parametrize("frame", [pl.DataFrame(ROWS).lazy(), [1, 2], {"a": [1]}, 5, None])
+def test_what_is_no_table_in_memory_is_refused(frame: object) -> None:
+    with pytest.raises(JobError, match="is no table in memory\n  give a path, or a pyarrow, pandas or polars table"):
+        to_arrow(frame)
+
+
+def test_paths_are_told_from_tables() -> None:
+    assert is_path("a/*.parquet")
+    assert is_path(Path("a"))
+    assert is_path(["a", Path("b")])
+    assert not is_path(["a", 1])
+    assert not is_path(pa.table(ROWS))

@@ -1,0 +1,200 @@
+"""Parts and states: exact moments, bins that know their error, counts; one writer and one reader for all."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from decimal import Decimal
+from io import BytesIO
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from headrace.backends.arrow.backend import ArrowBackend
+from headrace.errors import BundleError
+from headrace.keys import Keys
+from headrace.states import MAX_BINS, Counts, Moments, Quantiles, merge, pack, read_streams, unpack, write_streams
+
+NAN, INF = math.nan, math.inf
+
+
+def moments(*values: float | None) -> Moments:
+    return ArrowBackend().moments(pa.array(values, pa.float64()))
+
+
+def test_moments_count_what_takes_no_part() -> None:
+    found = moments(1.0, None, NAN, INF, -INF, -0.0, 3.0)
+    assert (found.count, found.nulls, found.nans, found.infinities) == (3, 1, 1, 2)
+    assert (found.minimum, found.maximum) == (0.0, 3.0)
+
+
+def test_a_large_mean_leaves_the_deviation_exact() -> None:
+    found = moments(1e16, 1e16 + 2, 1e16 + 4)
+    assert found.mean_and_std() == (1e16 + 2, math.sqrt(8 / 3))
+    assert found.mean_and_std(ddof=1)[1] == 2.0
+
+
+def test_moments_of_nothing_are_nan_and_add_nothing() -> None:
+    assert all(math.isnan(value) for value in moments().mean_and_std())
+    merged = moments(None, NAN).merged(moments(2.0))
+    assert (merged.count, merged.minimum, merged.maximum, merged.mean_and_std()) == (1, 2.0, 2.0, (2.0, 0.0))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.floats(width=64) | st.none(), max_size=30), st.integers(0, 30))
+def test_moments_of_parts_are_those_of_the_whole(values: list[float | None], cut: int) -> None:
+    left, whole = moments(*values[:cut]), moments(*values)
+    merged = left.merged(moments(*values[cut:]))
+    assert (merged.count, merged.nulls, merged.nans, merged.infinities) == (whole.count, whole.nulls, whole.nans, whole.infinities)
+    assert (merged.minimum, merged.maximum) == (whole.minimum, whole.maximum)
+    assert merged.total.tolist() == whole.total.tolist()
+    assert merged.squares.tolist() == whole.squares.tolist()
+
+
+@pytest.mark.parametrize(("q", "expected"), [(0.0, -2.0), (0.25, 0.0), (0.5, 1.0), (0.625, 1.5), (0.9, 3.2), (1.0, 4.0)])
+def test_quantiles_interpolate_between_ranks(q: float, expected: float) -> None:
+    assert Quantiles.of(np.array([4.0, 0.0, 1.0, -2.0, 2.0, NAN])).quantile(q) == pytest.approx(expected, rel=1e-15)
+
+
+def test_quantiles_know_infinities_and_nothing() -> None:
+    assert Quantiles.of(np.array([-INF, 1.0, INF])).quantile(1.0) == INF
+    assert Quantiles.of(np.array([-INF, 1.0, INF])).quantile(0.0) == -INF
+    assert math.isnan(Quantiles.of(np.array([NAN])).quantile(0.5))
+    assert Quantiles.of(np.array([3.0, -0.0, 0.0])).values().tolist() == [0.0, 3.0]
+
+
+def _many() -> np.ndarray:
+    random = np.random.default_rng(2)
+    return np.concatenate([random.lognormal(0, 3, 90_000), -random.lognormal(5, 1, 30_000), [INF, -INF, 0.0]])
+
+
+def test_many_distinct_values_keep_their_stated_error() -> None:
+    values = _many()
+    found = Quantiles.of(values)
+    assert found.precision < 52
+    assert len(found.bins) <= MAX_BINS
+    assert found.count == len(values)
+    for q in (0.01, 0.25, 0.5, 0.75, 0.99):
+        exact = float(np.quantile(values, q, method="lower"))
+        assert abs(found.quantile(q, lower=True) - exact) <= 2.0 ** -(found.precision + 1) * abs(exact)
+    assert (found.quantile(0.0), found.quantile(1.0)) == (-INF, INF)
+
+
+def test_bins_do_not_depend_on_the_order_of_merges() -> None:
+    values = _many()
+    whole = Quantiles.of(values)
+    shuffled = np.array_split(np.random.default_rng(1).permutation(values), 7)
+    parts = [Quantiles.of(part) for part in shuffled]
+    for order in (parts, parts[::-1]):
+        merged = order[0]
+        for part in order[1:]:
+            merged = merged.merged(part)
+        assert merged.precision == whole.precision
+        assert merged.bins.tobytes() == whole.bins.tobytes()
+        assert merged.counts.tobytes() == whole.counts.tobytes()
+
+
+def test_counts_add_up_by_key() -> None:
+    left = Counts(Keys(pa.table({"k": ["a", None]})), np.array([2, 1]))
+    right = Counts(Keys(pa.table({"k": [None, "b"]})), np.array([4, 1]))
+    merged = left.merged(right)
+    assert dict(zip(merged.keys.table["k"].to_pylist(), merged.counts.tolist(), strict=True)) == {"a": 2, None: 5, "b": 1}
+
+
+def test_dictionaries_and_tuples_merge_item_by_item() -> None:
+    one = {"x": (moments(1.0), moments(2.0))}
+    merged = merge(one, {"x": (moments(3.0), moments(4.0))})
+    assert [part.mean_and_std()[0] for part in merged["x"]] == [2.0, 3.0]
+
+
+@dataclass(frozen=True)
+class Everything:
+    flag: bool
+    number: int
+    real: float
+    text: str
+    maybe: float | None
+    absent: int | None
+    keys: Keys
+    array: np.ndarray[tuple[int, ...], np.dtype[np.int64]]
+    column: pa.Array
+    table: pa.Table
+    names: tuple[str, ...]
+    by_name: dict[str, float]
+
+
+def everything() -> Everything:
+    return Everything(
+        True,
+        -(2**63),
+        0.1,
+        "Łódź",
+        -INF,
+        None,
+        Keys(pa.table({"k": ["a", None]})),
+        np.arange(6).reshape(2, 3),
+        pa.array([1, None]),
+        pa.table({"a": [b"x"]}),
+        ("p", "q"),
+        {"m": 1e-310},
+    )
+
+
+def written(value: object) -> tuple[object, list[pa.Table]]:
+    streams: list[pa.Table] = []
+    packed = pack(value, streams)
+    sink = BytesIO()
+    places = write_streams(streams, sink)
+    return packed, read_streams(pa.py_buffer(sink.getvalue()), places)
+
+
+def test_what_is_written_is_read_back() -> None:
+    value = everything()
+    again = unpack(Everything, *written(value))
+    for name, expected in vars(value).items():
+        found = getattr(again, name)
+        if isinstance(expected, np.ndarray):
+            assert found.dtype == expected.dtype
+            assert found.tolist() == expected.tolist()
+        elif isinstance(expected, pa.Array | pa.Table):
+            assert found.equals(expected)
+        else:
+            assert found == expected
+
+
+@pytest.mark.parametrize("value", [0.1, -0.0, 1e-310, INF, -INF, 2.0**-1074])
+def test_floats_come_back_bit_for_bit(value: float) -> None:
+    assert unpack(float, *written(value)).hex() == value.hex()
+
+
+def test_nan_comes_back() -> None:
+    assert math.isnan(unpack(float, *written(NAN)))
+
+
+def test_equal_states_are_equal_bytes() -> None:
+    # The same seven flags, once with rubbish behind the last bit.
+    flags = [True, None, False, True, True, None, True]
+    rubbish = pa.array([*flags, True, None])[:7]
+    contents = []
+    for array in (pa.array(flags), rubbish, pa.array([None, *flags])[1:]):
+        sink = BytesIO()
+        write_streams([pa.table({"flags": array})], sink)
+        contents.append(sink.getvalue())
+    assert contents[0] == contents[1] == contents[2]
+
+
+@pytest.mark.parametrize("value", [Decimal(1), object(), {1, 2}])
+def test_what_no_state_holds_is_refused(value: object) -> None:
+    with pytest.raises(TypeError, match="a state cannot hold a"):
+        pack(value, [])
+
+
+@pytest.mark.parametrize(
+    "packed", [{}, {"flag": True}, None, 7, {"stream": 3}, {"precision": 1, "bins": {"stream": 9}, "counts": {"stream": 0}}]
+)
+def test_what_does_not_fit_the_state_is_a_bundle_error(packed: object) -> None:
+    with pytest.raises(BundleError, match="a saved state does not fit Quantiles"):
+        unpack(Quantiles, packed, [])
