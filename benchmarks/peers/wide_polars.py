@@ -15,7 +15,9 @@ from repeating import repeat
 def job(source: Path, out: Path) -> None:
     rows = pl.scan_parquet(source / "*.parquet")
     wide = pl.all().cast(pl.Float64)
-    found = rows.select(wide.mean().name.suffix("_mean"), wide.std(ddof=0).name.suffix("_std")).collect(engine="streaming").row(0, named=True)
+    found = (
+        rows.select(wide.mean().name.suffix("_mean"), wide.std(ddof=0).name.suffix("_std")).collect(engine="streaming").row(0, named=True)
+    )
     scaled = [((pl.col(name) - found[f"{name}_mean"]) / found[f"{name}_std"]).cast(pl.Float32) for name in rows.collect_schema().names()]
     rows.select(scaled).sink_parquet(out / "features.parquet", compression="snappy")
 

@@ -135,7 +135,10 @@ class DaskCluster:
 
 def _readable(error: BaseException) -> BaseException:
     if type(error).__name__ == "KilledWorker":
-        return ClusterError(f"workers died again and again at one task: {error}", hint="most often they ran out of memory: give run.memory more, or use fewer workers")
+        return ClusterError(
+            f"workers died again and again at one task: {error}",
+            hint="most often they ran out of memory: give run.memory more, or use fewer workers",
+        )
     return error
 
 
@@ -193,4 +196,6 @@ def _connect(address: str) -> DaskCluster:
     try:
         return DaskCluster(address, distributed.Client(address, timeout="10s"))
     except OSError as error:
-        raise ClusterError(f"no Dask scheduler answers at {address}: {error}", hint="start one: dask scheduler; dask worker ADDRESS") from error
+        raise ClusterError(
+            f"no Dask scheduler answers at {address}: {error}", hint="start one: dask scheduler; dask worker ADDRESS"
+        ) from error

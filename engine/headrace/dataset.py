@@ -190,7 +190,9 @@ def _find_remote(source: str) -> tuple[list[str], str]:
         else:
             names = [inner] if handler.exists(inner) else []
     except (ImportError, OSError, ValueError) as error:
-        raise JobError(f"cannot list {source!r}: {error}", hint="is the file system's package installed, and are its credentials set?") from error
+        raise JobError(
+            f"cannot list {source!r}: {error}", hint="is the file system's package installed, and are its credentials set?"
+        ) from error
     scheme = source.split("://", maxsplit=1)[0]
     return [f"{scheme}://{name}" for name in names], f"{scheme}://{_before_marks(inner)}"
 
@@ -257,7 +259,9 @@ def _read_footer(path: str, partition: dict[str, str]) -> File:
     except FileNotFoundError as error:
         raise DataError("no such file", file=path) from error
     except READ_ERRORS as error:
-        raise DataError(f"is not a readable Parquet file: {_first_line(error)}", file=path, hint="remove it from the source, or write it anew") from error
+        raise DataError(
+            f"is not a readable Parquet file: {_first_line(error)}", file=path, hint="remove it from the source, or write it anew"
+        ) from error
     return File(path, nbytes, groups, schema, hashlib.sha256(footer).hexdigest(), partition)
 
 

@@ -106,7 +106,11 @@ def fit_steps(cluster: Cluster, work: Work, steps: Steps, plan: Plan, progress: 
         rows = exchange_steps(cluster, ready, steps, rows, range(len(steps.ops)), progress, level)
         found, training_rows = observe_pass(cluster, ready, one, rows.partitions, progress)
         if not training_rows:
-            raise DataError("no training row is left", file=str(plan.source["path"]), hint="look at the filters and at split: they leave nothing to learn from")
+            raise DataError(
+                "no training row is left",
+                file=str(plan.source["path"]),
+                hint="look at the filters and at split: they leave nothing to learn from",
+            )
         for index in one.observed:
             op = steps.ops[index]
             assert isinstance(op, FittedOp)  # noqa: S101  (only fitted ops are observed)
@@ -182,7 +186,13 @@ def conform(table: Table, schema: Schema) -> Table:
 
 
 def transform_to_tables(
-    cluster: Cluster, work: Work, columns: Sequence[str], steps: Sequence[int], partitions: Sequence[Any], schema: Schema, progress: Progress
+    cluster: Cluster,
+    work: Work,
+    columns: Sequence[str],
+    steps: Sequence[int],
+    partitions: Sequence[Any],
+    schema: Schema,
+    progress: Progress,
 ) -> tuple[pa.Table, Ledger]:
     """Transform all partitions, or handles of them, and return the rows, in order, as one table on the host."""
     results = _map(cluster, transform_to_table, work, (tuple(columns), tuple(steps), schema), partitions, progress)

@@ -18,7 +18,17 @@ from headrace.cluster import Cluster, open_cluster
 from headrace.dataset import Dataset, read_table
 from headrace.errors import JobError, JobErrors, unknown_name
 from headrace.exchange import Rows, exchange_steps
-from headrace.execution import Fitted, Progress, Silent, Work, fit_steps, keeping_rows, observe_pass, transform_to_files, transform_to_tables
+from headrace.execution import (
+    Fitted,
+    Progress,
+    Silent,
+    Work,
+    fit_steps,
+    keeping_rows,
+    observe_pass,
+    transform_to_files,
+    transform_to_tables,
+)
 from headrace.fitted import FittedSteps, pipeline_settings, read_fitted, write_fitted
 from headrace.frames import is_path, to_arrow
 from headrace.ledger import Ledger
@@ -235,7 +245,12 @@ class FittedPipeline:
         return pa.table([pa.array(ids), *keys.columns, pa.array(vocabulary.counts)], names=["id", *names, "count"])
 
     def transform(
-        self, source: Any, output: str | os.PathLike[str] | None = None, *, cluster: str | Cluster = "local", progress: Progress | None = None
+        self,
+        source: Any,
+        output: str | os.PathLike[str] | None = None,
+        *,
+        cluster: str | Cluster = "local",
+        progress: Progress | None = None,
     ) -> Any:
         """Transform rows that were not trained on.
 

@@ -40,7 +40,11 @@ def profile_source(path: str, progress: Progress) -> dict[str, Any]:
     merged: dict[str, ColumnProfile] = {}
     for profile in found:
         merged = {name: merged[name].merged(one) if name in merged else one for name, one in profile.items()}
-    return {"source": dataset.describe(), "columns": [merged[name].describe(name) for name in names if name in merged], "advice": advice(dataset)}
+    return {
+        "source": dataset.describe(),
+        "columns": [merged[name].describe(name) for name in names if name in merged],
+        "advice": advice(dataset),
+    }
 
 
 def profile_partition(dataset: Dataset, partition: Partition) -> dict[str, ColumnProfile]:

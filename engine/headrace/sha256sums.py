@@ -38,7 +38,11 @@ def check_sums(folder: Path) -> None:
         if name not in listed:
             raise BundleError(f"the file {name!r} does not belong to it", file=str(folder))
         if sha256_of(there[name]) != listed[name]:
-            raise BundleError(f"the file {name!r} was altered: its SHA-256 is not the one in {SUMS}", file=str(folder), hint="take the bundle anew from where it was made")
+            raise BundleError(
+                f"the file {name!r} was altered: its SHA-256 is not the one in {SUMS}",
+                file=str(folder),
+                hint="take the bundle anew from where it was made",
+            )
 
 
 def _files(folder: Path) -> list[Path]:

@@ -176,7 +176,9 @@ def _instant(value: Any, zone: str | None, *, aware: bool) -> str:
     try:
         point = dt.datetime.fromisoformat(str(value))
     except ValueError:
-        raise JobError(f"{value!r} is no ISO date or time", key="split.test_from", hint="write it as 2013-11-01 or 2013-11-01T06:00") from None
+        raise JobError(
+            f"{value!r} is no ISO date or time", key="split.test_from", hint="write it as 2013-11-01 or 2013-11-01T06:00"
+        ) from None
     if not aware:
         return point.isoformat(sep=" ")
     try:

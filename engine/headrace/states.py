@@ -337,7 +337,11 @@ def _settled(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Return a column whose unused bits, behind the last row of a bitmap, are 0: Arrow leaves there what it finds, and equal states must be equal bytes."""
     chunks = []
     for chunk in column.chunks:
-        if pa.types.is_nested(chunk.type) or pa.types.is_dictionary(chunk.type) or not (chunk.null_count or pa.types.is_boolean(chunk.type)):
+        if (
+            pa.types.is_nested(chunk.type)
+            or pa.types.is_dictionary(chunk.type)
+            or not (chunk.null_count or pa.types.is_boolean(chunk.type))
+        ):
             chunks.append(chunk)
             continue
         whole = pa.concat_arrays([chunk, chunk.slice(0, 0)]) if chunk.offset else chunk

@@ -272,5 +272,3 @@ def _traced(sources: Sources, before: Mapping[str, Lineage], step: int) -> Linea
 
 def _union(groups: Iterable[Iterable[str]]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for group in groups for name in group))
-
-

@@ -25,7 +25,9 @@ def _resolvers(cls: Any) -> None:
         for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
     cls.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
-    number = re.compile(r"^[-+]?(?:(?:\.[0-9]+|[0-9]+\.[0-9]*)(?:[eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+|\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$")
+    number = re.compile(
+        r"^[-+]?(?:(?:\.[0-9]+|[0-9]+\.[0-9]*)(?:[eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+|\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"
+    )
     cls.add_implicit_resolver("tag:yaml.org,2002:float", number, list("-+0123456789."))
     # Neither 12:30 nor 010 is what YAML 1.1 takes it for: a number in base 60, and 8.
     whole = re.compile(r"^(?:[-+]?[0-9]+(?:_[0-9]+)*|0x[0-9a-fA-F]+|0o[0-7]+)$")
@@ -72,7 +74,9 @@ def load(text: str, file: str | None = None) -> tuple[Any, dict[str, int]]:
         mark = error.problem_mark
         line = mark.line + 1 if mark else None
         snippet = mark.get_snippet(indent=0) if mark else None
-        raise JobError(f"is no YAML: {error.problem}", file=file, line=line, hint=snippet if snippet and snippet.strip(" ^\n") else None) from None
+        raise JobError(
+            f"is no YAML: {error.problem}", file=file, line=line, hint=snippet if snippet and snippet.strip(" ^\n") else None
+        ) from None
     except yaml.YAMLError as error:
         raise JobError(f"is no YAML: {error}", file=file) from None
 

@@ -60,7 +60,11 @@ def test_sums_equal_those_of_the_formula(rows: list[Any], half_life: int, curren
     )
     made = scanned(DecayedSum("x", half_life=half_life, order="t", by="k", include_current=current), data)
     expected = [
-        math.fsum((x or 0.0) * 2.0 ** (-(time - t) / half_life) for i, (k, t, x) in enumerate(rows) if k == key and (t, i) <= (time, row) and (current or i != row))
+        math.fsum(
+            (x or 0.0) * 2.0 ** (-(time - t) / half_life)
+            for i, (k, t, x) in enumerate(rows)
+            if k == key and (t, i) <= (time, row) and (current or i != row)
+        )
         for row, (key, time, _) in enumerate(rows)
     ]
     assert_same_column(made.table[f"x_decayed_{half_life}"], pa.array(expected, pa.float64()), 1e-13)

@@ -44,7 +44,13 @@ def test_keys_of_several_columns_and_an_empty_table() -> None:
 @settings(max_examples=30, deadline=None)
 @given(rows=st.lists(st.tuples(st.sampled_from(["a", "é", None]), st.integers(0, 3)), max_size=30), last=st.booleans())
 def test_it_equals_a_dictionary(rows: list[Any], last: bool) -> None:
-    data = pa.table({"k": pa.array([k for k, _ in rows], pa.string()), "t": pa.array([t for _, t in rows], pa.int64()), "row": pa.array(range(len(rows)), pa.int64())})
+    data = pa.table(
+        {
+            "k": pa.array([k for k, _ in rows], pa.string()),
+            "t": pa.array([t for _, t in rows], pa.int64()),
+            "row": pa.array(range(len(rows)), pa.int64()),
+        }
+    )
     chosen: dict[Any, tuple[int, int]] = {}
     for row, (key, time) in enumerate(rows):
         here = (time, row)

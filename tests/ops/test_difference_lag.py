@@ -41,7 +41,9 @@ def test_integers_become_wide_and_never_wrap() -> None:
 
 def test_nulls_nan_infinities_and_decimals() -> None:
     data = pa.table({"t": [1, 2, 3, 4, 5], "x": [1.0, None, math.nan, math.inf, math.inf]})
-    assert_same_column(scanned(DifferenceLag("x", order="t"), data).table["x_difference_lag_1"], pa.array([None, None, None, math.nan, math.nan]))
+    assert_same_column(
+        scanned(DifferenceLag("x", order="t"), data).table["x_difference_lag_1"], pa.array([None, None, None, math.nan, math.nan])
+    )
     money = pa.table({"t": [1, 2], "p": pa.array([Decimal("1.25"), Decimal("3.50")], pa.decimal128(9, 2))})
     assert scanned(DifferenceLag("p", order="t"), money)["p_difference_lag_1"] == [None, 2.25]
 

@@ -114,7 +114,8 @@ def test_lengths_and_columns_are_checked() -> None:
 
 
 ROWS = st.lists(
-    st.tuples(st.sampled_from(["a", "b", None]), st.one_of(st.none(), st.integers(0, 20)), st.one_of(st.none(), st.floats(-1e6, 1e6))), max_size=40
+    st.tuples(st.sampled_from(["a", "b", None]), st.one_of(st.none(), st.integers(0, 20)), st.one_of(st.none(), st.floats(-1e6, 1e6))),
+    max_size=40,
 )
 
 
@@ -122,16 +123,38 @@ ROWS = st.lists(
 @given(rows=ROWS, window=st.integers(1, 25), current=st.booleans())
 def test_windows_equal_those_looked_up_row_by_row(rows: list[Any], window: int, current: bool) -> None:
     data = pa.table(
-        {"k": pa.array([k for k, _, _ in rows], pa.string()), "t": pa.array([t for _, t, _ in rows], pa.int64()), "x": pa.array([x for _, _, x in rows], pa.float64())}
+        {
+            "k": pa.array([k for k, _, _ in rows], pa.string()),
+            "t": pa.array([t for _, t, _ in rows], pa.int64()),
+            "x": pa.array([x for _, _, x in rows], pa.float64()),
+        }
     )
     made = scanned(Rolling("x", window=window, order="t", by="k", stats=ALL, include_current=current), data)
     expected: dict[str, list[Any]] = {stat: [] for stat in ALL}
     for row, (key, time, _) in enumerate(rows):
-        seen = [x for i, (k, t, x) in enumerate(rows) if time is not None and t is not None and k == key and x is not None and (t, i) <= (time, row) and time - t < window and (current or i != row)]
+        seen = [
+            x
+            for i, (k, t, x) in enumerate(rows)
+            if time is not None
+            and t is not None
+            and k == key
+            and x is not None
+            and (t, i) <= (time, row)
+            and time - t < window
+            and (current or i != row)
+        ]
         total = float(sum(map(Fraction, seen)))
-        found = {"count": len(seen), "sum": total, "mean": total / len(seen) if seen else None, "min": min(seen, default=None), "max": max(seen, default=None)}
+        found = {
+            "count": len(seen),
+            "sum": total,
+            "mean": total / len(seen) if seen else None,
+            "min": min(seen, default=None),
+            "max": max(seen, default=None),
+        }
         for stat in ALL:
             expected[stat].append(None if time is None else found[stat])
     for stat in ALL:
         kind = pa.int64() if stat == "count" else pa.float64()
-        assert_same_column(made.table[f"x_{stat}_{window}"], pa.array(expected[stat], kind), 1e-15 if stat in ("sum", "mean") else 0.0, stat)
+        assert_same_column(
+            made.table[f"x_{stat}_{window}"], pa.array(expected[stat], kind), 1e-15 if stat in ("sum", "mean") else 0.0, stat
+        )

@@ -146,7 +146,7 @@ len(items) | length(items) | items[1] | items[-1] | items[2] | items[0] | items[
 NOT i32 = 1 | NOT i32 > 1 AND b | i32 + small * 2 - 1 | (i32 // 10 + small) * 2 | small - 1 - 1 | 2 * small % 3 | small % 3 * 2 | -small ^ 2 | 'a' || s = 'aabc' | (i32 > 1) = b | small / 2 * 3 / 4 | 100 // 7 // 2 | 1 + small::BIGINT | -small::DOUBLE | NOT b IS NULL | small + 1 IS NULL
 i32 IN (1, 2) = b | b OR b AND NOT c | i32 > 0 IS NOT NULL | small BETWEEN 1 AND 3 AND b | 1 - small // 2 | 2 ^ 3 ^ 2 | b AND i32 BETWEEN 0 AND 5 OR c | +small | - - small
 TRUE | FALSE | NULL | 1 | 2147483648 | -9223372036854775808 | 'text' | b | coded | s | DATE '2013-01-01' | TIMESTAMPTZ '2013-01-01 00:00:00+00' | "small" + 1 | small /* a comment */ + 1
-"""  # noqa: E501
+"""
 
 # Ours on the left, what DuckDB must be asked for the same on the right: each line is a difference by intent.
 BY_INTENT = [

@@ -8,12 +8,12 @@ from decimal import Decimal
 import numpy as np
 import pyarrow as pa
 import pytest
+from tests.applying import as_training
 
 from headrace.errors import JobError
 from headrace.schema import Schema
 from headrace.split import TEST, AnySplit, HashSplit, NoSplit, Serving, Split, make_split
 from headrace.table import TRAINING, Backend, Table
-from tests.applying import as_training
 
 UTC = dt.UTC
 

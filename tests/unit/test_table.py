@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 import pytest
+from tests.applying import as_training
+from tests.comparing import assert_same_column, assert_same_table
 
 from headrace.errors import DataError, JobError
 from headrace.ledger import Ledger
 from headrace.schema import Type
 from headrace.table import KEY, ROW, TRAINING, Backend, Table, one_array
-from tests.applying import as_training
-from tests.comparing import assert_same_column, assert_same_table
 
 DATA = pa.table(
     {"n": pa.array([1, None, 3], pa.int32()), "c": pa.array(["a", None, "b"]).dictionary_encode(), "f": [0.5, float("nan"), -0.0]}

@@ -31,7 +31,9 @@ def agreement_of(ours: Sequence[Path], theirs: Sequence[Path]) -> dict[str, Any]
     command = [sys.executable, "-m", "headrace.bench.agreement", *map(str, ours), "--with", *map(str, theirs)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        return {"error": done.stderr.strip().splitlines()[-1] if done.stderr.strip() else f"the comparison ended with status {done.returncode}"}
+        return {
+            "error": done.stderr.strip().splitlines()[-1] if done.stderr.strip() else f"the comparison ended with status {done.returncode}"
+        }
     found: dict[str, Any] = json.loads(done.stdout)
     return found
 

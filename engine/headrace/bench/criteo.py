@@ -82,5 +82,7 @@ def _wide_job(request: Request) -> str:
     columns = ", ".join(f"f{index}" for index in range(WIDE_COLUMNS))
     path = request.work / "wide.yaml"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f"job: wide\nsource: {{path: data/wide}}\npipeline:\n  - normalize: [{columns}]\noutput: {{path: out/wide, features: true}}\n")
+    path.write_text(
+        f"job: wide\nsource: {{path: data/wide}}\npipeline:\n  - normalize: [{columns}]\noutput: {{path: out/wide, features: true}}\n"
+    )
     return str(path)

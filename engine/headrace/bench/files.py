@@ -32,9 +32,13 @@ def make_files(shape: str, folder: Path, rows: int) -> Path:
         If they cannot be made.
     """
     place = (folder / f"{shape}-{rows}").absolute()
-    done = subprocess.run([sys.executable, "-m", "headrace.bench.files", shape, str(place), str(rows)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "headrace.bench.files", shape, str(place), str(rows)], capture_output=True, text=True, check=False
+    )
     if done.returncode:
-        raise HeadraceError(f"the files of the shape {shape} cannot be made: {(done.stderr.strip() or '?').splitlines()[-1]}", file=str(place))
+        raise HeadraceError(
+            f"the files of the shape {shape} cannot be made: {(done.stderr.strip() or '?').splitlines()[-1]}", file=str(place)
+        )
     return place
 
 

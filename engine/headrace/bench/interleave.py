@@ -63,7 +63,9 @@ def _check(case: Case) -> dict[str, Any]:
         if result["mismatched_rows"] > case.mismatches * result["rows"]:
             worst = sorted(result["mismatches"].items(), key=lambda item: -item[1])[:5]
             shown = ", ".join(f"{name} in {count:,} rows" for name, count in worst)
-            raise DataError(f"{case.name}: {ours.name} and {peer.name} differ in {result['mismatched_rows']:,} of {result['rows']:,} rows: {shown}")
+            raise DataError(
+                f"{case.name}: {ours.name} and {peer.name} differ in {result['mismatched_rows']:,} of {result['rows']:,} rows: {shown}"
+            )
     return found
 
 

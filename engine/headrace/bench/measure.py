@@ -80,7 +80,13 @@ def measure(command: Sequence[str], folder: Path, environment: Mapping[str, str]
     with (folder / "stdout.txt").open("w") as out, (folder / "stderr.txt").open("w") as err:
         started = time.perf_counter()
         process = subprocess.Popen(
-            command, cwd=folder, env={**os.environ, **(environment or {})}, stdin=subprocess.DEVNULL, stdout=out, stderr=err, start_new_session=True
+            command,
+            cwd=folder,
+            env={**os.environ, **(environment or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=err,
+            start_new_session=True,
         )
         sampler = _Sampler(process.pid)
         # The group goes as a whole: a killed parent would leave its workers behind, running beside the next side.

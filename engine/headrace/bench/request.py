@@ -74,7 +74,10 @@ def script(name: str) -> Path:
     """
     path = ROOT / "benchmarks" / "peers" / f"{name}.py"
     if not path.exists():
-        raise MissingLibraryError(f"there is no {path.name}", hint="the peers' scripts are in the source tree, not in the wheel: run `headrace bench` from a clone")
+        raise MissingLibraryError(
+            f"there is no {path.name}",
+            hint="the peers' scripts are in the source tree, not in the wheel: run `headrace bench` from a clone",
+        )
     return path
 
 

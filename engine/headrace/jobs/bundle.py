@@ -53,7 +53,14 @@ class Bundle:
         write_fitted(self.fitted, folder)
         (folder / "model").mkdir()
         self.model.save(folder / "model")
-        content = {"format": 1, "job": self.job, "features": list(self.features), "target": self.target, "key": list(self.key), "metrics": self.metrics}
+        content = {
+            "format": 1,
+            "job": self.job,
+            "features": list(self.features),
+            "target": self.target,
+            "key": list(self.key),
+            "metrics": self.metrics,
+        }
         (folder / "bundle.json").write_text(json.dumps(content, indent=1) + "\n")
         write_sums(folder)
 
@@ -84,7 +91,9 @@ class Bundle:
         fitted = read_fitted(folder, ops)
         return cls(fitted, load_model(folder / "model"), features, target, key, content.get("job", ""), content.get("metrics", {}))
 
-    def predict(self, source: Any, output: str | os.PathLike[str] | None = None, *, cluster: str = "local", progress: Progress | None = None) -> Any:
+    def predict(
+        self, source: Any, output: str | os.PathLike[str] | None = None, *, cluster: str = "local", progress: Progress | None = None
+    ) -> Any:
         """Predict rows that the model has not seen.
 
         Parameters

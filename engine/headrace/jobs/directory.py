@@ -33,7 +33,9 @@ def run_directory(output: str, run_id: str) -> Iterator[Path]:
         If `output.path` cannot be written, before any work is done.
     """
     if "://" in output:
-        raise JobError(f"{output!r} is no local path", key="output.path", hint="runs are written to a local or mounted folder in this version")
+        raise JobError(
+            f"{output!r} is no local path", key="output.path", hint="runs are written to a local or mounted folder in this version"
+        )
     runs, latest = Path(output) / "runs", Path(output) / "latest"
     hidden = runs / f".{run_id}"
     if latest.exists() and not latest.is_symlink():
@@ -43,7 +45,9 @@ def run_directory(output: str, run_id: str) -> Iterator[Path]:
         hidden.mkdir(parents=True)
     except OSError as error:
         _remove_empty(made)
-        raise JobError(f"cannot write to {output!r}: {error.strerror}", key="output.path", hint="choose a folder that you may write") from error
+        raise JobError(
+            f"cannot write to {output!r}: {error.strerror}", key="output.path", hint="choose a folder that you may write"
+        ) from error
     try:
         yield hidden
         commit(hidden, runs / run_id, latest)

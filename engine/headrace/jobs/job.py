@@ -181,7 +181,9 @@ class OpenJob:
         if section.features is not None:
             return tuple(section.features)
         touched = self.steps.touched
-        return tuple(name for name, type_ in self.steps.schema.columns.items() if name in touched and name != section.target and type_.is_feature)
+        return tuple(
+            name for name, type_ in self.steps.schema.columns.items() if name in touched and name != section.target and type_.is_feature
+        )
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -198,18 +200,26 @@ class OpenJob:
             message, hint = unknown_name("column", section.target, schema)
             errors.append(JobError(message, key="model.target", hint=hint))
         elif not schema[section.target].is_feature:
-            errors.append(JobError(f"{section.target!r} is {schema[section.target]}, and a number or boolean is needed", key="model.target"))
+            errors.append(
+                JobError(f"{section.target!r} is {schema[section.target]}, and a number or boolean is needed", key="model.target")
+            )
         for index, name in enumerate(section.features or ()):
             key = f"model.features[{index}]"
             if name not in schema:
                 message, hint = unknown_name("column", name, schema)
                 errors.append(JobError(message, key=key, hint=hint))
             elif not schema[name].is_feature:
-                errors.append(JobError(f"{name!r} is {schema[name]}, and a number or boolean is needed", key=key, hint="categorify it first"))
+                errors.append(
+                    JobError(f"{name!r} is {schema[name]}, and a number or boolean is needed", key=key, hint="categorify it first")
+                )
         if errors:
             raise JobErrors(errors)
         if not self.features:
-            raise JobError("no step makes a number for the model", key="pipeline", hint="name the columns in a step, in `select`, or under model.features")
+            raise JobError(
+                "no step makes a number for the model",
+                key="pipeline",
+                hint="name the columns in a step, in `select`, or under model.features",
+            )
         if section.features is None:
             self._refuse_leaks(section.target)
 

@@ -60,7 +60,11 @@ class Run:
         try:
             return cls(folder, json.loads((folder / "run.json").read_text()))
         except (OSError, ValueError) as error:
-            raise DataError("holds no run: there is no readable run.json", file=str(directory), hint="name a folder below <output.path>/runs, or <output.path>/latest") from error
+            raise DataError(
+                "holds no run: there is no readable run.json",
+                file=str(directory),
+                hint="name a folder below <output.path>/runs, or <output.path>/latest",
+            ) from error
 
     @property
     def id(self) -> str:
@@ -115,7 +119,14 @@ def run_job(job: Job, progress: Progress | None = None) -> Run:
             record = execution.execute()
         finally:
             cluster.close()
-        record = {"format": 1, "run": run_id, "job": _job_record(job), "status": "done", "started": started.isoformat(timespec="seconds"), **record}
+        record = {
+            "format": 1,
+            "run": run_id,
+            "job": _job_record(job),
+            "status": "done",
+            "started": started.isoformat(timespec="seconds"),
+            **record,
+        }
         with stages.stage("report"):
             _finish(folder, record, stages)
     return Run.load(Path(job.settings.output.path) / "runs" / run_id)
@@ -207,7 +218,10 @@ class _Execution:
             known = opened.steps.schema.select([section.target])
             schema = prediction_schema(what.key_types, known, model)
             self.progress.start("predict", len(handles))
-            asked = [self.cluster.submit(predict_prepared, what, schema, folder, handle, part, p) for part, p in zip(handles, plan.partitions, strict=True)]
+            asked = [
+                self.cluster.submit(predict_prepared, what, schema, folder, handle, part, p)
+                for part, p in zip(handles, plan.partitions, strict=True)
+            ]
             self.cluster.wait(asked, self.progress.advance)
             predicted = self.cluster.gather(asked)
         with self.stages.stage("evaluate"):
@@ -261,7 +275,9 @@ class _Execution:
                 entry["features"].append(name)
         return {
             "method": f"mean |contribution| (TreeSHAP or linear) on {len(sample):,} {'test ' if test_only else ''}rows",
-            "by_feature": sorted(({"name": n, "share": float(s)} for n, s in zip(what.features, shares, strict=True)), key=lambda e: -e["share"]),
+            "by_feature": sorted(
+                ({"name": n, "share": float(s)} for n, s in zip(what.features, shares, strict=True)), key=lambda e: -e["share"]
+            ),
             "by_source": sorted(by_source.values(), key=lambda entry: -entry["share"]),
         }
 

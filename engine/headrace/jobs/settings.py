@@ -163,4 +163,6 @@ def _names_at(path: str) -> list[str]:
 def refuse_gpu(device: str) -> None:
     """Raise JobError for `device: gpu`: this version runs on the CPU."""
     if device == "gpu":
-        raise JobError("the GPU path is not part of this version of headrace", key="run.device", hint="write `device: auto` or `device: cpu`")
+        raise JobError(
+            "the GPU path is not part of this version of headrace", key="run.device", hint="write `device: auto` or `device: cpu`"
+        )

@@ -111,7 +111,9 @@ def train(settings: ModelSettings, features: tuple[str, ...], threads: int, *par
     return fit_model(settings, features, blocks, threads)
 
 
-def predict_prepared(what: Prepare, schema: Schema, folder: Path | None, model: Model, part: tuple[Prepared, Counted], partition: Partition) -> Any:
+def predict_prepared(
+    what: Prepare, schema: Schema, folder: Path | None, model: Model, part: tuple[Prepared, Counted], partition: Partition
+) -> Any:
     """Predict a partition's rows and write them to its file; return predictions, targets and which rows train and test."""
     prepared, _ = part
     predicted = model.predict(prepared.matrix) if len(prepared.matrix) else np.zeros(0, np.float32)
@@ -156,7 +158,9 @@ def _rows_for_model(table: Table, what: Prepare) -> Prepared:
     matrix = table.backend.matrix([table[name] for name in what.features])
     target = table.backend.matrix([table[what.target]])[:, 0]
     training, test = _flags(table)
-    kept = Table(table.backend, {name: column for name, column in table.columns.items() if name == what.target or name[0] == "\0"}, table.n_rows)
+    kept = Table(
+        table.backend, {name: column for name, column in table.columns.items() if name == what.target or name[0] == "\0"}, table.n_rows
+    )
     return Prepared(matrix, target, training, test, (kept,))
 
 

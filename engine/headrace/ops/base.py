@@ -103,7 +103,9 @@ def setting_errors(error: ValidationError, names: Iterable[str]) -> list[JobErro
         else:
             message = item["msg"].removeprefix("Value error, ")
             message = message[0].lower() + message[1:]
-            found.setdefault(key, JobError(f"{message}, not {value!r}" if "input" in item and not isinstance(value, dict) else message, key=key))
+            found.setdefault(
+                key, JobError(f"{message}, not {value!r}" if "input" in item and not isinstance(value, dict) else message, key=key)
+            )
     return list(found.values())
 
 

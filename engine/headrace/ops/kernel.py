@@ -68,7 +68,11 @@ class Kernel(PlainOp):
         check_columns(schema, self.inputs, lambda type_: type_.is_number or type_.is_temporal, "a number", "inputs")
         errors = []
         if len(self.inputs) != len(kernel.inputs):
-            errors.append(JobError(f"{self.kernel} takes {len(kernel.inputs)} inputs ({', '.join(kernel.inputs)}), not {len(self.inputs)}", key="inputs"))
+            errors.append(
+                JobError(
+                    f"{self.kernel} takes {len(kernel.inputs)} inputs ({', '.join(kernel.inputs)}), not {len(self.inputs)}", key="inputs"
+                )
+            )
         if len(self.output) != len(kernel.outputs):
             errors.append(JobError(f"{self.kernel} makes {len(kernel.outputs)} columns, not {len(self.output)}", key="output"))
         for name in self.constants:

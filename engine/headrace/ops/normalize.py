@@ -73,7 +73,9 @@ class Normalize(FittedOp[dict[str, Moments], Scale]):
         for column in self.columns:
             if not part[column].count:
                 raise DataError(
-                    "has no finite value in the training rows to take the mean of", column=column, hint="drop the column, or fill_missing first"
+                    "has no finite value in the training rows to take the mean of",
+                    column=column,
+                    hint="drop the column, or fill_missing first",
                 )
             means[column], stds[column] = part[column].mean_and_std()
         return Scale(means, stds)

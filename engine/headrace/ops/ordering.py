@@ -58,7 +58,9 @@ def ticks(seconds: float, type_: Type) -> float:
 def per_second(type_: Type) -> int:
     """Return how many units of a temporal column are a second; 1 for all others."""
     name = str(type_)
-    return TICKS[name[len("timestamp[") : -1].partition(",")[0]] if name.startswith("timestamp[") else 1000 if name.startswith("date64") else 1
+    return (
+        TICKS[name[len("timestamp[") : -1].partition(",")[0]] if name.startswith("timestamp[") else 1000 if name.startswith("date64") else 1
+    )
 
 
 def per_tick(type_: Type) -> int:
@@ -76,4 +78,6 @@ def check_grouping(schema: Schema, grouping: Grouping, keys: str = "by") -> None
 def check_length(value: int | float | str, order: Type, setting: str) -> None:
     """Raise JobError for a length in units of time over a column that has no such units."""
     if isinstance(value, str) and not order.is_temporal:
-        raise JobError(f"{value!r} is a length of time, and the order is {order}", key=setting, hint="write it as a number in the column's own units")
+        raise JobError(
+            f"{value!r} is a length of time, and the order is {order}", key=setting, hint="write it as a number in the column's own units"
+        )

@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field
 from headrace.group_stats import statistic_type
 from headrace.ops.base import Columns, Declaration, Grouping, OrderedOp, Sources, check_columns, operator
 from headrace.ops.ordering import By, Length, check_grouping, check_length, length, ticks
-from headrace.schema import Schema, Type
+from headrace.schema import Schema
 from headrace.states import Ints
 from headrace.table import Device, Table
 

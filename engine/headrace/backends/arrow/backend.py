@@ -18,7 +18,7 @@ from headrace.backends.arrow.values import array_of, float_values, hash_array, k
 from headrace.dataset import Dataset, RowGroup
 from headrace.errors import DataError
 from headrace.group_stats import GroupStats, column_stats
-from headrace.keys import Keys, array_of_strings, factorize, factorize_array, is_text, string_buffers, plain_values
+from headrace.keys import Keys, array_of_strings, factorize, factorize_array, is_text, plain_values, string_buffers
 from headrace.schema import Type
 from headrace.states import Counts, GroupSums, Moments, Quantiles
 from headrace.table import one_array
@@ -80,7 +80,7 @@ class ArrowBackend:
     def is_null(self, column: Array) -> npt.NDArray[np.bool_]:
         nulls = column.is_null()
         if pa.types.is_dictionary(column.type) and column.dictionary.null_count:  # a null may also be one of the values
-            nulls = pc.or_(nulls, column.dictionary.is_null().take(column.indices).fill_null(True))  # noqa: FBT003
+            nulls = pc.or_(nulls, column.dictionary.is_null().take(column.indices).fill_null(True))
         return nulls.to_numpy(zero_copy_only=False)
 
     def null_count(self, column: Array) -> int:
@@ -138,7 +138,9 @@ class ArrowBackend:
         table = _decoded(pa.table(dict(columns)).take(pa.array(firsts)))
         keys = Keys(pa.table([plain_values(one_array(column)) for column in table.columns], names=table.column_names))
         n_keys = len(keys)
-        found = {name: column_stats(group_stats(kernel_column(value), codes, n_keys), self.type_of(value)) for name, value in values.items()}
+        found = {
+            name: column_stats(group_stats(kernel_column(value), codes, n_keys), self.type_of(value)) for name, value in values.items()
+        }
         return GroupStats(keys, found)
 
     # ---- codes --------------------------------------------------------------------------------------------------------
@@ -256,7 +258,7 @@ def _codes_of_one(array: Array) -> tuple[npt.NDArray[Any], Array]:
     codes = array.indices
     value_codes, distinct = factorize_array(array.dictionary)  # a dictionary may repeat a value or hold a null
     if codes.null_count:
-        null_code = pc.index(distinct.is_null(), pa.scalar(True)).as_py()  # noqa: FBT003
+        null_code = pc.index(distinct.is_null(), pa.scalar(True)).as_py()
         if null_code < 0:
             null_code = len(distinct)
             distinct = pa.concat_arrays([distinct, pa.nulls(1, distinct.type)])

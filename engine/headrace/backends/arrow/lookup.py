@@ -72,9 +72,8 @@ def find_keys(arrays: Sequence[pa.Array], keys: Keys) -> Codes:
 
 def encode_dictionary(array: pa.Array, keys: Keys, ids: npt.NDArray[np.int32]) -> tuple[npt.NDArray[np.int32], int]:
     """Return ids[code + 1] of each row of a dictionary column and the number of rows unseen: only its distinct values are looked up."""
-    from headrace_kernels.encoding import encode_indices
-
     from headrace.backends.arrow.values import kernel_column
+    from headrace_kernels.encoding import encode_indices
 
     index = prepared_index(keys).columns[0]
     codes = np.append(index.find(array.dictionary), index.null_code)

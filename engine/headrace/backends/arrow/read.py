@@ -57,7 +57,9 @@ def _open(dataset: Dataset, file_index: int, columns: Sequence[str]) -> Any:
             coerce_int96_timestamp_unit=INT96_UNIT,
         )
     except READ_ERRORS as error:
-        raise DataError(f"cannot be opened any more: {error}", file=file.path, hint="did the file change since the plan was made?") from error
+        raise DataError(
+            f"cannot be opened any more: {error}", file=file.path, hint="did the file change since the plan was made?"
+        ) from error
 
 
 def _delta_encoded(metadata: Any, names: Sequence[str]) -> set[str]:
@@ -119,5 +121,7 @@ def _located(opened: Any, groups: Sequence[RowGroup], columns: Sequence[str], pa
                 one_array(opened.read_row_group(group.index, columns=[name], use_threads=False).column(name)).validate(full=True)
             except READ_ERRORS as narrower:
                 reason = (str(narrower).strip().splitlines() or [type(narrower).__name__])[0]
-                return DataError(f"cannot be read: {reason}", file=path, row_group=group.index, column=name, hint="the file is damaged: write it anew")
+                return DataError(
+                    f"cannot be read: {reason}", file=path, row_group=group.index, column=name, hint="the file is damaged: write it anew"
+                )
     return DataError(f"cannot be read: {error}", file=path, row_group=groups[0].index, hint="the file is damaged: write it anew")
