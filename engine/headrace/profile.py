@@ -62,7 +62,7 @@ class ColumnProfile:
         return found
 
     def _categories(self, counts: Counts) -> dict[str, Any]:
-        null, rest = counts.keys.split_null()
+        _, rest = counts.keys.split_null()
         order = rest[np.argsort(-counts.counts[rest], kind="stable")][:TOP_VALUES]
         values = counts.keys.take(order).table.column(0).to_pylist()
         return {"distinct": len(rest), "top": [[str(value), int(n)] for value, n in zip(values, counts.counts[order], strict=True)]}

@@ -51,9 +51,9 @@ Dumper.add_representer(str, _text)
 
 
 def load(text: str, file: str | None = None) -> tuple[Any, dict[str, int]]:
-    """Return the value of a YAML text, and the 1-based line of every key path in it.
+    r"""Return the value of a YAML text, and the 1-based line of every key path in it.
 
-    >>> load("a:\\n  on: [x, 1e-3]\\n")
+    >>> load("a:\n  on: [x, 1e-3]\n")
     ({'a': {'on': ['x', 0.001]}}, {'': 1, 'a': 1, 'a.on': 2, 'a.on[0]': 2, 'a.on[1]': 2})
 
     Raises

@@ -130,26 +130,6 @@ def _same_bytes(left: Any, a: int, right: Any, b: int, n_bytes: int) -> bool:
     return True
 
 
-@jit
-def find_strings(offsets: Any, data: Any, slots: Any, key_offsets: Any, arena: Any, ids: Any) -> None:
-    """Write the id of each string, -1 for one that is not in the table."""
-    mask = U64(len(slots) // 2 - 1)
-    for i in range(len(ids)):
-        start = np.int64(offsets[i])
-        n_bytes = np.int64(offsets[i + 1]) - start
-        key = _string_key(data, start, n_bytes)
-        place = _home(key, mask)
-        number = np.int64(slots[2 * place + U64(1)]) - 1
-        while number >= 0:
-            if slots[2 * place] == key:
-                kept = key_offsets[number]
-                if key < _HASHED or (key_offsets[number + 1] - kept == n_bytes and _same_bytes(data, start, arena, kept, n_bytes)):
-                    break
-            place = (place + U64(1)) & mask
-            number = np.int64(slots[2 * place + U64(1)]) - 1
-        ids[i] = number
-
-
 @inlined
 def _find_string(
     key: Number, data: Any, start: int, n_bytes: int, mask: Number, slots: Any, key_offsets: Any, arena: Any
@@ -166,6 +146,16 @@ def _find_string(
         place = (place + U64(1)) & mask
         number = np.int64(slots[2 * place + U64(1)]) - 1
     return place, number
+
+
+@jit
+def find_strings(offsets: Any, data: Any, slots: Any, key_offsets: Any, arena: Any, ids: Any) -> None:
+    """Write the id of each string, -1 for one that is not in the table."""
+    mask = U64(len(slots) // 2 - 1)
+    for i in range(len(ids)):
+        start = np.int64(offsets[i])
+        n_bytes = np.int64(offsets[i + 1]) - start
+        _, ids[i] = _find_string(_string_key(data, start, n_bytes), data, start, n_bytes, mask, slots, key_offsets, arena)
 
 
 @jit

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
@@ -37,6 +38,6 @@ def test_sessions_equal_those_counted_one_by_one(rows: list[Any], gap: int) -> N
     expected = [0] * len(rows)
     for key in "ab":
         mine = sorted((t, row) for row, (k, t) in enumerate(rows) if k == key)
-        for (before, previous), (time, row) in zip(mine, mine[1:], strict=False):
+        for (before, previous), (time, row) in itertools.pairwise(mine):
             expected[row] = expected[previous] + (time - before > gap)
     assert scanned(SessionId("t", by="k", gap=gap), data)["session_id"] == expected

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import math
 from typing import Any
 
@@ -39,6 +40,6 @@ def test_it_equals_what_is_found_one_by_one(rows: list[Any]) -> None:
     expected: list[Any] = [None] * len(rows)
     for key in (1, 2, None):
         mine = sorted((t, row) for row, (k, t) in enumerate(rows) if k == key)
-        for (before, _), (time, row) in zip(mine, mine[1:], strict=False):
+        for (before, _), (time, row) in itertools.pairwise(mine):
             expected[row] = float(time - before)
     assert scanned(TimeSinceLast("t", by="k"), data)["t_since_last"] == expected

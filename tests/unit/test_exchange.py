@@ -16,7 +16,7 @@ from tests.comparing import assert_same_table
 from tests.laws.running import content, run
 
 from headrace import exchange
-from headrace.cluster import Cluster, LocalCluster, open_cluster
+from headrace.cluster import Cluster, open_cluster
 from headrace.dataset import Dataset
 from headrace.ops.base import Op
 from headrace.ops.categorify import Categorify
@@ -32,9 +32,8 @@ from headrace.ops.rolling import Rolling
 from headrace.ops.session_id import SessionId
 from headrace.ops.target_encoding import TargetEncoding
 from headrace.ops.time_since_last import TimeSinceLast
-from headrace.partitions import TableSource, cut
+from headrace.partitions import cut
 from headrace.pipeline import FittedPipeline, Pipeline
-from headrace.steps import Steps
 
 # Ordered steps before and after filters and fitted ones, on each other's results, in other groups.
 CHAIN: tuple[Op, ...] = (
@@ -147,25 +146,33 @@ def test_update_learns_from_the_results_of_new_rows() -> None:
     assert sum(updated.categories("late")["count"].to_pylist()) == 2_500
 
 
-def test_steps_of_one_grouping_share_an_exchange_and_a_fitted_step_parts_none() -> None:
-    source = TableSource(payments())
-    steps = Steps.of(CHAIN, source.schema, {})
-    watched = _Watched()
-    cluster = LocalCluster(1)
-    try:
-        from headrace.execution import Work, fit_steps
-        from headrace.plan import make_plan
-        from headrace.split import NoSplit
-        from headrace.steps import bind_states
+def test_steps_of_one_grouping_share_an_exchange() -> None:
+    by_card = CHAIN[2], CHAIN[3], Derive({"big": "amount > 500"}), Rolling("amount", window=60, order="time", by="card")
+    assert _exchanges(by_card) == ["exchange by card"]
+    assert _exchanges((*by_card, SessionId("time", by="shop"))) == ["exchange by card", "exchange by shop"]
 
-        plan = make_plan(source, steps, NoSplit(), steps.schema.names)
-        found = fit_steps(cluster, Work(source, CHAIN, NoSplit(), bind_states(CHAIN, {})), steps, plan, watched)
-    finally:
-        cluster.close()
-    exchanges = [stage for stage in watched.stages if stage.startswith("exchange")]
-    assert exchanges == ["exchange by card", "exchange by card, time", "exchange by card", "exchange by shop"][: len(exchanges)]
-    assert found.rows.done >= {2, 3, 4, 5}
-    assert len(plan.passes) == steps.n_levels + 1
+
+def test_steps_that_see_other_rows_or_values_have_their_own_exchange() -> None:
+    by_card = CHAIN[3], Rolling("amount", window=60, order="time", by="card")
+    assert _exchanges((by_card[0], Filter("amount > 0"), by_card[1])) == ["exchange by card"] * 2
+    assert _exchanges((by_card[0], Derive({"amount": "amount * 2"}), by_card[1])) == ["exchange by card"] * 2
+    assert _exchanges((by_card[0], Rolling("time_since_last", window=60, order="time", by="card"))) == ["exchange by card"] * 2
+
+
+def test_an_exchange_takes_no_pass_of_its_own_and_is_not_repeated() -> None:
+    ops = (CHAIN[3], Normalize("time_since_last"))
+    stages = _stages(ops)
+    assert stages == ["exchange by card", "fit 1 of 1", "transform"]
+
+
+def _exchanges(ops: tuple[Op, ...]) -> list[str]:
+    return [stage for stage in _stages(ops) if stage.startswith("exchange")]
+
+
+def _stages(ops: tuple[Op, ...]) -> list[str]:
+    watched = _Watched()
+    Pipeline(ops).fit_transform(payments(), progress=watched)
+    return watched.stages
 
 
 class _Watched:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,7 +30,7 @@ def test_partitions_cover_every_row_once_and_in_order(dataset: Dataset, size: in
         edges = [(partition.first_row, partition.first_row + partition.n_rows) for partition in partitions]
         assert edges[0][0] == 0
         assert edges[-1][1] == 100
-        assert all(before[1] == after[0] for before, after in zip(edges, edges[1:], strict=False))
+        assert all(before[1] == after[0] for before, after in itertools.pairwise(edges))
 
 
 def test_the_size_is_of_the_columns_read(dataset: Dataset) -> None:

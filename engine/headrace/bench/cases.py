@@ -156,7 +156,8 @@ def _case(values: dict[str, Any]) -> CaseResult:
 
 
 def _side(values: dict[str, Any]) -> SideResult:
-    return SideResult(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+    fields: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    return SideResult(**fields)
 
 
 def short_count(number: int) -> str:

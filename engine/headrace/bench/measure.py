@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -52,7 +53,7 @@ class CommandFailedError(HeadraceError):
 
 
 def measure(command: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None, limit_s: float = LIMIT_S) -> Usage:
-    """Run a command to its end and return what it took.
+    r"""Run a command to its end and return what it took.
 
     Parameters
     ----------
@@ -75,7 +76,7 @@ def measure(command: Sequence[str], folder: Path, environment: Mapping[str, str]
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     measure([sys.executable, "-c", "print(6 * 7)"], Path(folder)).stdout
-    '42\\n'
+    '42\n'
     """
     with (folder / "stdout.txt").open("w") as out, (folder / "stderr.txt").open("w") as err:
         started = time.perf_counter()
@@ -111,10 +112,8 @@ def measure(command: Sequence[str], folder: Path, environment: Mapping[str, str]
 
 
 def _kill_group(pid: int) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError):  # it ended by itself
         os.killpg(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass  # it ended by itself
 
 
 def _failure(command: Sequence[str], code: int, is_late: bool, folder: Path) -> CommandFailedError:

@@ -28,7 +28,7 @@ class Cyclical(PlainOp):
 
     Returns
     -------
-    float32, -1 to 1, with an error of at most 1e-7 for values of up to 2**50 periods.
+    float32, -1 to 1, with an error of at most 2e-7 for values of up to ten million periods.
 
     Nulls and NaN
     -------------

@@ -31,7 +31,7 @@ class TimeSince(PlainOp):
 
     Returns
     -------
-    float64, counted in whole microseconds; negative where the column is before the reference. A date is its midnight.
+    float64, counted in whole microseconds (exact up to 285 years); negative where the column is before the reference. A date is its midnight.
 
     Nulls and NaN
     -------------

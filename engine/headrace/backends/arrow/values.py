@@ -55,7 +55,10 @@ def to_array(column: Column) -> pa.Array:
 
 
 def array_of(values: npt.NDArray[Any]) -> pa.Array:
-    """Return numbers as an Arrow array over the same memory. (`pa.array` would import pandas to look whether it is a pandas object.)"""
+    """Return numbers as an Arrow array over the same memory.
+
+    `pa.array` would import pandas, to look whether it was given one of its objects.
+    """
     contiguous = np.ascontiguousarray(values)
     if contiguous.dtype == np.bool_:
         return pa.array(contiguous)
