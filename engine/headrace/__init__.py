@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from headrace.jobs.job import Job
     from headrace.jobs.run import Run
     from headrace.ops.apply import Apply
+    from headrace.ops.as_of_join import AsOfJoin
     from headrace.ops.bucketize import Bucketize
     from headrace.ops.cast import Cast
     from headrace.ops.categorify import Categorify
@@ -119,6 +120,7 @@ def __dir__() -> list[str]:
 
 __all__ = [
     "Apply",
+    "AsOfJoin",
     "Bucketize",
     "Bundle",
     "Cast",

@@ -6,6 +6,7 @@ Only this module and `execution` know Dask; the `local` kind does without import
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -114,8 +115,11 @@ class DaskCluster:
 
         for future in as_completed(list(handles)):
             if future.status == "error":
+                error = _readable(future.exception())  # before it is cancelled: then it has none
                 self._client.cancel(list(handles))
-                raise _readable(future.exception())
+                raise error
+            if future.status != "finished":
+                raise ClusterError(f"a task was {future.status}", hint="the scheduler was restarted, or somebody cancelled the task")
             if done:
                 done()
 
@@ -176,7 +180,13 @@ def _processes(workers: int | None) -> DaskCluster:
 
     n_workers = workers or os.cpu_count() or 1
     owned = distributed.LocalCluster(
-        n_workers=n_workers, threads_per_worker=1, processes=True, host="127.0.0.1", dashboard_address=None, memory_limit=0, silence_logs=40
+        n_workers=n_workers,
+        threads_per_worker=1,
+        processes=True,
+        host="127.0.0.1",
+        dashboard_address="127.0.0.1:0",  # any free port: the usual one may be taken
+        memory_limit=0,
+        silence_logs=logging.CRITICAL,  # a task's error is raised here, and need not stand on the terminal twice
     )
     return DaskCluster("processes", distributed.Client(owned), owned)
 

@@ -21,6 +21,7 @@ from headrace.cluster import Cluster
 from headrace.keys import factorize, plain_values
 from headrace.ledger import Ledger
 from headrace.ops.base import Grouping, OrderedOp
+from headrace.order import order_values
 from headrace.partitions import Partition
 from headrace.states import Ints
 from headrace.steps import Steps, apply_steps
@@ -195,20 +196,6 @@ def sorted_groups(arrays: dict[str, pa.Array], grouping: Grouping) -> tuple[Ints
     in_order = codes[order]
     changes = np.flatnonzero(in_order[1:] != in_order[:-1]) + 1
     return order, np.concatenate([[0] if n_rows else [], changes, [n_rows]]).astype(np.int64)
-
-
-def order_values(array: pa.Array) -> tuple[Any, Any]:
-    """Return a number, date or timestamp column as NumPy numbers in their order, and which are missing."""
-    missing = array.is_null().to_numpy(zero_copy_only=False)
-    if pa.types.is_temporal(array.type):
-        array = array.cast(pa.int32() if pa.types.is_date32(array.type) else pa.int64())
-    elif pa.types.is_decimal(array.type):
-        array = array.cast(pa.float64())
-    values = array.fill_null(0).to_numpy(zero_copy_only=False)
-    if values.dtype.kind == "f":
-        missing = missing | np.isnan(values)
-        values = np.where(missing, 0, values)
-    return values, missing
 
 
 def collect_partition(shuffle: Shuffle, partition: Partition, *results: pa.Table) -> Partition:

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from headrace.errors import JobError
-from headrace.expressions import infer_type, parse
+from headrace.expressions import infer_type, parse, quoted
 from headrace.schema import Schema
 from headrace.table import TRAINING, Table
 
@@ -58,16 +58,14 @@ class Split:
         return f"rows with {self.by} before {self.test_from}{zone} train, the others test"
 
     def _condition(self, schema: Schema) -> str:
-        type_ = schema[self.by]
+        column, type_ = quoted(self.by), schema[self.by]
         if type_.is_timestamp:
             point = _instant(self.test_from, self.zone, aware=type_.zone is not None)
-            return f"\"{self.by}\" < CAST('{point}' AS {'TIMESTAMPTZ' if type_.zone else 'TIMESTAMP'})"
-        if type_.is_temporal:
-            return f"\"{self.by}\" < CAST('{self.test_from}' AS DATE)"
+            return f"{column} < CAST('{point}' AS {'TIMESTAMPTZ' if type_.zone else 'TIMESTAMP'})"
         if isinstance(self.test_from, int | float):
-            return f'"{self.by}" < {self.test_from!r}'
-        quoted = str(self.test_from).replace("'", "''")
-        return f"\"{self.by}\" < '{quoted}'"
+            return f"{column} < {self.test_from!r}"
+        text = "'" + str(self.test_from).replace("'", "''") + "'"
+        return f"{column} < " + (f"CAST({text} AS DATE)" if type_.is_temporal else text)
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,7 @@ inlined = register_jitable(forceinline=True)
 _LN_2 = math.log(2)
 _SQRT_HALF = math.sqrt(0.5)
 _SMALLEST_NORMAL_SINGLE = 2.0**-126
+_TINY = 2.0**-56
 _LIFT_BITS = 54
 _LIFT = 2.0**_LIFT_BITS
 
@@ -369,7 +370,9 @@ def log1p(x: Number) -> Number:
     rounded = u - one
     result = _logarithm(u, (one - (u - rounded)) + (safe - rounded), by_precision(0, 0, x))
     special = like(-math.inf, x) if x == -one else (like(math.nan, x) if x < -one else x)
-    return result if usable else special
+    tiny = abs(x) < like(_TINY, x)  # ln(1 + x) is x: halves of the smallest numbers would be lost, and the sign of -0.0
+    result = result if usable else special
+    return x if tiny else result
 
 
 @inlined

@@ -7,7 +7,7 @@ too, so that points nearly opposite are as exact as points nearly equal. Mean Ea
 
 from __future__ import annotations
 
-from headrace_kernels.elementary import Number, atan_of_sqrt, compass_degrees, cos_degrees, inlined, like, nearest, sin_degrees
+from headrace_kernels.elementary import Number, atan_of_sqrt, compass_degrees, cos_degrees, floor, inlined, like, sin_degrees
 from headrace_kernels.kernel import kernel
 
 EARTH_RADIUS_KM = 6371.0088
@@ -50,12 +50,12 @@ def grid_cell(lat: Number, lon: Number, size_deg: Number = 1.0) -> Number:
     infinite gives -1. A null gives null.
     """
     columns, rows = ceiling(360.0 / size_deg), ceiling(180.0 / size_deg)
-    around = lon - 360.0 * nearest(lon / 360.0)  # -180 to 180, both ends possible
+    around = lon if (lon >= -180.0) & (lon < 180.0) else lon - 360.0 * floor((lon + 180.0) / 360.0)
     inside = (lat >= -90.0) & (lat <= 90.0) & (around == around)
     row = int((lat + 90.0 if inside else 0.0) / size_deg)
     column = int((around + 180.0 if inside else 0.0) / size_deg)
     row = rows - 1 if row >= rows else row
-    column = 0 if column >= columns else column
+    column = columns - 1 if column >= columns else column
     return row * columns + column if inside else -1
 
 

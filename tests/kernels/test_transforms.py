@@ -55,7 +55,8 @@ def test_logarithms_equal_libms(values: list[float]) -> None:
 def test_yeo_johnson_equals_the_formula(values: list[float], power: float) -> None:
     expected = [yeo_johnson(x, power) for x in values]
     np.testing.assert_allclose(launched("yeo_johnson_float64", np.array(values), power=power), expected, rtol=1e-13)
-    np.testing.assert_allclose(launched("yeo_johnson_float32", np.array(values), power=power), np.float32(expected), rtol=3e-7)
+    with np.errstate(over="ignore"):
+        np.testing.assert_allclose(launched("yeo_johnson_float32", np.array(values), power=power), np.float32(expected), rtol=3e-7)
     assert yeo_johnson_float64.reference(values[0], power) == pytest.approx(expected[0], rel=1e-13)
 
 

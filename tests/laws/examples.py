@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from headrace.ops.apply import Apply
+from headrace.ops.as_of_join import AsOfJoin
 from headrace.ops.base import Op
 from headrace.ops.bucketize import Bucketize
 from headrace.ops.cast import Cast
@@ -67,6 +68,10 @@ CODE = (in_percent,)
 
 EXAMPLES: Mapping[str, tuple[Op, ...]] = {
     "apply": (Apply(in_percent, columns=["measure", "city"], outputs={"percent": "float64", "town": "string"}),),
+    "as_of_join": (
+        AsOfJoin("rates", on={"when": "since"}, columns={"rate": "value"}, by={"city": "name"}, tolerance="9h"),
+        AsOfJoin("rates", on={"epoch": "second"}, columns=["value"], allow_exact_matches=False),
+    ),
     "bucketize": (
         Bucketize(["measure", "delay", "price"], edges=[-1.5, 0, 20]),
         Bucketize(["measure", "code"], bins=4),
@@ -158,7 +163,15 @@ EXAMPLES: Mapping[str, tuple[Op, ...]] = {
 TABLES = {
     "cities": pa.table(
         {"name": ["Oslo", "東京", "Lima", ""], "population": [709, 13_960, 10_092, None], "country": ["NO", "JP", "PE", "?"]}
-    )
+    ),
+    "rates": pa.table(
+        {
+            "name": ["Oslo", "東京", None, "Oslo", "Oslo"],
+            "since": pa.array([1_383_285_600 + hours * 3600 for hours in (0, 2, 4, 6, 8)], pa.timestamp("s", "Europe/Oslo")),
+            "second": [1.7e9, 1.7e9 - 1, 1.7e9 + 0.5, None, float("nan")],
+            "value": [0.1, 0.2, None, 0.4, 0.5],
+        }
+    ),
 }
 
 

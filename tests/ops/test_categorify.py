@@ -16,8 +16,12 @@ from tests.applying import applied
 from tests.comparing import assert_same_column
 
 from headrace.backends.arrow.backend import ArrowBackend
-from headrace.errors import JobErrors
+from headrace.errors import JobError, JobErrors
 from headrace.ops.categorify import Categorify
+from headrace.ops.derive import Derive
+from headrace.ops.hash_bucket import HashBucket
+from headrace.ops.select import Rename
+from headrace.pipeline import Pipeline
 from headrace.table import Backend
 
 NAN = math.nan
@@ -148,6 +152,79 @@ def test_an_unseen_combination_of_seen_values_is_unseen(backend: Backend) -> Non
     learnt = pa.table({"a": ["x", "y"], "b": [1, 2]})
     made = applied(backend, Categorify([["a", "b"]]), pa.table({"a": ["x", "x", "q"], "b": [1, 2, 1]}), learnt_from=learnt)
     assert made["a_b"] == [2, 1, 1]
+
+
+def test_the_unseen_and_rare_are_spread_over_buckets(backend: Backend) -> None:
+    learnt = pa.table({"x": ["a", "a", "a", "b", "b", "c", None]})
+    asked = pa.table({"x": ["a", "b", "c", None, *(f"new {number}" for number in range(100))]})
+    made = applied(backend, Categorify(["x"], min_frequency=2, buckets=4), asked, learnt_from=learnt)
+    hashed = applied(backend, HashBucket(["x"], buckets=4), asked)["x"]
+    assert made["x"] == [5, 6, hashed[2], 0, *hashed[4:]]
+    assert set(made["x"][4:]) == {1, 2, 3, 4}
+    assert made.counts == {("unseen", "x"): 101}
+
+
+def test_buckets_of_several_columns_leave_no_null_behind(backend: Backend) -> None:
+    learnt = pa.table({"a": ["x", None], "b": [1, None]})
+    asked = pa.table({"a": ["x", None, None, "x"], "b": [1, None, 7, None]})
+    made = applied(backend, Categorify([["a", "b"]], buckets=3), asked, learnt_from=learnt)["a_b"]
+    assert made[:2] == [4, 0]
+    assert set(made[2:]) <= {1, 2, 3}
+
+
+def test_joint_columns_share_one_vocabulary(backend: Backend) -> None:
+    data = pa.table({"origin": ["JFK", "LGA", "JFK", None], "dest": pa.array(["LGA", "LGA", "SFO", "JFK"]).dictionary_encode()})
+    made = applied(backend, Categorify(["origin", "dest"], joint=True), data)
+    assert made["origin"] == [2, 3, 2, 0]  # three JFK and three LGA in all: ties by value
+    assert made["dest"] == [3, 3, 4, 2]
+    assert len(made.state) == 1
+
+
+def test_joint_groups_of_columns_share_one_vocabulary(backend: Backend) -> None:
+    data = pa.table({"a": ["x", "y"], "b": [1, 2], "c": ["y", "y"], "d": [2, 2]})
+    made = applied(backend, Categorify([["a", "b"], ["c", "d"]], joint=True), data)
+    assert (made["a_b"], made["c_d"]) == ([3, 2], [2, 2])
+
+
+def test_columns_of_unlike_types_share_no_vocabulary(backend: Backend) -> None:
+    message = r"columns\[1\]: columns of one vocabulary have one type, but 'a' is string and 'b' is int64"
+    with pytest.raises(JobError, match=message):
+        applied(backend, Categorify(["a", "b"], joint=True), pa.table({"a": ["x"], "b": [1]}))
+
+
+@pytest.mark.parametrize("buckets", [1, 3])
+def test_the_inverse_map_gives_every_id_its_category(buckets: int) -> None:
+    data = pa.table({"c": ["b", "a", "b", None, "rare"], "n": [1, 1, 1, 2, 3]})
+    steps = [Categorify(["c", ["c", "n"]], min_frequency=1, max_size=2, buckets=buckets), Rename({"c": "city"})]
+    fitted = Pipeline(steps).fit(data)
+    known = fitted.categories("city").to_pydict()
+    assert known == {"id": [0, buckets + 1, buckets + 2], "category": [None, "b", "a"], "count": [1, 2, 1]}
+    asked = pa.table({"c": known["category"], "n": [0, 0, 0]})
+    assert fitted.transform(asked)["city"].to_pylist() == known["id"]
+    assert fitted.categories("c_n").slice(1).to_pydict() == {
+        "id": [buckets + 1, buckets + 2],
+        "c": ["b", "a"],
+        "n": [1, 1],
+        "count": [2, 1],
+    }
+
+
+def test_columns_without_ids_have_no_inverse_map() -> None:
+    fitted = Pipeline([Categorify(["c"]), Derive({"twice": "n * 2"})]).fit(pa.table({"c": ["a"], "n": [1]}))
+    with pytest.raises(JobError, match="'twice' is made by derive, not by categorify"):
+        fitted.categories("twice")
+    with pytest.raises(JobError, match="'n' comes from the source as it is"):
+        fitted.categories("n")
+    with pytest.raises(JobError, match="no column 'cc'"):
+        fitted.categories("cc")
+
+
+def test_ids_do_not_move_when_more_is_learnt_into_buckets_and_joint_columns() -> None:
+    fitted = Pipeline([Categorify(["a", "b"], joint=True, buckets=2)]).fit(pa.table({"a": ["x", "x"], "b": ["y", "x"]}))
+    updated = fitted.update(pa.table({"a": ["z", "z"], "b": ["z", "y"]}))
+    asked = pa.table({"a": ["x", "y", "z"], "b": ["z", "y", "x"]})
+    assert fitted.transform(asked)["a"].to_pylist()[:2] == [3, 4]
+    assert updated.transform(asked).to_pydict() == {"a": [3, 4, 5], "b": [5, 4, 3]}
 
 
 def test_mistakes_name_the_column_and_the_nearest(backend: Backend) -> None:

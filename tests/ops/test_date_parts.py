@@ -84,6 +84,18 @@ def test_default_parts_have_names_of_column_and_part(backend: Backend) -> None:
     assert made.table.column_names == ["t", "t_month", "t_day", "t_day_of_week", "t_hour"]
 
 
+def test_a_zone_is_refused_for_times_without_one(backend: Backend) -> None:
+    data = pa.table({"t": pa.array([dt.datetime(2013, 1, 1)], pa.timestamp("us")), "d": [dt.date(2013, 1, 1)]})
+    message = r"columns\[0\]: 't' is timestamp\[us\], without a zone: its clock cannot be moved to America/New_York"
+    with pytest.raises(JobErrors, match=message):
+        applied(backend, DateParts(["t", "d"], parts=["hour"], zone=NEW_YORK), data)
+
+
+def test_names_need_no_plain_characters(backend: Backend) -> None:
+    data = pa.table({'say "when"': pa.array([dt.datetime(2013, 1, 1, 5)], pa.timestamp("us", "UTC"))})
+    assert applied(backend, DateParts('say "when"', parts=["hour"], zone=NEW_YORK), data)['say "when"_hour'] == [0]
+
+
 def test_mistakes_are_refused(backend: Backend) -> None:
     with pytest.raises(JobErrors, match=r"columns\[0\]: 't' is string, and a date or timestamp is needed"):
         applied(backend, DateParts("t"), pa.table({"t": ["2013-01-01"]}))

@@ -12,6 +12,7 @@ from tests.applying import applied
 from tests.comparing import FLOAT32, assert_same_column
 
 from headrace.errors import JobError, JobErrors
+from headrace.ops.categorify import Categorify
 from headrace.ops.kernel import Kernel
 from headrace.table import Backend
 
@@ -77,6 +78,20 @@ def test_several_outputs_are_named_in_order(backend: Backend) -> None:
     made = applied(backend, op, pa.table({"h": [0.0, 6.0, None]}))
     assert_same_column(made.table["h_sin"], pa.array([0.0, 1.0, None], pa.float32()), FLOAT32)
     assert_same_column(made.table["h_cos"], pa.array([1.0, 0.0, None], pa.float32()), FLOAT32)
+
+
+def test_a_bearing_is_clockwise_from_north(backend: Backend) -> None:
+    op = Kernel("bearing", inputs=list(KM.inputs), output="heading")
+    made = applied(backend, op, legs((0, 0, 1, 0), (0, 0, 0, 1), (0, 0, -1, 0), (0, 0, 0, -1), (0, 179.5, 0, -179.5), (0, 0, None, 0)))
+    assert_same_column(made.table["heading"], pa.array([0.0, 90.0, 180.0, 270.0, 90.0, None]), 1e-12)
+
+
+def test_a_grid_cell_is_an_id_that_categorify_takes(backend: Backend) -> None:
+    data = pa.table({"lat": [-90.0, 40.6, 40.9, 90.0, 91.0, NAN, None], "lon": [-180.0, -73.8, -73.2, 180.0, 0.0, 0.0, 0.0]})
+    op = Kernel("grid_cell", inputs=["lat", "lon"], output="cell", constants={"size_deg": 0.5})
+    made = applied(backend, op, data)
+    assert made["cell"] == [0, 261 * 720 + 212, 261 * 720 + 213, 359 * 720, -1, -1, None]
+    assert applied(backend, Categorify(["cell"]), made.table)["cell"] == [3, 4, 5, 6, 2, 2, 0]
 
 
 def test_int64_extremes_and_instants_are_hashed_without_loss(backend: Backend) -> None:

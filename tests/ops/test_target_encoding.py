@@ -17,7 +17,7 @@ from tests.comparing import FLOAT64, assert_same_column
 from tests.laws.running import run
 
 from headrace.backends.arrow.backend import ArrowBackend
-from headrace.errors import JobErrors
+from headrace.errors import DataError, JobError, JobErrors
 from headrace.ops.target_encoding import TargetEncoding
 from headrace.pipeline import Pipeline
 from headrace.table import Backend
@@ -199,6 +199,79 @@ def test_mistakes_are_refused_with_their_keys(backend: Backend) -> None:
         TargetEncoding(["c"], target="late", folds=1)
     with pytest.raises(JobErrors, match="smoothing: input should be greater than or equal to 0, not -1"):
         TargetEncoding(["c"], target="late", smoothing=-1)
+
+
+def multiclass(n_rows: int = 300) -> pa.Table:
+    random = np.random.default_rng(11)
+    city = pa.array(random.choice(["Oslo", "Łódź", ""], n_rows), mask=random.random(n_rows) < 0.1)
+    cause = pa.array(random.choice(["crew", "weather", "other"], n_rows), mask=random.random(n_rows) < 0.1)
+    return pa.table({"c": city, "y": cause.dictionary_encode()})
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_each_class_is_encoded_as_its_own_target(backend: Backend, training: bool) -> None:
+    data = multiclass()
+    op = TargetEncoding(["c"], target="y", classes=["weather", "crew"], folds=3, smoothing=2.0, dtype="float64")
+    made = applied(backend, op, data, training=training)
+    folds = folds_of(backend, data, op) if training else [-1] * data.num_rows
+    learnt_from = folds_of(backend, data, op)
+    for class_ in ("weather", "crew"):
+        is_class = [None if cause is None else float(cause == class_) for cause in data["y"].to_pylist()]
+        if training:
+            expected = obvious(data["c"].to_pylist(), is_class, folds, 2.0)
+        else:
+            numbers = data.set_column(1, "y", pa.array(is_class))
+            expected = applied(backend, TargetEncoding(["c"], target="y", folds=3, smoothing=2.0, dtype="float64"), numbers)["c_te"]
+            assert len(set(learnt_from)) == 3
+        assert_same_column(made.table[f"c_te_{class_}"], pa.array(expected), FLOAT64)
+
+
+def test_integers_and_truth_values_are_classes(backend: Backend) -> None:
+    data = pa.table({"c": ["a", "a", "b"], "n": [2**63 - 1, 7, 7], "b": [True, None, False]})
+    numbers = applied(backend, TargetEncoding(["c"], target="n", classes=[7, 2**63 - 1], smoothing=0.0), data)
+    assert (numbers["c_te_7"], numbers["c_te_9223372036854775807"]) == ([0.5, 0.5, 1.0], [0.5, 0.5, 0.0])
+    truths = applied(backend, TargetEncoding(["c"], target="b", classes=[True], smoothing=0.0), data)
+    assert truths["c_te_True"] == [1.0, 1.0, 0.0]
+
+
+@pytest.mark.parametrize("row", [0, 17])
+def test_flipping_a_class_never_changes_its_own_encoding(backend: Backend, row: int) -> None:
+    data, op = multiclass(60), TargetEncoding(["c"], target="y", classes=["weather", "crew"], folds=3, dtype="float64")
+    labels = data["y"].to_pylist()
+    before = applied(backend, op, data, training=True).table.slice(row, 1).to_pylist()
+    for label in ("weather", "crew", "other", None):
+        flipped = pa.array([*labels[:row], label, *labels[row + 1 :]])
+        after = applied(backend, op, data.set_column(1, "y", flipped), training=True).table.slice(row, 1).to_pylist()
+        assert {**after[0], "y": 0} == {**before[0], "y": 0}
+
+
+def test_several_targets_are_encoded_each_on_its_own(backend: Backend) -> None:
+    data = pa.table({"c": ["a", "a", "b", "b"], "late": [True, False, None, True], "km": [1.0, 2.0, math.nan, math.inf]})
+    both = applied(backend, TargetEncoding(["c"], target=["late", "km"], smoothing=1.0), data)
+    for target in ("late", "km"):
+        alone = applied(backend, TargetEncoding(["c"], target=target, smoothing=1.0), data)
+        assert_same_column(both.table[f"c_te_{target}"], alone.table["c_te"])
+
+
+def test_a_class_that_no_row_has_is_refused(backend: Backend) -> None:
+    with pytest.raises(DataError, match="column 'y': no training row has the class 'wether'"):
+        applied(backend, TargetEncoding(["c"], target="y", classes=["crew", "wether"]), multiclass())
+
+
+@pytest.mark.parametrize(
+    ("settings_", "message"),
+    [
+        ({"target": "y"}, r"target\[0\]: 'y' is string, and a number or boolean \(or else `classes`\) is needed"),
+        ({"target": ["y", "n"], "classes": ["a"]}, "target: classes are those of one target"),
+        ({"target": "y", "classes": ["crew", 1]}, r"classes\[1\]: 1 does not fit 'y', which is string"),
+        ({"target": "n", "classes": [1, 2, 1]}, r"classes\[2\]: 1 stands twice"),
+        ({"target": "f", "classes": [1]}, r"target\[0\]: 'f' is double, and a string, integer or boolean is needed"),
+    ],
+)
+def test_classes_are_checked_against_the_target(backend: Backend, settings_: dict[str, object], message: str) -> None:
+    data = pa.table({"c": ["a"], "y": ["crew"], "n": [1], "f": [0.5]})
+    with pytest.raises(JobError, match=message):
+        applied(backend, TargetEncoding.from_settings({"columns": ["c"], **settings_}), data)
 
 
 def test_what_is_learnt_from_is_in_the_lineage() -> None:

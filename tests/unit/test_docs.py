@@ -8,17 +8,21 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
+import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 import headrace
 from headrace import yaml_text
+from headrace.cli import app
 from headrace.jobs.job import Job
 from headrace.pipeline import Pipeline
 
@@ -84,55 +88,52 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def at_home(clone: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The working folder of a reader who types in what the page says."""
     monkeypatch.chdir(clone)
-    monkeypatch.syspath_prepend(str(clone))
     return clone
 
 
-def my_package(folder: Path, page: Path) -> None:
-    """Put the functions and classes that a page defines where it says that its reader keeps them."""
-    defined = [
-        block.text for block in blocks_of(page) if block.language == "python" and re.search(r"^(class|def) ", block.text, re.MULTILINE)
-    ]
-    (folder / "my_package").mkdir(exist_ok=True)
-    (folder / "my_package" / "__init__.py").touch()
-    (folder / "my_package" / "my_module.py").write_text("\n\n".join(["import headrace as hr", *defined]))
-    for name in [name for name in sys.modules if name.split(".")[0] == "my_package"]:
-        del sys.modules[name]
+def run_as_my_module(blocks: Iterable[Block], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Execute Python blocks, one after the other, as the module that the pages tell their reader to keep them in."""
+    module = ModuleType("my_package.my_module")
+    vars(module)["hr"] = headrace
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    for block in blocks:
+        exec(compile("\n" * block.line + block.text, str(block.page), "exec"), vars(module))
 
 
 @pytest.mark.parametrize("page", [pytest.param(page, id=str(page.relative_to(ROOT))) for page in PAGES])
-def test_python_of_a_page_runs_from_top_to_bottom(page: Path, at_home: Path) -> None:
-    namespace: dict[str, Any] = {"hr": headrace, "__name__": "page"}
-    for block in blocks_of(page):
-        if block.language == "python":
-            code = compile("\n" * block.line + block.text, str(page), "exec")
-            exec(code, namespace)
+def test_python_of_a_page_runs_from_top_to_bottom(page: Path, at_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_as_my_module((block for block in blocks_of(page) if block.language == "python"), monkeypatch)
 
 
 @of("bash")
 def test_shell_runs(block: Block, at_home: Path) -> None:
-    # `make` is asked for its recipe only: its targets are long, and some of them run this test.
-    script = f'set -eu\nmake() {{ command make --dry-run --directory "{ROOT}" "$@" > /dev/null; }}\n{block.text}'
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-    done = subprocess.run(["bash", "-c", script], env=environment, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr
+    for line in block.text.replace("\\\n", " ").splitlines():
+        words = shlex.split(line, comments=True)
+        if not words:
+            continue
+        if words[0] == "headrace":
+            done = CliRunner().invoke(app, words[1:])
+            assert done.exit_code == 0, f"{line}\n{done.stderr}"
+            continue
+        # `make` is asked for its recipe only: its targets are long, and some of them run this test.
+        command = ["make", "--dry-run", "--directory", str(ROOT), *words[1:]] if words[0] == "make" else ["bash", "-c", line]
+        subprocess.run(command, check=True, capture_output=True, timeout=60)
 
 
 @of("yaml")
-def test_yaml_is_a_job_or_part_of_one(block: Block, at_home: Path) -> None:
-    my_package(at_home, block.page)
+def test_yaml_is_a_job_or_part_of_one(block: Block, at_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = [one for one in blocks_of(block.page) if one.language == "python" and re.search(r"^(class|def) ", one.text, re.MULTILINE)]
+    run_as_my_module(own, monkeypatch)
     value, _ = yaml_text.load(block.text, str(block))
     if isinstance(value, list):
         pipeline = Pipeline.from_settings(value)
         assert Pipeline.from_yaml(pipeline.to_yaml()) == pipeline
-        return
-    if "job" in value:
+    elif "job" in value:
         Job.from_text(block.text).open()
-        return
-    flights, _ = yaml_text.read("configs/flights.yaml")
-    if "target" in value.get("model", {}) and "pipeline" not in value:
-        value = {**value, "model": {**value["model"], "target": flights["model"]["target"]}}
-    Job.from_text(yaml_text.dump({**flights, **value})).open()
+    else:
+        flights, _ = yaml_text.read("configs/flights.yaml")
+        tables = {**flights["tables"], **value.get("tables", {})}
+        Job.from_text(yaml_text.dump({**flights, **value, "tables": tables})).open()
 
 
 def test_every_block_says_its_language() -> None:
@@ -160,8 +161,6 @@ def test_every_job_file_of_the_repository_is_right(at_home: Path) -> None:
 
 
 def test_every_command_that_a_page_names_exists() -> None:
-    from headrace.cli import app
-
     known = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
     known |= {group.name for group in app.registered_groups if group.name}
     named = {name for page in PAGES for name in re.findall(r"(?:^|`)headrace ([a-z]+)\b", page.read_text(encoding="utf-8"), re.MULTILINE)}

@@ -6,7 +6,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +15,7 @@ from tests.comparing import assert_same_table
 from tests.laws.running import content, run
 
 from headrace import exchange
-from headrace.cluster import Cluster, open_cluster
+from headrace.cluster import open_cluster
 from headrace.dataset import Dataset
 from headrace.ops.base import Op
 from headrace.ops.categorify import Categorify
@@ -219,22 +218,19 @@ def scheduler() -> Iterator[str]:
         process.wait(timeout=30)
 
 
-def _over(cluster: Cluster | str, path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.setattr(exchange, "BUCKET_ROWS", 500)
-    monkeypatch.setattr("headrace.partitions.SMALLEST", 1)
-    assert len(cut(Dataset.open(path), ["id", "card", "time"])) > 4
-    return Pipeline(CHAIN).fit_transform(str(path), cluster=cluster)
-
-
 @pytest.mark.parametrize("name", ["processes", "scheduler"])
 def test_pieces_go_from_worker_to_worker(
     name: str, request: pytest.FixtureRequest, parquet: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = parquet(payments(), 7)
-    once = Pipeline(CHAIN).fit_transform(payments())
+    monkeypatch.setattr(exchange, "BUCKET_ROWS", 700)  # two buckets
+    monkeypatch.setattr("headrace.partitions.SMALLEST", 1)
+    ops = [*CHAIN[:3], *CHAIN[4:7]]
+    path = parquet(payments(), 3)
+    once = Pipeline(ops).fit_transform(payments())
     cluster = open_cluster("processes", 2) if name == "processes" else open_cluster(request.getfixturevalue("scheduler"))
     try:
-        found = _over(cluster, path, monkeypatch)
+        assert len(cut(Dataset.open(path), once.table.column_names[:6])) == 3
+        found = Pipeline(ops).fit_transform(str(path), cluster=cluster)
     finally:
         cluster.close()
     assert_same_table(found.table, once.table)

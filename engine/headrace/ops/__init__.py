@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 OPS: Mapping[str, str] = {
     "apply": "apply:Apply",
+    "as_of_join": "as_of_join:AsOfJoin",
     "bucketize": "bucketize:Bucketize",
     "cast": "cast:Cast",
     "categorify": "categorify:Categorify",

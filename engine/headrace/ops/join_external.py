@@ -72,7 +72,7 @@ class JoinExternal(BoundOp[Joined]):
     columns: Names
 
     def settings(self) -> Any:
-        return {"table": self.table, "on": _short_names(self.on), "columns": _short_names(self.columns)}
+        return {"table": self.table, "on": short_names(self.on), "columns": short_names(self.columns)}
 
     def declare(self, schema: Schema, tables: Mapping[str, Schema]) -> Declaration:
         if self.table not in tables:
@@ -88,7 +88,7 @@ class JoinExternal(BoundOp[Joined]):
         errors += [
             JobError(f"{left!r} is {schema[left]}, but {self.table}.{right} is {other[right]}", key="on", hint="cast one of them first")
             for left, right in self.on.items()
-            if right in other and _kind(schema, left) != _kind(other, right)
+            if right in other and key_kind(schema, left) != key_kind(other, right)
         ]
         if errors:
             raise JobErrors(errors)
@@ -129,11 +129,12 @@ class JoinExternal(BoundOp[Joined]):
         return f"{len(state.keys):,} keys of {self.table}"
 
 
-def _short_names(names: Mapping[str, str]) -> list[str] | dict[str, str]:
+def short_names(names: Mapping[str, str]) -> list[str] | dict[str, str]:
+    """Return names as a job writes them: a list where both tables have the same."""
     return list(names) if all(new == old for new, old in names.items()) else dict(names)
 
 
-def _kind(schema: Schema, name: str) -> str:
+def key_kind(schema: Schema, name: str) -> str:
     """Return what keys of a type can be equal to: widths and units do not matter, meanings do."""
     type_ = schema[name]
     if type_.is_timestamp:

@@ -1,0 +1,135 @@
+"""The suites, and the one function that runs one."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import platform
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from headrace.bench import calls, criteo, taxi
+from headrace.bench.cases import Case, CaseResult, SuiteResult
+from headrace.bench.interleave import Tell, run_case
+from headrace.bench.request import Request
+from headrace.errors import JobError, MissingLibraryError, unknown_name
+
+PACKAGES = ("headrace", "pyarrow", "numpy", "numba", "polars", "duckdb", "dask", "pandas", "xgboost-cpu", "xgboost")
+# What a peer's scripts import, by peer.
+LIBRARIES = {"polars": "polars", "duckdb": "duckdb", "dask": "dask", "numpy": "numpy"}
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A suite: its usual size, its peers, the shapes of its data, and what makes its cases or runs them itself."""
+
+    rows: int
+    peers: tuple[str, ...]
+    make: Callable[[Request], list[Case]] | None = None
+    run: Callable[[Request, Tell], list[CaseResult]] | None = None
+    shapes: tuple[str, ...] = ("dictionary",)
+
+
+SUITES = {
+    "criteo": Suite(5_000_000, ("polars", "duckdb", "dask"), make=criteo.cases, shapes=criteo.SHAPES),
+    "kernels": Suite(5_000_000, ("polars", "numpy"), run=calls.run),
+    "operators": Suite(1_000_000, ("polars",), run=calls.run),
+    "taxi": Suite(5_000_000, ("polars",), make=taxi.cases),
+}
+
+
+def make_request(
+    suite: str, out: Path, data: Path, *, rows: int | None, peers: str | None, runs: int, shape: str, cases: str | None
+) -> Request:
+    """Check what a command line asks for.
+
+    Raises
+    ------
+    JobError
+        For an unknown suite, shape or peer, with the nearest right name.
+    MissingLibraryError
+        If a peer's library is not installed.
+    """
+    found = _known("suite", suite, SUITES)
+    _known("shape", shape, dict.fromkeys(found.shapes))
+    chosen = found.peers if peers is None else tuple(name.strip() for name in peers.split(",") if name.strip())
+    for peer in chosen:
+        _known("peer", peer, dict.fromkeys(found.peers))
+        _require(LIBRARIES[peer])
+    names = tuple(name.strip() for name in cases.split(",") if name.strip()) if cases else ()
+    return Request(suite, found.rows if rows is None else rows, runs, chosen, out.absolute(), data.absolute(), shape, names)
+
+
+def run_suite(request: Request, tell: Tell) -> SuiteResult:
+    """Run a suite and return what it found; `tell` gets a line for each run.
+
+    Raises
+    ------
+    DataError
+        If the sides of a case do not agree.
+    CommandFailedError
+        If a side fails.
+    """
+    started = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
+    suite = SUITES[request.suite]
+    try:
+        if suite.run is not None:
+            results = suite.run(request, tell)
+        else:
+            assert suite.make is not None  # noqa: S101  (a suite has one of the two)
+            results = [run_case(case, request.runs, tell) for case in suite.make(request)]
+    finally:
+        shutil.rmtree(request.work, ignore_errors=True)
+    shape = "" if request.shape == suite.shapes[0] else request.shape
+    return SuiteResult(request.suite, shape, request.runs, started, machine(), versions(), tuple(results))
+
+
+def machine() -> dict[str, Any]:
+    """Return what the figures depend on: processor, cores, memory, system."""
+    return {
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        "load": os.getloadavg()[0],
+    }
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what took part."""
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def _known(kind: str, name: str, names: dict[str, Any]) -> Any:
+    if name not in names:
+        message, hint = unknown_name(kind, name, names)
+        raise JobError(message, hint=hint)
+    return names[name]
+
+
+def _require(library: str) -> None:
+    try:
+        version(library)
+    except PackageNotFoundError:
+        raise MissingLibraryError(
+            f"the peer {library} is not installed", hint="pip install 'headrace[bench]', or leave it out of --peers"
+        ) from None

@@ -1,0 +1,146 @@
+"""Cluster: the same few verbs in threads and in processes; errors come back as they were raised."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from headrace.cluster import FAN_IN, Cluster, LocalCluster, open_cluster, reduce_tree
+from headrace.errors import ClusterError, DataError, JobError
+
+
+@pytest.fixture(scope="module")
+def processes() -> Iterator[Cluster]:
+    opened = open_cluster("processes", 2)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(params=["local", "processes"])
+def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    if request.param == "processes":
+        yield request.getfixturevalue("processes")
+        return
+    opened = LocalCluster(2)
+    yield opened
+    opened.close()
+
+
+def double(value: int) -> int:
+    return value * 2
+
+
+def joined(shared: str, *texts: str) -> str:
+    return f"({shared.join(texts)})"
+
+
+def refuse(value: int) -> int:
+    raise DataError(f"{value} is wrong", file="a.parquet", row_group=3, column="x", hint="mend it")
+
+
+def test_results_come_in_the_order_of_the_tasks(cluster: Cluster) -> None:
+    assert cluster.gather([cluster.submit(double, value) for value in range(20)]) == [value * 2 for value in range(20)]
+
+
+def test_a_handle_may_be_an_argument(cluster: Cluster) -> None:
+    first = cluster.submit(double, 2)
+    assert cluster.gather([cluster.submit(double, cluster.submit(double, first))]) == [16]
+
+
+@pytest.mark.parametrize("n", [1, 2, FAN_IN, FAN_IN + 1, FAN_IN**2 + 3])
+def test_parts_are_merged_in_their_order(cluster: Cluster, n: int) -> None:
+    shared = cluster.share("+")
+    handles = [cluster.submit(joined, shared, str(value)) for value in range(n)]
+    total = cluster.gather([reduce_tree(cluster, joined, shared, handles)])[0]
+    assert total.replace("(", "").replace(")", "") == "+".join(str(value) for value in range(n))
+
+
+def test_every_task_that_is_done_is_told(cluster: Cluster) -> None:
+    told: list[None] = []
+    cluster.wait([cluster.submit(double, value) for value in range(5)], lambda: told.append(None))
+    assert len(told) == 5
+
+
+def test_a_shared_value_reaches_every_task(cluster: Cluster) -> None:
+    shared = cluster.share("-")
+    assert cluster.gather([cluster.submit(joined, shared, "a", "b") for _ in range(3)]) == ["(a-b)"] * 3
+
+
+@pytest.mark.parametrize("name", ["local", "processes"])
+def test_an_error_keeps_its_place_over_the_border_of_a_process(name: str) -> None:
+    opened = open_cluster(name, 1)
+    try:
+        with pytest.raises(DataError) as caught:
+            opened.gather([opened.submit(double, 1), opened.submit(refuse, 7)])
+    finally:
+        opened.close()
+    assert str(caught.value) == "a.parquet, row group 3, column 'x': 7 is wrong\n  mend it"
+    assert (caught.value.file, caught.value.row_group, caught.value.column) == ("a.parquet", 3, "x")
+
+
+def test_after_an_error_no_further_task_starts() -> None:
+    opened = LocalCluster(1)
+    started: list[None] = []
+    hold = threading.Event()
+
+    def work() -> None:
+        started.append(None)
+        hold.wait(10)
+
+    with pytest.raises(DataError, match="7 is wrong"):
+        opened.wait([opened.submit(refuse, 7), *(opened.submit(work) for _ in range(100))])
+    hold.set()
+    opened.close()
+    assert len(started) <= 1
+
+
+def test_threads_work_side_by_side() -> None:
+    opened = LocalCluster(2)
+    barrier = threading.Barrier(2, timeout=10)
+    assert len(opened.gather([opened.submit(barrier.wait) for _ in range(2)])) == 2
+    opened.close()
+
+
+def test_processes_are_others_than_this_one(processes: Cluster) -> None:
+    assert processes.n_workers == 2
+    assert os.getpid() not in processes.gather([processes.submit(os.getpid) for _ in range(4)])
+
+
+def test_tasks_that_wait_for_others_do_not_stop_one_thread() -> None:
+    opened = LocalCluster(1)
+    handle = opened.submit(double, 1)
+    for _ in range(50):
+        handle = opened.submit(double, handle)
+    started = time.monotonic()
+    assert opened.gather([handle]) == [2**51]
+    assert time.monotonic() - started < 10
+    opened.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("locl", "no cluster 'locl'\n  nearest: 'local'"),
+        ("http://127.0.0.1:8786", "no scheduler address 'http://127.0.0.1:8786'"),
+        ("tcp://10.0.0.1:8786", "'tcp://10.0.0.1:8786' is another machine, and tcp:// is open to anybody"),
+        ("tcp://example.org:8786", "is another machine"),
+    ],
+)
+def test_a_cluster_that_cannot_be_is_refused(name: str, message: str) -> None:
+    with pytest.raises(JobError) as caught:
+        open_cluster(name)
+    assert message in str(caught.value)
+    assert caught.value.key == "run.cluster"
+
+
+def test_a_scheduler_that_does_not_answer_is_a_cluster_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    import distributed
+
+    client = distributed.Client
+    monkeypatch.setattr(distributed, "Client", lambda address, timeout: client(address, timeout="1s"))
+    with pytest.raises(ClusterError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9"):
+        open_cluster("tcp://127.0.0.1:9")

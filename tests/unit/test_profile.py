@@ -1,0 +1,99 @@
+"""Profile: what a column holds, merged from parts, in JSON values."""
+
+from __future__ import annotations
+
+import datetime as dt
+import functools
+import itertools
+import json
+import math
+from decimal import Decimal
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from headrace.profile import HISTOGRAM_BINS, ColumnProfile, profile_table
+from headrace.table import Backend, Table
+
+NAN, INF = math.nan, math.inf
+
+
+def described(backend: Backend, values: pa.Array, pieces: int = 1) -> dict[str, object]:
+    """Profile a column in so many pieces and return its record."""
+    edges = [len(values) * index // pieces for index in range(pieces + 1)]
+    tables = [pa.table({"x": values.slice(start, end - start)}) for start, end in itertools.pairwise(edges)]
+    profiles = [profile_table(Table.from_arrow(backend, table))["x"] for table in tables]
+    record = functools.reduce(ColumnProfile.merged, profiles).describe("x")
+    json.dumps(record, allow_nan=False)
+    return record
+
+
+@pytest.mark.parametrize("pieces", [1, 2, 5])
+def test_a_number_column_has_extremes_mean_and_histogram(backend: Backend, pieces: int) -> None:
+    found = described(backend, pa.array([1.0, 2.0, None, NAN, 5.0, INF]), pieces)
+    assert (found["rows"], found["nulls"], found["nans"], found["type"]) == (6, 1, 1, "double")
+    assert (found["min"], found["max"]) == (1.0, 5.0)
+    assert found["mean"] == pytest.approx(8 / 3)
+    assert found["std"] == pytest.approx(math.sqrt(26 / 9))
+    histogram = found["histogram"]
+    assert isinstance(histogram, dict)
+    assert sum(histogram["counts"]) == 3
+    assert len(histogram["counts"]) == HISTOGRAM_BINS
+    assert (histogram["edges"][0], histogram["edges"][-1]) == (1.0, 5.0)
+    assert (histogram["counts"][0], histogram["counts"][5], histogram["counts"][-1]) == (1, 1, 1)
+
+
+@pytest.mark.parametrize("pieces", [1, 3])
+def test_words_are_counted(backend: Backend, pieces: int) -> None:
+    found = described(backend, pa.array(["b", "a", None, "b", "Łódź", "b", "a"]).dictionary_encode(), pieces)
+    assert (found["rows"], found["nulls"], found["distinct"]) == (7, 1, 3)
+    assert found["top"] == [["b", 3], ["a", 2], ["Łódź", 1]]
+    assert found["mean"] is None
+
+
+def test_truth_values_are_counted(backend: Backend) -> None:
+    found = described(backend, pa.array([True, None, True, False]))
+    assert (found["distinct"], found["top"]) == (2, [["True", 2], ["False", 1]])
+
+
+@pytest.mark.parametrize("pieces", [1, 3])
+def test_instants_and_days_have_extremes(backend: Backend, pieces: int) -> None:
+    stamps = pa.array([None, dt.datetime(2013, 1, 1, tzinfo=dt.UTC), dt.datetime(2012, 1, 1, tzinfo=dt.UTC)], pa.timestamp("us", "UTC"))
+    found = described(backend, stamps, pieces)
+    assert (found["min"], found["max"], found["nulls"]) == ("2012-01-01 00:00:00+00:00", "2013-01-01 00:00:00+00:00", 1)
+    assert described(backend, pa.array([dt.date(2013, 1, 1)]))["max"] == "2013-01-01"
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pa.nulls(3, pa.float64()),
+        pa.array([], pa.float64()),
+        pa.nulls(2, pa.string()),
+        pa.nulls(2, pa.timestamp("us")),
+        pa.array([NAN, INF]),
+    ],
+)
+def test_columns_without_a_value_have_a_profile(backend: Backend, values: pa.Array) -> None:
+    found = described(backend, values)
+    assert (found["rows"], found["nulls"], found["min"], found["mean"]) == (len(values), values.null_count, None, None)
+
+
+def test_whole_numbers_at_their_ends_do_not_wrap(backend: Backend) -> None:
+    found = described(backend, pa.array([2**63 - 1, -(2**63), None]))
+    assert (found["min"], found["max"], found["mean"]) == (-(2**63), 2**63 - 1, -0.5)
+    assert described(backend, pa.array([7, 7], pa.int8()))["histogram"]["edges"][0] == 6.5  # type: ignore[index]
+
+
+def test_decimals_and_lists_have_a_profile(backend: Backend) -> None:
+    assert described(backend, pa.array([Decimal("1.25"), None, Decimal("2.75")], pa.decimal128(9, 2)))["mean"] == 2.0
+    assert described(backend, pa.array([[1], None]))["nulls"] == 1
+
+
+def test_many_values_are_still_right_in_the_middle(backend: Backend) -> None:
+    values = np.random.default_rng(0).normal(0, 1, 200_000)
+    found = described(backend, pa.array(values), 3)
+    assert found["distinct"] is None  # more than are counted one by one
+    assert sum(found["histogram"]["counts"]) == 200_000  # type: ignore[index]
+    assert found["std"] == pytest.approx(values.std(), rel=1e-12)
