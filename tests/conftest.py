@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable
 from pathlib import Path
 
+import hypothesis
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -35,3 +36,8 @@ def parquet(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+# The same examples every time: what is green here is green there. New ones are looked for by running with --hypothesis-seed.
+hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None)
+hypothesis.settings.load_profile("repeatable")

@@ -25,7 +25,6 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("plan", "cluster", "exchange", "execution"),
     ("pipeline", "profiling"),
     ("jobs",),
-    ("bench",),
     ("__init__", "cli", "terminal", "doctor"),
 )
 

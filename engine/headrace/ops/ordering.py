@@ -50,7 +50,7 @@ def ticks(seconds: float, type_: Type) -> float:
     """Return a length in the units of a column's integers; a number column has units of its own.
 
     >>> ticks(604_800, Type.of("date32")), ticks(1.5, Type.of("timestamp[ms, tz=UTC]")), ticks(3, Type.of("int64"))
-    (7.0, 1500.0, 3)
+    (7.0, 1500.0, 3.0)
     """
     return seconds * per_second(type_) / per_tick(type_)
 

@@ -1,6 +1,6 @@
 """Do two sets of Parquet files hold the same rows? Run as a process of its own: the driver of the runs stays small.
 
-    python -m headrace.bench.agreement FILE... --with FILE...
+    python -m benchmarks.harness.agreement FILE... --with FILE...
 
 prints one line of JSON. Whole numbers, and what is null, must be equal; floats to 1e-5 of the larger value, or of 1.
 """
@@ -28,7 +28,7 @@ def agreement_of(ours: Sequence[Path], theirs: Sequence[Path]) -> dict[str, Any]
     `largest_difference` of floats in units of the larger value, or of 1. With `error` in place of them if rows or columns
     are not the same in number or name.
     """
-    command = [sys.executable, "-m", "headrace.bench.agreement", *map(str, ours), "--with", *map(str, theirs)]
+    command = [sys.executable, "-m", "benchmarks.harness.agreement", *map(str, ours), "--with", *map(str, theirs)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         return {

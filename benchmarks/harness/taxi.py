@@ -1,6 +1,6 @@
 """The suite `taxi`: raw trips to predicted minutes, without training; `headrace predict` with a bundle trained before.
 
-    python -m headrace.bench.taxi BUNDLE OUT
+    python -m benchmarks.harness.taxi BUNDLE OUT
 
 writes what the bundle learnt as `learnt.json` and the trees as `model.ubj`, for peers: their users would have saved the same.
 """
@@ -14,9 +14,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from headrace.bench.cases import HEADRACE, Case, Side
-from headrace.bench.files import make_files
-from headrace.bench.request import Request, config, headrace, script
+from benchmarks.harness.cases import HEADRACE, Case, Side
+from benchmarks.harness.files import make_files
+from benchmarks.harness.request import Request, config, headrace, script
+
 from headrace.errors import HeadraceError
 
 CASES = ("predict", "second")
@@ -47,7 +48,7 @@ def _train(request: Request, training: Path) -> tuple[Path, Path]:
     settings = (f"source.path={json.dumps(str(training / '*.parquet'))}", f"output.path={json.dumps(str(out))}")
     _finish(headrace("run", config("taxi.yaml"), *[argument for setting in settings for argument in ("--set", setting)], "--json"))
     bundle = out / "latest" / "bundle"
-    _finish((sys.executable, "-m", "headrace.bench.taxi", str(bundle), str(saved)))
+    _finish((sys.executable, "-m", "benchmarks.harness.taxi", str(bundle), str(saved)))
     return bundle, saved
 
 
@@ -99,7 +100,7 @@ def learnt_by(bundle: Any) -> dict[str, Any]:
             learnt["means"], learnt["deviations"] = state.means, state.stds
         elif isinstance(op, Categorify):
             for column in op.columns:
-                rows = op.categories(state, column[0]).to_pylist()
+                rows = bundle.pipeline.categories(column[0]).to_pylist()
                 learnt["ids"][column[0]] = [[row["category"], row["id"]] for row in rows if row["category"] is not None]
     return learnt
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from headrace.errors import JobError, MissingLibraryError, nearest
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True)

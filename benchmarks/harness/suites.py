@@ -12,10 +12,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from headrace.bench import calls, criteo, taxi
-from headrace.bench.cases import Case, CaseResult, SuiteResult
-from headrace.bench.interleave import Tell, run_case
-from headrace.bench.request import Request
+from benchmarks.harness import criteo, taxi
+from benchmarks.harness.cases import Case, SuiteResult
+from benchmarks.harness.interleave import Tell, run_case
+from benchmarks.harness.request import Request
+
 from headrace.errors import JobError, MissingLibraryError, unknown_name
 
 PACKAGES = ("headrace", "pyarrow", "numpy", "numba", "polars", "duckdb", "dask", "pandas", "xgboost-cpu", "xgboost")
@@ -25,19 +26,16 @@ LIBRARIES = {"polars": "polars", "duckdb": "duckdb", "dask": "dask", "numpy": "n
 
 @dataclass(frozen=True)
 class Suite:
-    """A suite: its usual size, its peers, the shapes of its data, and what makes its cases or runs them itself."""
+    """A suite: its usual size, its peers, what makes its cases, and the shapes of its data."""
 
     rows: int
     peers: tuple[str, ...]
-    make: Callable[[Request], list[Case]] | None = None
-    run: Callable[[Request, Tell], list[CaseResult]] | None = None
+    make: Callable[[Request], list[Case]]
     shapes: tuple[str, ...] = ("dictionary",)
 
 
 SUITES = {
     "criteo": Suite(5_000_000, ("polars", "duckdb", "dask"), make=criteo.cases, shapes=criteo.SHAPES),
-    "kernels": Suite(5_000_000, ("polars", "numpy"), run=calls.run),
-    "operators": Suite(1_000_000, ("polars",), run=calls.run),
     "taxi": Suite(5_000_000, ("polars",), make=taxi.cases),
 }
 
@@ -77,11 +75,7 @@ def run_suite(request: Request, tell: Tell) -> SuiteResult:
     started = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
     suite = SUITES[request.suite]
     try:
-        if suite.run is not None:
-            results = suite.run(request, tell)
-        else:
-            assert suite.make is not None  # noqa: S101  (a suite has one of the two)
-            results = [run_case(case, request.runs, tell) for case in suite.make(request)]
+        results = [run_case(case, request.runs, tell) for case in suite.make(request)]
     finally:
         shutil.rmtree(request.work, ignore_errors=True)
     shape = "" if request.shape == suite.shapes[0] else request.shape

@@ -1,6 +1,6 @@
 """The data that suites read, made in a process of its own and kept for the next call.
 
-    python -m headrace.bench.files SHAPE OUT ROWS
+    python -m benchmarks.harness.files SHAPE OUT ROWS
 
 makes one of the shapes below.
 """
@@ -33,7 +33,7 @@ def make_files(shape: str, folder: Path, rows: int) -> Path:
     """
     place = (folder / f"{shape}-{rows}").absolute()
     done = subprocess.run(
-        [sys.executable, "-m", "headrace.bench.files", shape, str(place), str(rows)], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "benchmarks.harness.files", shape, str(place), str(rows)], capture_output=True, text=True, check=False
     )
     if done.returncode:
         raise HeadraceError(
