@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 from pathlib import Path
 
 import hypothesis
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
+from tests.writing import write_parquet
 
 from headrace.table import Backend
 
@@ -27,13 +26,7 @@ def parquet(tmp_path: Path) -> Callable[..., Path]:
     """Write a table as one Parquet file of so many row groups, and return its path."""
 
     def write(table: pa.Table, row_groups: int = 1, name: str = "rows.parquet", **options: object) -> Path:
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        edges = [table.num_rows * index // row_groups for index in range(row_groups + 1)]
-        with pq.ParquetWriter(path, table.schema, **options) as writer:
-            for start, end in itertools.pairwise(edges):
-                writer.write_table(table.slice(start, end - start), row_group_size=max(end - start, 1))
-        return path
+        return write_parquet(tmp_path / name, table, row_groups, **options)
 
     return write
 

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from headrace.ops.dropna import Dropna
     from headrace.ops.fill_missing import FillMissing
     from headrace.ops.filter import Filter
+    from headrace.ops.groupby import Groupby
     from headrace.ops.hash_bucket import HashBucket
     from headrace.ops.hashed_cross import HashedCross
     from headrace.ops.join_external import JoinExternal
@@ -140,6 +141,7 @@ __all__ = [
     "FillMissing",
     "Filter",
     "FittedPipeline",
+    "Groupby",
     "HashBucket",
     "HashedCross",
     "HeadraceError",

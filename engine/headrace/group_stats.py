@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from headrace.keys import Keys, merge_keys
+from headrace.keys import Keys, union_keys
 from headrace.schema import FLOAT64, INT64, Type
 from headrace.states import Floats, Ints
 
@@ -105,14 +106,16 @@ class GroupStats:
     keys: Keys
     columns: dict[str, ColumnStats]
 
-    def merged(self, other: GroupStats) -> GroupStats:
-        """Return the statistics of both sets of rows; keys keep the order left, then right."""
-        keys, left, right = merge_keys(self.keys, other.keys)
-        n_keys = len(keys)
-        merged = {
-            name: stats.spread(left, n_keys).merged(other.columns[name].spread(right, n_keys)) for name, stats in self.columns.items()
-        }
-        return GroupStats(keys, merged)
+    @classmethod
+    def merged_all(cls, parts: Sequence[GroupStats]) -> GroupStats:
+        """Return the statistics of many sets of rows at once: every key is hashed once, not once a merge."""
+        keys, codes = union_keys([part.keys for part in parts])
+        places = np.split(codes, np.cumsum([len(part.keys) for part in parts])[:-1])
+        columns = {}
+        for name in parts[0].columns:
+            spread = (part.columns[name].spread(place, len(keys)) for part, place in zip(parts, places, strict=True))
+            columns[name] = reduce(ColumnStats.merged, spread)
+        return cls(keys, columns)
 
     def finished(self, wanted: Mapping[str, tuple[str, str]]) -> KeyedValues:
         """Return by output name the statistic (column, statistic) of each key, the keys in the order of their values."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from headrace.errors import MemoryBudgetError
+from headrace.ops.base import OrderedOp
 from headrace.partitions import Partition, Source, TableSource, cut
 from headrace.split import AnySplit
 from headrace.steps import Steps
@@ -33,6 +34,18 @@ class Pass:
 
 
 @dataclass(frozen=True)
+class Exchange:
+    """An ordered step: all rows of a key go to one worker before the first pass that needs its results."""
+
+    step: int
+    keys: tuple[str, ...]
+    order: str | None
+
+    def describe(self) -> dict[str, Any]:
+        return {"step": self.step, "keys": list(self.keys), "order": self.order}
+
+
+@dataclass(frozen=True)
 class Plan:
     """Passes over the data, partitions, columns read, bytes predicted, the device, and what would not run on it."""
 
@@ -42,6 +55,7 @@ class Plan:
     device: str
     predicted_peak_bytes: int
     matrix_columns: int
+    exchanges: tuple[Exchange, ...] = ()
     cache_bytes: int = 0  # rows kept between passes, in each process
     fallbacks: tuple[str, ...] = ()
 
@@ -52,6 +66,7 @@ class Plan:
             "device": self.device,
             "partitions": len(self.partitions),
             "passes": [one.describe() for one in self.passes],
+            "exchanges": [one.describe() for one in self.exchanges],
             "predicted_peak_bytes": self.predicted_peak_bytes,
             "cache_bytes": self.cache_bytes,
             "fallbacks": list(self.fallbacks),
@@ -83,6 +98,7 @@ def make_plan(
         passes.append(Pass(f"fit {level + 1} of {steps.n_levels}", columns, _nbytes(source, columns), observed, applied))
     passes.append(Pass("transform", read, _nbytes(source, read), (), tuple(range(len(steps.ops)))))
     fixed = BASE_BYTES + 3 * 4 * matrix_columns * source.n_rows  # the matrix, its blocks, XGBoost's quantised copy
+    fixed += _exchange_nbytes(steps, source.n_rows)
     partitions = cut(source, read, partition_size)
     peak = fixed + _in_flight(partitions, n_workers)
     if memory is not None and peak > memory and partition_size is None:
@@ -97,7 +113,20 @@ def make_plan(
     # What the budget leaves is for rows kept between passes; without a budget, a quarter of the machine.
     spare = memory - peak if memory is not None else os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4
     keeps = spare if len(passes) > 1 and not isinstance(source, TableSource) else 0
-    return Plan(source.describe(), partitions, tuple(passes), "cpu", peak, matrix_columns, keeps)
+    return Plan(source.describe(), partitions, tuple(passes), "cpu", peak, matrix_columns, _exchanges(steps), keeps)
+
+
+def _exchanges(steps: Steps) -> tuple[Exchange, ...]:
+    found = [(index, op.grouping()) for index, op in enumerate(steps.ops) if isinstance(op, OrderedOp)]
+    return tuple(Exchange(index, grouping.keys, grouping.order) for index, grouping in found)
+
+
+def _exchange_nbytes(steps: Steps, n_rows: int) -> int:
+    """Return what exchanges hold at about 8 bytes a value: rows on their way, once dealt and once sorted, and all that they found."""
+    reads = max((len(op.grouping().reads) + 1 for op in steps.ops if isinstance(op, OrderedOp)), default=0)
+    pairs = zip(steps.ops, steps.declarations, strict=True)
+    found = sum(len(declaration.makes) + 1 for op, declaration in pairs if isinstance(op, OrderedOp))
+    return 8 * n_rows * (2 * reads + found)
 
 
 def _in_flight(partitions: Sequence[Partition], n_workers: int) -> int:

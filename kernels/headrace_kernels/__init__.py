@@ -11,7 +11,8 @@
 |---|---|
 | `column` | Arrow's buffers as NumPy views |
 | `kernel`, `segments` | your own scalar function as a loop over columns, or as a scan over sorted groups |
-| `windows` | lags and rolling sums within sorted groups |
+| `windows`, `rolling`, `scans` | lags, rolling and decaying statistics within sorted groups; such scans by name |
+| `as_of` | the last row at or before a time, within sorted groups |
 | `geo`, `elementwise` | distances, bearings, grid cells; cyclical features, fill-clip-log-standardise in one loop |
 | `transforms`, `scaling`, `piecewise` | clip, logarithms, power transforms; standardise; buckets and straight lines between points |
 | `hashing` | hash64: XXH64 of numbers and strings |
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 _MODULE_OF = {
     name: module
     for module, names in {
+        "as_of": ("last_at_or_before",),
         "column": ("Column", "count_nulls", "is_valid", "merged_validity"),
         "counting": ("count_codes", "look_up"),
         "elementwise": ("Dense", "DenseSteps", "cyclical", "dense_transform"),
@@ -43,11 +45,14 @@ _MODULE_OF = {
         "factorize": ("Factorized", "factorize_ints", "factorize_strings"),
         "geo": ("bearing", "grid_cell", "haversine_km"),
         "group_sums": ("GroupSums", "exact_group_sums", "group_limbs_to_floats", "merge_group_limbs"),
+        "group_stats": ("GroupStats", "group_variances"),
         "hashing": ("combine_hashes", "hash64", "hash64_ints", "hash64_strings", "hash_bytes"),
         "kernel": ("Kernel",),  # the decorator has its module's name: from headrace_kernels.kernel import kernel
         "limbs": ("limbs_to_int", "mean_and_variance", "merge_limbs"),
         "piecewise": ("bucketize", "interpolate_float32", "interpolate_float64"),
+        "rolling": ("Rolling", "decayed_past"),  # `rolling` has its module's name, as `group_stats` has
         "scaling": ("standardise_float32", "standardise_float64"),
+        "scans": ("get_scan",),
         "segments": (
             "SegmentKernel",
             "decayed_sum",

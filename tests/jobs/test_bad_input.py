@@ -143,9 +143,6 @@ MISTAKES = [
     Mistake("key twice", "evaluate:", "job: again\nevaluate:", 2, "job", ("stands twice",)),
     Mistake("no YAML", "key: [id]", "key: [id", 2, "", ("is no YAML",)),
     Mistake("tabs", "  key: [id]", "\tkey: [id]", 2, "", ("is no YAML",)),
-    Mistake(
-        "scheduler that is not there", "seed: 7", "cluster: tcp://127.0.0.1:9", 1, "", ("no Dask scheduler answers at tcp://127.0.0.1:9",)
-    ),
 ]
 
 
@@ -298,7 +295,7 @@ def test_an_output_path_that_cannot_be_written_is_refused_before_any_work(desk: 
         (("run", "JOB", "--set", "rounds"), ("--set 'rounds'", "a.b=value")),
         (("run", "JOB", "--set", "model.rounds.more=3"), ("--set model.rounds.more",)),
         (("run", "JOB", "--set", "model.rounds=many"), ("model.rounds", "'many'")),
-        (("run", "JOB", "--cluster", "proceses"), ("no cluster 'proceses'",)),
+        (("plan", "JOB", "--cluster", "proceses"), ("run.cluster: no cluster 'proceses'", "nearest: 'processes'")),
         (("run", "nowhere.yaml"), ("nowhere.yaml", "cannot be read: No such file or directory")),
         (("run", "."), ("cannot be read: Is a directory",)),
         (("run", "JOB", "--devise", "cpu"), ("--devise", "--device")),

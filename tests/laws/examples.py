@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 import narwhals as nw
@@ -29,6 +30,7 @@ from headrace.ops.difference_lag import DifferenceLag
 from headrace.ops.dropna import Dropna
 from headrace.ops.fill_missing import FillMissing
 from headrace.ops.filter import Filter
+from headrace.ops.groupby import Groupby
 from headrace.ops.hash_bucket import HashBucket
 from headrace.ops.hashed_cross import HashedCross
 from headrace.ops.join_external import JoinExternal
@@ -116,6 +118,7 @@ EXAMPLES: Mapping[str, tuple[Op, ...]] = {
         FillMissing(["flag", "code"], value="mode", by="city"),
     ),
     "filter": (Filter("delay IS NOT NULL AND city <> 'Oslo'"),),
+    "groupby": (Groupby(["city", "flag"], {"measure": ["sum", "std", "max"], "price": ["mean", "min"], "code": ["count", "sum"]}),),
     "hash_bucket": (
         HashBucket(["city", "code", "measure", "flag", "when", "day", "price"], buckets=100),
         HashBucket("city", buckets=7, seed=3),
@@ -175,6 +178,7 @@ TABLES = {
 }
 
 
+@cache
 def rows(n_rows: int = N_ROWS, seed: int = 0) -> pa.Table:
     """Return rows with all that is awkward in them: nulls, NaN, infinities, -0.0, extremes, time zones, decimals, dictionaries."""
     random = np.random.default_rng(seed)

@@ -22,14 +22,14 @@ def _parts(backend: Backend, op: FittedOp[Any, Any], pieces: int) -> list[Any]:
 
 
 @pytest.mark.parametrize("op", FITTED)
-@pytest.mark.parametrize("pieces", [1, 7, 64])
+@pytest.mark.parametrize("pieces", [1, 7])
 def test_parts_of_any_size_merge_to_the_state_of_the_whole(backend: Backend, op: FittedOp[Any, Any], pieces: int) -> None:
     merged = functools.reduce(op.merge, _parts(backend, op, pieces))
     assert canonical(op.finish(merged)) == canonical(learnt(backend, op, rows()))
 
 
 @pytest.mark.parametrize("op", FITTED)
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_parts_merge_in_any_order_and_grouping(backend: Backend, op: FittedOp[Any, Any], seed: int) -> None:
     random = np.random.default_rng(seed)
     parts = _parts(backend, op, 9)

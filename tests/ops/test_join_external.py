@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from decimal import Decimal
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from tests.applying import Applied, applied
@@ -102,6 +103,18 @@ def test_several_keys_match_together(backend: Backend) -> None:
     assert made["w"] == [12, 21, None, 1, None]
     assert made.table.column_names == ["b", "a", "w"]
     assert made.counts == {("unmatched", "w"): 2}
+
+
+def test_keys_of_many_large_columns_match_without_overflow(backend: Backend) -> None:
+    # 70,000 values in each of four columns: their combinations do not fit 64 bits
+    order = np.random.default_rng(0).permutation(70_000)
+    other = pa.table({"a": order, "b": order[::-1], "c": np.roll(order, 1), "d": order + 2**40, "v": np.arange(70_000)})
+    rows = np.array([69_999, 0, 12_345])
+    data = other.drop_columns("v").take(pa.array(rows))
+    moved = data.set_column(0, "a", pa.array(np.roll(data["a"].to_numpy(), 1)))  # values that are all there, never together
+    op = JoinExternal(table="t", on=["a", "b", "c", "d"], columns=["v"])
+    assert applied(backend, op, data, tables={"t": other})["v"] == rows.tolist()
+    assert applied(backend, op, moved, tables={"t": other})["v"] == [None] * 3
 
 
 def test_a_brought_column_may_replace_one(backend: Backend) -> None:

@@ -164,6 +164,17 @@ def test_an_exchange_takes_no_pass_of_its_own_and_is_not_repeated() -> None:
     assert stages == ["exchange by card", "fit 1 of 1", "transform"]
 
 
+def test_the_plan_says_what_is_exchanged_and_counts_its_memory() -> None:
+    plan, without = Pipeline(CHAIN).plan(payments()), Pipeline(CHAIN[:2]).plan(payments())
+    assert [(one.step, one.keys, one.order) for one in plan.exchanges[:3]] == [
+        (2, ("card",), "time"),
+        (3, ("card",), "time"),
+        (4, ("card", "time"), None),
+    ]
+    assert plan.describe()["exchanges"][2] == {"step": 4, "keys": ["card", "time"], "order": None}
+    assert plan.predicted_peak_bytes >= without.predicted_peak_bytes + 8 * 2_000 * len(plan.exchanges)
+
+
 def _exchanges(ops: tuple[Op, ...]) -> list[str]:
     return [stage for stage in _stages(ops) if stage.startswith("exchange")]
 
@@ -185,37 +196,27 @@ class _Watched:
         pass
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def scheduler() -> Iterator[str]:
-    """A Dask scheduler and two workers, started as a user starts them."""
-    started = subprocess.Popen(
-        [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard"],
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert started.stderr is not None
-    address = next(line for line in started.stderr if "Scheduler at:" in line).split()[-1]
-    command = [
-        sys.executable,
-        "-m",
-        "distributed.cli.dask_worker",
-        address,
-        "--nthreads",
-        "1",
-        "--no-dashboard",
-        "--no-nanny",
-        "--host",
-        "127.0.0.1",
-    ]
-    workers = [subprocess.Popen(command, stderr=subprocess.DEVNULL) for _ in range(2)]
-    import distributed
+    """The address of a Dask scheduler with two workers, started as a user would."""
+    started: list[subprocess.Popen[str]] = []
 
-    with distributed.Client(address) as client:
-        client.wait_for_workers(2, timeout=60)
-    yield address
-    for process in (*workers, started):
-        process.terminate()
-        process.wait(timeout=30)
+    def start(mark: str, *arguments: str) -> str:
+        command = [sys.executable, "-m", "dask", *arguments, "--host", "127.0.0.1", "--no-dashboard"]
+        started.append(subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True))
+        stream = started[-1].stderr
+        assert stream is not None
+        return next(line for line in stream if mark in line)
+
+    try:
+        address = start("Scheduler at:", "scheduler", "--port", "0").split()[-1]
+        for _ in range(2):
+            start("Registered to:", "worker", address, "--nworkers", "1", "--nthreads", "1", "--no-nanny")
+        yield address
+    finally:
+        for process in reversed(started):  # each worker takes leave of a scheduler that is still there
+            process.terminate()
+            process.communicate(timeout=30)
 
 
 @pytest.mark.parametrize("name", ["processes", "scheduler"])

@@ -245,7 +245,10 @@ class OpenJob:
         """Return what will run."""
         run = self.job.settings.run
         if n_workers is None:
-            cluster = open_cluster(run.cluster if run.cluster in ("local",) else "local", run.workers)
+            # Planning starts no process and calls no scheduler: it counts this machine's workers, and refuses a name that is none.
+            starts = run.cluster == "processes" or "://" in run.cluster
+            with _placed(self.job.file, self.job.lines):
+                cluster = open_cluster("local" if starts else run.cluster, run.workers)
             n_workers = cluster.n_workers
             cluster.close()
         with _placed(self.job.file, self.job.lines):

@@ -36,6 +36,7 @@ OPS: Mapping[str, str] = {
     "dropna": "dropna:Dropna",
     "fill_missing": "fill_missing:FillMissing",
     "filter": "filter:Filter",
+    "groupby": "groupby:Groupby",
     "hash_bucket": "hash_bucket:HashBucket",
     "hashed_cross": "hashed_cross:HashedCross",
     "join_external": "join_external:JoinExternal",

@@ -76,6 +76,9 @@ class JoinGroupby(FittedOp[GroupStats, KeyedValues]):
     def observe(self, table: Table) -> GroupStats:
         return table.group_stats(self.keys, tuple(self.stats))
 
+    def merge(self, *parts: GroupStats) -> GroupStats:
+        return GroupStats.merged_all(parts)
+
     def finish(self, part: GroupStats) -> KeyedValues:
         return part.finished(self._wanted())
 

@@ -53,21 +53,22 @@ class ValueIndex:
 
 
 class KeyIndex(NamedTuple):
-    """Keys made ready: an index for each column and, for several columns, each key's combined code."""
+    """Keys made ready: an index for each column, and for each column after the first the combinations that occur up to it.
+
+    The last combinations are in the order of the keys. Column by column, so that no product of cardinalities can overflow.
+    """
 
     columns: list[ValueIndex]
-    combined: pa.Array | None
+    combinations: list[pa.Array]
 
 
 def find_keys(arrays: Sequence[pa.Array], keys: Keys) -> Codes:
     """Return the code of each row's key, int32 [rows], -1 where it is not among `keys`."""
     index = prepared_index(keys)
-    codes = [column.find(array) for array, column in zip(arrays, index.columns, strict=True)]
-    if index.combined is None:
-        return codes[0]
-    rows = _combine(codes, index.columns)
-    found = pc.index_in(pa.array(rows), value_set=index.combined).fill_null(-1)
-    return found.to_numpy(zero_copy_only=False)
+    rows = index.columns[0].find(arrays[0])
+    for array, column, known in zip(arrays[1:], index.columns[1:], index.combinations, strict=True):
+        rows = _among(_paired(rows, column.find(array), column), known)
+    return rows
 
 
 def encode_dictionary(array: pa.Array, keys: Keys, ids: npt.NDArray[np.int32]) -> tuple[npt.NDArray[np.int32], int]:
@@ -91,26 +92,23 @@ def prepared_index(keys: Keys) -> KeyIndex:
 def _prepare(table: pa.Table) -> KeyIndex:
     columns = [plain_values(one_chunk(column)) for column in table.columns]
     if len(columns) == 1:
-        return KeyIndex([ValueIndex(columns[0])], None)
+        return KeyIndex([ValueIndex(columns[0])], [])
     indexes = [ValueIndex(column.unique()) for column in columns]
-    codes = [index.find(column) for column, index in zip(columns, indexes, strict=True)]
-    return KeyIndex(indexes, pa.array(_combine(codes, indexes)))
+    rows, combinations = indexes[0].find(columns[0]), []
+    for column, index in zip(columns[1:], indexes[1:], strict=True):
+        pairs = _paired(rows, index.find(column), index)
+        combinations.append(pairs.unique())
+        rows = _among(pairs, combinations[-1])
+    return KeyIndex(indexes, combinations)
 
 
-def _combine(codes: Sequence[Codes], values: Sequence[ValueIndex]) -> npt.NDArray[np.int64]:
-    """Number combinations in mixed radix; -1 where a part is unseen. Python refuses what 64 bits do not hold."""
-    size = 1
-    for distinct in values:
-        size *= len(distinct) + 1
-    if size >= 2**63:
-        raise OverflowError(f"{size} combinations of keys do not fit 64 bits")
-    combined = np.zeros(len(codes[0]), np.int64)
-    unseen = np.zeros(len(codes[0]), bool)
-    for column_codes, distinct in zip(codes, values, strict=True):
-        combined = combined * (len(distinct) + 1) + column_codes
-        unseen |= column_codes < 0
-    combined[unseen] = -1
-    return combined
+def _paired(rows: Codes, codes: Codes, index: ValueIndex) -> pa.Array:
+    """Number the combinations of what was found so far and one more column; -1 where either is unseen. Two int32 fit int64."""
+    return pa.array(np.where((rows < 0) | (codes < 0), np.int64(-1), rows.astype(np.int64) * (len(index) + 1) + codes))
+
+
+def _among(pairs: pa.Array, known: pa.Array) -> Codes:
+    return pc.index_in(pairs, value_set=known).fill_null(-1).to_numpy(zero_copy_only=False)
 
 
 def _alike(array: pa.Array, values: pa.Array) -> tuple[pa.Array, pa.Array]:

@@ -1,0 +1,83 @@
+"""Groupby: one row of each key, with statistics of all its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import numpy as np
+
+from headrace.group_stats import statistic_type
+from headrace.ops.base import Columns, Declaration, Grouping, OrderedOp, Sources, check_columns, operator
+from headrace.ops.join_groupby import StatsOfColumns
+from headrace.ops.ordering import check_grouping
+from headrace.schema import Schema
+from headrace.states import Ints
+from headrace.table import ByRow, Device, Table
+
+KEPT = "\0kept"
+
+
+@operator
+class Groupby(OrderedOp):
+    """Make one row of all rows of a key: the key, and statistics of columns as ``<column>_<stat>``; the steps after see these rows.
+
+    It sums up the rows at hand, those that it is fitted on as those that are transformed or predicted later; nothing is
+    learnt. (`JoinGroupby` keeps the rows and brings what the training rows say.) A group has the place, the row key and the
+    split of its key's first row in the source. Sums are exact and rounded once.
+
+    Parameters
+    ----------
+    keys : list of str
+        Columns that together are one key.
+    stats : mapping of str to list of str
+        Number or boolean column: any of ``count``, ``sum``, ``mean``, ``std`` (of a sample: n - 1), ``min``, ``max``.
+
+    Returns
+    -------
+    The keys, then ``count`` as int64, ``sum``, ``mean`` and ``std`` as float64, ``min`` and ``max`` in the column's type
+    (decimals: float64). All other columns are gone.
+
+    Nulls and NaN
+    -------------
+    A null key is a key, NaN equals NaN. Nulls, NaN and infinities of the columns take no part, in the count neither. A group
+    without a value has the count 0 and nulls, ``std`` needs two values.
+
+    Examples
+    --------
+    >>> Groupby(["tailnum"], stats={"air_time": ["count", "sum"]}).settings()
+    {'keys': ['tailnum'], 'stats': {'air_time': ['count', 'sum']}}
+    """
+
+    name: ClassVar[str] = "groupby"
+    shorthand: ClassVar[str] = "keys"
+    keys: Columns
+    stats: StatsOfColumns
+
+    def grouping(self) -> Grouping:
+        return Grouping(self.keys, None, tuple(self.stats))
+
+    def declare(self, schema: Schema, tables: Mapping[str, Schema]) -> Declaration:
+        check_grouping(schema, self.grouping(), "keys")
+        check_columns(schema, tuple(self.stats), lambda type_: type_.is_feature, "a number or boolean", "stats")
+        made = {f"{column}_{stat}": statistic_type(stat, schema[column]) for column, stats in self.stats.items() for stat in stats}
+        makes = {f"{column}_{stat}": Sources(values=(column,), keys=self.keys) for column, stats in self.stats.items() for stat in stats}
+        return Declaration(self.grouping().reads, schema.select(self.keys).with_columns(made), makes, drops_rows=True)
+
+    def scan(self, table: Table, starts: Ints) -> dict[str, Device]:
+        found = table.group_stats(self.keys, tuple(self.stats))  # its keys come by first row, as the groups do
+        values = {
+            f"{column}_{stat}": table.backend.from_arrow(found.columns[column].values(stat))
+            for column, stats in self.stats.items()
+            for stat in stats
+        }
+        first = np.zeros(table.n_rows, bool)
+        first[starts[:-1]] = True
+        group_of_row = np.repeat(np.arange(len(starts) - 1, dtype=np.int64), np.diff(starts))
+        return {**table.backend.take(values, group_of_row), KEPT: table.backend.from_numpy(first)}
+
+    def apply(self, table: Table, found: ByRow) -> Table:
+        groups = table.with_columns(found.of(table))
+        groups = groups.filter(groups[KEPT]).without([KEPT])
+        made = [f"{column}_{stat}" for column, stats in self.stats.items() for stat in stats]
+        return groups.select(dict.fromkeys([*self.keys, *made]))
