@@ -158,7 +158,11 @@ def show_plan(opened: OpenJob, plan: Plan) -> None:
             say(f"learns: {', '.join(f'{index} {ops[index].name}' for index in one.observed)}", indent=4)
     for exchange in plan.exchanges:
         order = f", in order of {exchange.order}" if exchange.order else ""
-        say(f"rows meet by {', '.join(exchange.keys) or 'nothing: all on one worker'}{order}", label=f"exchange for step {exchange.step}: ", indent=2)
+        say(
+            f"rows meet by {', '.join(exchange.keys) or 'nothing: all on one worker'}{order}",
+            label=f"exchange for step {exchange.step}: ",
+            indent=2,
+        )
     say("", label="steps", indent=2)
     for index, op in enumerate(ops):
         say(f"{index} {op.name}: {op.text()}", indent=4)
