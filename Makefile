@@ -57,6 +57,11 @@ wheel: $(VENV)/.test ## build wheel and sdist into dist/
 resolve-gpu: $(BIN)/python ## check that the GPU extra resolves with constraints.txt (downloads metadata only)
 	$(BIN)/python -m pip install --dry-run --quiet --ignore-installed --constraint constraints.txt '.[gpu]'
 
+.PHONY: bench
+bench: $(VENV)/.test ## time every kernel and operator, and compare with the last time (kept in .benchmarks)
+	$(BIN)/python -m pytest benchmarks/test_kernels.py benchmarks/test_operators.py --benchmark-autosave --benchmark-compare \
+		--benchmark-min-rounds=3 --benchmark-max-time=0.5 --benchmark-columns=median,iqr,rounds --benchmark-sort=fullname --benchmark-group-by=fullname
+
 .PHONY: clean
 clean: ## remove what runs and builds left, not the virtual environment
 	rm -rf out dist build .mypy_cache .ruff_cache

@@ -4,8 +4,10 @@
 |---|---|
 | `measure` | one command as a fresh process: wall, CPU and memory of it and all its children |
 | `cases`, `interleave` | what is compared, and the runs in turn: A B A B ... |
+| `serving` | the same for single calls: a process a side, warmed up, asked in turn |
 | `agreement` | do the files that the sides wrote hold the same? |
-| `files`, `criteo`, `taxi` | the suites: their data, jobs and sides |
+| `files`, `criteo`, `taxi`, `calls` | the suites: their data, jobs and sides |
+| `chart`, `pages`, `shown` | results as a chart, as tables in docs/performance.md and in a terminal |
 | `suites` | the table of suites, and the one function that runs one |
 
 Peers are scripts in `benchmarks/peers/` of the source tree: nothing here imports one. The driver itself imports little: what

@@ -15,6 +15,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from benchmarks.harness.request import ROOT
+
 TOLERANCE = 1e-5
 BATCH_ROWS = 1 << 17
 
@@ -29,7 +31,7 @@ def agreement_of(ours: Sequence[Path], theirs: Sequence[Path]) -> dict[str, Any]
     are not the same in number or name.
     """
     command = [sys.executable, "-m", "benchmarks.harness.agreement", *map(str, ours), "--with", *map(str, theirs)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode:
         return {
             "error": done.stderr.strip().splitlines()[-1] if done.stderr.strip() else f"the comparison ended with status {done.returncode}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -134,11 +134,15 @@ class SuiteResult:
         rows = max((case.rows for case in self.cases), default=0)
         return "-".join([self.suite, *([self.shape] if self.shape else []), short_count(rows)])
 
+    def describe(self) -> dict[str, Any]:
+        """Return all of it as JSON values."""
+        return {"format": 1, **asdict(self)}
+
     def write(self, folder: Path) -> Path:
         """Write it as JSON into a folder and return the file."""
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{self.name}.json"
-        path.write_text(json.dumps({"format": 1, **asdict(self)}, indent=1) + "\n")
+        path.write_text(json.dumps(self.describe(), indent=1) + "\n")
         return path
 
     @classmethod
@@ -170,8 +174,3 @@ def short_count(number: int) -> str:
         if number and number % size == 0:
             return f"{number // size}{unit}"
     return str(number)
-
-
-def first_unknown(names: Sequence[str], known: Sequence[str]) -> str | None:
-    """Return the first name that is not among the known ones."""
-    return next((name for name in names if name not in known), None)

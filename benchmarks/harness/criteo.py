@@ -12,6 +12,8 @@ from benchmarks.harness.files import WIDE_COLUMNS, make_files
 from benchmarks.harness.request import Request, config, headrace, script
 
 SHAPES = ("dictionary", "plain", "wide", "many-files")
+# 5,000,000 rows of 1,000 columns would be 20 GB.
+ROWS = {"wide": 200_000, "many-files": 1_000_000}
 CASES = ("job", "second", "workers", "processes")
 TITLES = {
     "dictionary": "Criteo shape",

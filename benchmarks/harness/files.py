@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.harness.request import ROOT
+
 from headrace.errors import HeadraceError
 
 SEED = 7
@@ -32,9 +34,8 @@ def make_files(shape: str, folder: Path, rows: int) -> Path:
         If they cannot be made.
     """
     place = (folder / f"{shape}-{rows}").absolute()
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.harness.files", shape, str(place), str(rows)], capture_output=True, text=True, check=False
-    )
+    command = [sys.executable, "-m", "benchmarks.harness.files", shape, str(place), str(rows)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode:
         raise HeadraceError(
             f"the files of the shape {shape} cannot be made: {(done.stderr.strip() or '?').splitlines()[-1]}", file=str(place)

@@ -34,7 +34,8 @@ class Usage:
         User and system time of the process and of all children that it waited for.
     peak_rss_bytes : int
         The largest resident memory of the process and its children together, sampled ten times a second (of the process
-        alone, exactly), with shared pages counted for each.
+        alone, exactly), with shared pages counted for each. At least that of the process that measures: Linux counts
+        the memory at the time of the start.
     peak_process_bytes : int
         The largest resident memory of any one of them.
     stdout : str

@@ -1,4 +1,4 @@
-"""What one call of `headrace bench` asks for, and where the scripts of the peers are."""
+"""What one call asks for, and where the scripts of the peers are."""
 
 from __future__ import annotations
 
@@ -75,8 +75,7 @@ def script(name: str) -> Path:
     path = ROOT / "benchmarks" / "peers" / f"{name}.py"
     if not path.exists():
         raise MissingLibraryError(
-            f"there is no {path.name}",
-            hint="the peers' scripts are in the source tree, not in the wheel: run `headrace bench` from a clone",
+            f"there is no {path.name}", hint="the peers' scripts are in the source tree: run the harness from a whole clone"
         )
     return path
 

@@ -6,14 +6,14 @@ import datetime as dt
 import os
 import platform
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness import criteo, taxi
-from benchmarks.harness.cases import Case, SuiteResult
+from benchmarks.harness import calls, criteo, taxi
+from benchmarks.harness.cases import Case, CaseResult, SuiteResult
 from benchmarks.harness.interleave import Tell, run_case
 from benchmarks.harness.request import Request
 
@@ -26,16 +26,20 @@ LIBRARIES = {"polars": "polars", "duckdb": "duckdb", "dask": "dask", "numpy": "n
 
 @dataclass(frozen=True)
 class Suite:
-    """A suite: its usual size, its peers, what makes its cases, and the shapes of its data."""
+    """A suite: its usual size, its peers, what makes its cases or else runs them itself; its shapes, the sizes of unusual ones."""
 
     rows: int
     peers: tuple[str, ...]
-    make: Callable[[Request], list[Case]]
+    make: Callable[[Request], list[Case]] | None = None
+    run: Callable[[Request, Tell], list[CaseResult]] | None = None
     shapes: tuple[str, ...] = ("dictionary",)
+    shape_rows: Mapping[str, int] = field(default_factory=dict)
 
 
 SUITES = {
-    "criteo": Suite(5_000_000, ("polars", "duckdb", "dask"), make=criteo.cases, shapes=criteo.SHAPES),
+    "criteo": Suite(5_000_000, ("polars", "duckdb", "dask"), make=criteo.cases, shapes=criteo.SHAPES, shape_rows=criteo.ROWS),
+    "kernels": Suite(5_000_000, ("polars", "numpy"), run=calls.run),
+    "operators": Suite(1_000_000, ("polars",), run=calls.run),
     "taxi": Suite(5_000_000, ("polars",), make=taxi.cases),
 }
 
@@ -59,7 +63,8 @@ def make_request(
         _known("peer", peer, dict.fromkeys(found.peers))
         _require(LIBRARIES[peer])
     names = tuple(name.strip() for name in cases.split(",") if name.strip()) if cases else ()
-    return Request(suite, found.rows if rows is None else rows, runs, chosen, out.absolute(), data.absolute(), shape, names)
+    size = found.shape_rows.get(shape, found.rows) if rows is None else rows
+    return Request(suite, size, runs, chosen, out.absolute(), data.absolute(), shape, names)
 
 
 def run_suite(request: Request, tell: Tell) -> SuiteResult:
@@ -75,11 +80,18 @@ def run_suite(request: Request, tell: Tell) -> SuiteResult:
     started = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
     suite = SUITES[request.suite]
     try:
-        results = [run_case(case, request.runs, tell) for case in suite.make(request)]
+        results = _results(suite, request, tell)
     finally:
         shutil.rmtree(request.work, ignore_errors=True)
     shape = "" if request.shape == suite.shapes[0] else request.shape
     return SuiteResult(request.suite, shape, request.runs, started, machine(), versions(), tuple(results))
+
+
+def _results(suite: Suite, request: Request, tell: Tell) -> list[CaseResult]:
+    if suite.run is not None:
+        return suite.run(request, tell)
+    assert suite.make is not None  # a suite has one of the two
+    return [run_case(case, request.runs, tell) for case in suite.make(request)]
 
 
 def machine() -> dict[str, Any]:

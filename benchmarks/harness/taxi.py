@@ -16,7 +16,7 @@ from typing import Any
 
 from benchmarks.harness.cases import HEADRACE, Case, Side
 from benchmarks.harness.files import make_files
-from benchmarks.harness.request import Request, config, headrace, script
+from benchmarks.harness.request import ROOT, Request, config, headrace, script
 
 from headrace.errors import HeadraceError
 
@@ -53,7 +53,7 @@ def _train(request: Request, training: Path) -> tuple[Path, Path]:
 
 
 def _finish(command: Sequence[str]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode:
         raise HeadraceError(f"the model of the suite taxi cannot be made: {done.stderr.strip()[-800:]}")
 

@@ -1,7 +1,7 @@
 """The Criteo job in DuckDB: SQL alone. A table of ids a column, looked up by 26 hash joins in the one COPY that writes.
 
 Tried on 2M rows, 2 cores, DuckDB 2.0: this way 4.2 s. Joins do not keep the rows in order, so they are put back by their place
-in the files; without that 0.3 s less. `ENUM` types in the order of the ids need no join and keep the order, but building them
+in the files. `ENUM` types in the order of the ids need no join and keep the order, but building them
 takes 40 s; of the frequent values alone, with `TRY_CAST`, minutes, because every rare category becomes an exception inside.
 """
 

@@ -1,15 +1,15 @@
 """The Criteo job in Polars: lazy, the streaming engine for both passes, statistics and vocabularies in one `collect_all`.
 
-Tried on 2M rows, 2 cores, Polars 2.1, median seconds of 3 (they are near enough for load to change their order; the
-benchmark has both of the first two, `polars` and `polars_eager`):
+Tried on 2M rows, 2 cores, Polars 2.1, two or three runs each on a machine that was not idle, so the best seconds stand here
+(the first two are near enough to change places: the benchmark has both, as `polars` and `polars_eager`):
 
-- two lazy passes, streaming, `sink_parquet` (this one)                      3.0 s, 1.2 GB
-- read once, keep the strings, fit and sink by the streaming engine          3.1-3.4 s, 1.2 GB (`criteo_polars_eager.py`)
-- the same by the in-memory engine, `write_parquet`                          3.4-3.8 s, 1.5 GB
-- categoricals when reading, then physical codes and `gather` for the ids    4.0-4.7 s: the global hash table costs more than it saves
-- `replace_strict` in place of a cast to `Enum`                              4.1 s
-- two lazy passes in the in-memory engine                                    4.7 s
-- no statistics, smaller row groups, lz4: no difference that can be told; uncompressed output: 0.1-0.3 s less, 1.38 times the bytes
+- two lazy passes, streaming, `sink_parquet` (this one)                     2.9 s, 1.2 GB
+- read once, keep the strings, fit and sink by the streaming engine         3.1 s, 1.2 GB (`criteo_polars_eager.py`)
+- the same by the in-memory engine, `write_parquet`                         3.3 s, 1.4 GB; uncompressed 2.8 s, 1.38 times the bytes
+- categoricals when reading, then physical codes and `gather` for the ids   4.0 s: the global hash table costs more than it saves
+- `replace_strict` in place of a cast to `Enum`                             4.1 s
+- two lazy passes in the in-memory engine                                   4.7 s
+- no statistics, smaller row groups or lz4 were no faster
 """
 
 from __future__ import annotations

@@ -1,0 +1,21 @@
+"""The suites `kernels` and `operators`: single calls on columns in memory, each kernel and each operator."""
+
+from __future__ import annotations
+
+from benchmarks.harness.cases import HEADRACE, CaseResult
+from benchmarks.harness.request import Request, script
+from benchmarks.harness.serving import Tell, run_calls, serving
+
+
+def run(request: Request, tell: Tell) -> list[CaseResult]:
+    """Run the calls of a suite; peers that have no script for it are left out."""
+    scripts = {HEADRACE: script(f"{request.suite}_{HEADRACE}")}
+    for peer in request.peers:
+        path = scripts[HEADRACE].with_name(f"{request.suite}_{peer}.py")
+        if path.exists():
+            scripts[peer] = path
+    with serving(scripts) as servers:
+        known = tuple(servers[0].calls)
+        request.check(known)
+        names = [name for name in known if request.wanted(name)]
+        return run_calls(servers, names, request.rows, request.runs, request.work, tell)
