@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +32,18 @@ TRAINING = "\0training"
 KEY = "\0key:"  # then the name: a column of the row key as the source has it, whatever the steps make of that column
 
 Device = Any  # a column on its device: known to the backend alone
+
+
+class Stage(NamedTuple):
+    """One step of a chain on a column: what `headrace_kernels.stages` does, its two constants, the event under which changed
+    rows are counted, and the column's type after it.
+    """
+
+    does: str
+    first: float
+    second: float
+    event: str
+    type: Type
 
 
 class Backend(Protocol):
@@ -119,6 +131,9 @@ class Backend(Protocol):
 
     def launch(self, kernel: str, columns: Sequence[Device], constants: Mapping[str, Any]) -> tuple[Device, ...]:
         """Run a kernel of `headrace_kernels` over columns."""
+
+    def run_stages(self, column: Device, stages: Sequence[Stage]) -> tuple[Device, tuple[int, ...]] | None:
+        """Take a column through stages in one loop; return it and how many rows each changed. None for what does not fit such a loop."""
 
     def scan(self, scan: str, columns: Sequence[Device], starts: npt.NDArray[np.int64], constants: Mapping[str, Any]) -> tuple[Device, ...]:
         """Run a scan of `headrace_kernels.scans` over groups of rows that stand together; `starts` ends with the number of rows."""

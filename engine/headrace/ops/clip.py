@@ -13,8 +13,9 @@ from pydantic import BeforeValidator
 from headrace.errors import JobError, JobErrors
 from headrace.expressions import parse
 from headrace.ops.base import Columns, Declaration, PlainOp, check_columns, made_in_place, operator
+from headrace.ops.columnwise import ColumnOp
 from headrace.schema import FLOAT32, Schema, Type
-from headrace.table import Device, Table
+from headrace.table import Device, Stage, Table
 
 
 def _is_number(value: Any) -> Any:
@@ -27,7 +28,7 @@ Bound = Annotated[int | float, BeforeValidator(_is_number)]
 
 
 @operator
-class Clip(PlainOp):
+class Clip(ColumnOp, PlainOp):
     """Replace values below `min` by `min` and above `max` by `max`, in place; how many is counted in the ledger.
 
     Parameters
@@ -75,16 +76,20 @@ class Clip(PlainOp):
             raise JobErrors(errors)
         return Declaration(self.columns, schema, made_in_place(self.columns))
 
-    def apply(self, table: Table) -> Table:
-        clipped = {}
-        for column in self.columns:
-            type_ = table.backend.type_of(table[column])
-            bounds = {name: _fitting(bound, type_) for name, bound in (("low", self.min), ("high", self.max)) if bound is not None}
-            outside = " OR ".join(f"x {_BEYOND[name]} {_sql(bound)}" for name, bound in bounds.items())
-            is_outside = parse(f"({outside}) AND NOT isnan(x)" if type_.is_float else outside)
-            table.count("clipped", column, table.backend.count_true(table.backend.evaluate(is_outside, {"x": table[column]}, table.n_rows)))
-            clipped[column] = _clipped_floats(table, column, bounds) if type_.is_float else _clipped_exactly(table, column, bounds)
-        return table.with_columns(clipped)
+    def stage(self, column: str, type_: Type, state: Any) -> Stage | None:
+        if type_.is_decimal:
+            return None
+        low = -math.inf if self.min is None else float(_fitting(self.min, type_))
+        high = math.inf if self.max is None else float(_fitting(self.max, type_))
+        return Stage("CLIP", low, high, "clipped", type_)
+
+    def apply_column(self, table: Table, column: str, state: Any) -> Device:
+        type_ = table.backend.type_of(table[column])
+        bounds = {name: _fitting(bound, type_) for name, bound in (("low", self.min), ("high", self.max)) if bound is not None}
+        outside = " OR ".join(f"x {_BEYOND[name]} {_sql(bound)}" for name, bound in bounds.items())
+        is_outside = parse(f"({outside}) AND NOT isnan(x)" if type_.is_float else outside)
+        table.count("clipped", column, table.backend.count_true(table.backend.evaluate(is_outside, {"x": table[column]}, table.n_rows)))
+        return _clipped_floats(table, column, bounds) if type_.is_float else _clipped_exactly(table, column, bounds)
 
 
 _BEYOND = {"low": "<", "high": ">"}

@@ -15,10 +15,11 @@ from headrace import expressions as sql
 from headrace.errors import DataError, JobError
 from headrace.keys import Keys
 from headrace.ops.base import Columns, Declaration, FittedOp, Names, Sources, check_columns, made_in_place, operator
+from headrace.ops.columnwise import ColumnOp
 from headrace.ops.group_statistics import GroupStatistic, group_means, group_medians, group_modes
 from headrace.schema import FLOAT64, Schema, Type
 from headrace.states import Counts, GroupSums, Moments, Quantiles, Scalar
-from headrace.table import Device, Table
+from headrace.table import Device, Stage, Table
 
 STATISTICS = ("mean", "median", "mode")
 
@@ -40,7 +41,7 @@ class FillValues:
 
 
 @operator
-class FillMissing(FittedOp[dict[str, Any], FillValues]):
+class FillMissing(ColumnOp, FittedOp[dict[str, Any], FillValues]):
     """Replace nulls, and NaN of floats, in place; how many is counted in the ledger.
 
     Parameters
@@ -127,18 +128,20 @@ class FillMissing(FittedOp[dict[str, Any], FillValues]):
             return self._group_fills(part)
         return FillValues({column: self._statistic(column, part[column]) for column in self.columns})
 
-    def apply(self, table: Table, state: FillValues) -> Table:
-        filled = {}
-        for column in self.columns:
-            values = table[column]
-            table.count("nulls_filled", column, table.backend.missing_count(values))
-            if self.value == "mean" and not table.backend.type_of(values).is_float:
-                values = table.backend.cast(values, FLOAT64)
-            if self.by:
-                filled[column] = self._filled_by_group(table, values, state.groups[column])
-            else:
-                filled[column] = table.backend.fill(values, _fitting(state.values[column], table.backend.type_of(values)))
-        return table.with_columns(filled)
+    def stage(self, column: str, type_: Type, state: FillValues) -> Stage | None:
+        if self.by or not (type_.is_integer or type_.is_float):
+            return None
+        after = FLOAT64 if self.value == "mean" and not type_.is_float else type_
+        return Stage("FILL", _fitting(state.values[column], after), 0.0, "nulls_filled", after)
+
+    def apply_column(self, table: Table, column: str, state: FillValues) -> Device:
+        values = table[column]
+        table.count("nulls_filled", column, table.backend.missing_count(values))
+        if self.value == "mean" and not table.backend.type_of(values).is_float:
+            values = table.backend.cast(values, FLOAT64)
+        if self.by:
+            return self._filled_by_group(table, values, state.groups[column])
+        return table.backend.fill(values, _fitting(state.values[column], table.backend.type_of(values)))
 
     def learnt(self, state: FillValues) -> str:
         if self.by:

@@ -8,9 +8,10 @@ from typing import Any, ClassVar, Literal
 
 from headrace.errors import DataError
 from headrace.ops.base import Columns, Declaration, FittedOp, check_columns, made_in_place, operator
+from headrace.ops.columnwise import ColumnOp
 from headrace.schema import Schema, Type
 from headrace.states import Moments
-from headrace.table import Table
+from headrace.table import Device, Stage, Table
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Scale:
 
 
 @operator
-class Normalize(FittedOp[dict[str, Moments], Scale]):
+class Normalize(ColumnOp, FittedOp[dict[str, Moments], Scale]):
     """Standardise columns to mean 0 and standard deviation 1: ``(x - mean) / std``, in place.
 
     Mean and (population) standard deviation are those of the training rows, from exact sums: the same bits for any
@@ -80,13 +81,12 @@ class Normalize(FittedOp[dict[str, Moments], Scale]):
             means[column], stds[column] = part[column].mean_and_std()
         return Scale(means, stds)
 
-    def apply(self, table: Table, state: Scale) -> Table:
-        kernel = f"standardise_{self.dtype}"
-        scaled = {}
-        for column in self.columns:
-            constants = {"mean": state.means[column], "std": state.stds[column] or 1.0}
-            scaled[column] = table.launch(kernel, [column], constants)[0]
-        return table.with_columns(scaled)
+    def stage(self, column: str, type_: Type, state: Scale) -> Stage:
+        return Stage("SCALE", state.means[column], state.stds[column] or 1.0, "", Type.of(self.dtype))
+
+    def apply_column(self, table: Table, column: str, state: Scale) -> Device:
+        constants = {"mean": state.means[column], "std": state.stds[column] or 1.0}
+        return table.launch(f"standardise_{self.dtype}", [column], constants)[0]
 
     def learnt(self, state: Scale) -> str:
         return ", ".join(f"{column}: mean {state.means[column]:.6g}, std {state.stds[column]:.6g}" for column in self.columns)

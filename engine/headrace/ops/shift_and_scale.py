@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Generic, Literal
 
 from headrace.ops.base import Columns, Declaration, FittedOp, P, check_columns, made_in_place
+from headrace.ops.columnwise import ColumnOp
 from headrace.schema import Schema, Type
-from headrace.table import Table
+from headrace.table import Device, Stage, Table
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class ShiftAndScale:
     scales: dict[str, float]
 
 
-class ShiftingOp(FittedOp[dict[str, P], ShiftAndScale], Generic[P]):
+class ShiftingOp(ColumnOp, FittedOp[dict[str, P], ShiftAndScale], Generic[P]):
     """An op that computes ``(x - shift) / scale``, in place, in float64, as `dtype`."""
 
     columns: Columns
@@ -32,9 +33,9 @@ class ShiftingOp(FittedOp[dict[str, P], ShiftAndScale], Generic[P]):
     def state_type(self) -> Any:
         return ShiftAndScale
 
-    def apply(self, table: Table, state: ShiftAndScale) -> Table:
-        made = {}
-        for column in self.columns:
-            constants = {"mean": state.shifts[column], "std": state.scales[column]}
-            made[column] = table.launch(f"standardise_{self.dtype}", [column], constants)[0]
-        return table.with_columns(made)
+    def stage(self, column: str, type_: Type, state: ShiftAndScale) -> Stage:
+        return Stage("SCALE", state.shifts[column], state.scales[column], "", Type.of(self.dtype))
+
+    def apply_column(self, table: Table, column: str, state: ShiftAndScale) -> Device:
+        constants = {"mean": state.shifts[column], "std": state.scales[column]}
+        return table.launch(f"standardise_{self.dtype}", [column], constants)[0]

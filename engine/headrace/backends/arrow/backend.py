@@ -19,9 +19,9 @@ from headrace.dataset import Dataset, RowGroup
 from headrace.errors import DataError
 from headrace.group_stats import GroupStats, column_stats
 from headrace.keys import Keys, array_of_strings, factorize, factorize_array, is_text, plain_values, string_buffers
-from headrace.schema import Type
+from headrace.schema import FLOAT32, Type
 from headrace.states import Counts, GroupSums, Moments, Quantiles
-from headrace.table import one_array
+from headrace.table import Stage, one_array
 
 if TYPE_CHECKING:
     from headrace.expressions import Expression
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 Array: TypeAlias = Any
 
 choose_memory_pool()
+
+_IN_STAGES = {pa.float32(), pa.float64(), pa.int8(), pa.int16(), pa.int32(), pa.uint8(), pa.uint16(), pa.uint32()}
 
 
 class ArrowBackend:
@@ -183,6 +185,17 @@ class ArrowBackend:
 
         found = get_kernel(kernel).launch([kernel_column(column) for column in columns], constants)
         return tuple(to_array(column) for column in found)
+
+    def run_stages(self, column: Array, stages: Sequence[Stage]) -> tuple[Array, tuple[int, ...]] | None:
+        from headrace_kernels import stages as chain
+
+        after = stages[-1].type
+        # The loop computes in float32 for a float32 column, in float64 for all else: there are types that neither holds.
+        if column.type not in _IN_STAGES or (column.type == pa.float32() and after != FLOAT32):
+            return None
+        does = [chain.Stage(getattr(chain, stage.does), stage.first, stage.second) for stage in stages]
+        made, counts = chain.run_stages(kernel_column(column), does, np.dtype(after.arrow.to_pandas_dtype()))
+        return to_array(made), counts
 
     def scan(self, scan: str, columns: Sequence[Array], starts: npt.NDArray[np.int64], constants: Mapping[str, Any]) -> tuple[Array, ...]:
         from headrace_kernels.scans import get_scan
