@@ -7,7 +7,8 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -65,24 +66,35 @@ def _remove_empty(folders: Sequence[Path]) -> None:
 
 def commit(hidden: Path, final: Path, latest: Path) -> None:
     """Make a complete run visible: flush its files, rename the directory, then point `latest` at it."""
-    for path in hidden.rglob("*"):
-        if path.is_file():
-            with path.open("rb") as handle:
-                os.fsync(handle.fileno())
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(_flush, (path for path in hidden.rglob("*") if path.is_file())))
     hidden.rename(final)
     pointer = latest.with_name(f".latest-{final.name}")
     pointer.symlink_to(Path("runs") / final.name)
     pointer.replace(latest)
 
 
-def write_manifest(folder: Path) -> list[dict[str, Any]]:
-    """Write `manifest.json`: path, bytes, rows of Parquet files, and SHA-256 of every file of a run."""
-    files = []
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.name != "manifest.json":
-            entry: dict[str, Any] = {"path": path.relative_to(folder).as_posix(), "bytes": path.stat().st_size, "sha256": sha256_of(path)}
-            if path.suffix == ".parquet":
-                entry["rows"] = pq.read_metadata(path).num_rows
-            files.append(entry)
-    (folder / "manifest.json").write_text(json.dumps({"format": 1, "files": files}, indent=1) + "\n")
-    return files
+def _flush(path: Path) -> None:
+    with path.open("rb") as handle:
+        os.fsync(handle.fileno())
+
+
+def list_files(folder: Path) -> list[dict[str, Any]]:
+    """Return path, bytes, rows of Parquet files, and SHA-256 of every file of a run, by path."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    with ThreadPoolExecutor() as pool:  # hashing releases the GIL
+        return list(pool.map(lambda path: file_entry(path, folder), paths))
+
+
+def file_entry(path: Path, folder: Path) -> dict[str, Any]:
+    """Return what the manifest says of one file."""
+    entry: dict[str, Any] = {"path": path.relative_to(folder).as_posix(), "bytes": path.stat().st_size, "sha256": sha256_of(path)}
+    if path.suffix == ".parquet":
+        entry["rows"] = pq.read_metadata(path).num_rows
+    return entry
+
+
+def write_manifest(folder: Path, files: Sequence[Mapping[str, Any]]) -> None:
+    """Write `manifest.json` of `files`, as `list_files` returns them."""
+    listed = sorted(files, key=lambda entry: str(entry["path"]))
+    (folder / "manifest.json").write_text(json.dumps({"format": 1, "files": listed}, indent=1) + "\n")

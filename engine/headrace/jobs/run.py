@@ -24,7 +24,7 @@ from headrace.exchange import Rows, exchange_steps
 from headrace.execution import Progress, Silent, Work, fit_steps, keeping_rows
 from headrace.fitted import FittedSteps
 from headrace.jobs.bundle import Bundle, prediction_schema
-from headrace.jobs.directory import new_run_id, run_directory, write_manifest
+from headrace.jobs.directory import file_entry, list_files, new_run_id, run_directory, write_manifest
 from headrace.jobs.tasks import Counted, Prepare, counted_of, predict_prepared, prepare_partition, sample_rows, train
 from headrace.ledger import Ledger
 from headrace.models import Model, preload
@@ -297,13 +297,13 @@ class _Execution:
 def _finish(folder: Path, record: dict[str, Any], stages: Stages) -> None:
     """Write the record, the report and the manifest."""
     record["seconds"] = {**stages.seconds, "total": sum(stages.seconds.values())}
-    record["files"] = write_manifest(folder)
-    (folder / "manifest.json").unlink()
+    record["files"] = list_files(folder)
     from headrace.report import render
 
-    (folder / "report.html").write_text(render(record), encoding="utf-8")
-    (folder / "run.json").write_text(json.dumps(record, indent=1, allow_nan=False) + "\n")
-    write_manifest(folder)
+    pages = {"report.html": render(record), "run.json": json.dumps(record, indent=1, allow_nan=False) + "\n"}
+    for name, text in pages.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    write_manifest(folder, [*record["files"], *(file_entry(folder / name, folder) for name in pages)])
 
 
 def _job_record(job: Job) -> dict[str, Any]:

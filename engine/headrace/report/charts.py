@@ -14,11 +14,11 @@ import numpy.typing as npt
 from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Polygon, Rectangle
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator, PercentFormatter
 
 from headrace.report import words
-from headrace.report.svg import ACCENT, GRID, INK, MUTED, WARM, canvas, inline
+from headrace.report.svg import ACCENT, INK, MUTED, WARM, canvas, inline
 
 _SQUARE = (330, 300)
 _MOST_CURVE_POINTS = 200  # more cannot be told apart at this size
@@ -118,37 +118,6 @@ def residuals(actual: Sequence[Any], predicted: Sequence[Any]) -> Markup:
     _few_ticks(axes)
     _count_axis(axes)
     return inline(figure, "chart-residuals", "Histogram of the errors: predicted minus actual")
-
-
-def bars(name: str, title: str, bars: Sequence[tuple[str, float, str]]) -> Markup:
-    """Return horizontal bars, first on top; each has its label, its length and the text at its end."""
-    labels = [words.shorten(label, 24) for label, _, _ in bars]
-    lengths = [length for _, length, _ in bars]
-    width, height = 350, 23 * len(bars) + 8
-    figure = canvas(width, height)
-    left = min(0.45, (14 + 6.4 * max(map(len, labels))) / width)
-    axes = figure.add_axes((left, 0, 1 - left, 1))
-    longest = max([*lengths, 0]) or 1
-    axes.barh(range(len(bars)), lengths, height=0.62, color=ACCENT, alpha=0.85)
-    for place, (_, length, text) in enumerate(bars):
-        axes.text(max(length, 0) + longest * 0.02, place, text, va="center", color=INK)
-    axes.set(xlim=(0, longest * 1.27), ylim=(len(bars) - 0.45, -0.55), xticks=[])
-    axes.set_yticks(range(len(bars)), labels, color=INK)
-    axes.spines[:].set_visible(False)
-    return inline(figure, name, title)
-
-
-def sparkline(name: str, title: str, counts: Sequence[Any]) -> Markup:
-    """Return a small histogram without axes for a cell of a table; bars are equally wide."""
-    heights = np.nan_to_num(_floats(counts))
-    heights = 0.94 * heights / max(heights.max(initial=0), 1)
-    heights[heights > 0] = heights[heights > 0].clip(0.05)  # few rows must not look like none
-    edges = np.repeat(np.linspace(0, 1, len(heights) + 1), 2)
-    outline = np.column_stack([edges, np.concatenate([[0], np.repeat(heights, 2), [0]])])
-    figure = canvas(120, 32)
-    figure.add_artist(Polygon(outline, facecolor=ACCENT, alpha=0.8, linewidth=0, transform=figure.transFigure))
-    figure.add_artist(Rectangle((0, 0), 1, 0.03, facecolor=GRID, linewidth=0, transform=figure.transFigure))
-    return inline(figure, name, title)
 
 
 def _square(left: float = 0.19, bottom: float = 0.16, height: int = _SQUARE[1]) -> tuple[Figure, Axes]:

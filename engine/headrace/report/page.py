@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -12,7 +12,6 @@ from markupsafe import Markup
 
 from headrace.errors import DataError
 from headrace.report import results, sections, summary, words
-from headrace.report.svg import drawing
 
 FORMAT = 1
 _REQUIRED = ("run", "job", "status", "started", "seconds", "dataset")
@@ -61,8 +60,7 @@ def render(record: Mapping[str, Any]) -> str:
     (True, False)
     """
     _check(record)
-    with drawing():
-        context = _context(record)
+    context = _context(record)
     present = {name: title for name, title in _TITLES.items() if _is_present(name, record, context)}
     return _environment().get_template("report.html").render(context, record=record, titles=present)
 
@@ -85,7 +83,7 @@ def _context(record: Mapping[str, Any]) -> dict[str, Any]:
         "steps": sections.steps(record),
         "columns": sections.columns(record),
         "unseen": [sections.count_in_words(count) for count in sections.unseen_counts(record)],
-        "charts": results.model_charts(record),
+        "charts": _model_charts(record),
         "classes": results.classes(record),
         "importance": results.importance(record),
         "lineage": summary.section(record, "lineage"),
@@ -94,6 +92,14 @@ def _context(record: Mapping[str, Any]) -> dict[str, Any]:
         "timings": results.timings(record),
         "passes": sections.passes(record),
     }
+
+
+def _model_charts(record: Mapping[str, Any]) -> Sequence[results.Chart]:
+    if not summary.section(record, "curves"):
+        return ()
+    from headrace.report.curves import model_charts  # Matplotlib: only a model's curves need it
+
+    return model_charts(record)
 
 
 def _is_present(name: str, record: Mapping[str, Any], context: Mapping[str, Any]) -> bool:

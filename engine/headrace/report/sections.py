@@ -8,7 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from headrace.report import charts, words
+from headrace.report import shapes, words
 from headrace.report.summary import Record, section
 from headrace.report.words import is_number, nbytes, number, percent
 
@@ -122,7 +122,7 @@ def _column(place: int, column: Record, unseen: Mapping[str, Any]) -> Column:
     low, high = words.value(column.get("min")), words.value(column.get("max"))
     shape = None
     if counts := section(column, "histogram").get("counts"):
-        shape = charts.sparkline(f"spark-{place}", f"Histogram of {words.shorten(name, 60)} from {low} to {high}", counts)
+        shape = shapes.sparkline(f"spark-{place}", f"Histogram of {words.shorten(name, 60)} from {low} to {high}", counts)
     return Column(
         name=name,
         kind=str(column.get("type") or ""),
