@@ -16,7 +16,7 @@ from urllib.parse import urlparse
 from headrace.errors import ClusterError, JobError, nearest
 
 # How many parts one merge task takes: a task costs milliseconds, so a tree of pairs would be mostly overhead.
-FAN_IN = 8
+FAN_IN = 16
 LOOPBACK = ("127.0.0.1", "localhost", "::1", "[::1]")
 
 

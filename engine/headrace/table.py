@@ -206,6 +206,11 @@ class Table:
         n_rows = len(columns.pop("\0mask"))
         return replace(self, columns=columns, n_rows=n_rows)
 
+    def first(self, n_rows: int) -> Table:
+        """Keep the first rows."""
+        n_rows = min(n_rows, self.n_rows)
+        return replace(self, columns=self.backend.take(self.columns, np.arange(n_rows)), n_rows=n_rows)
+
     def training_rows(self) -> Table:
         """Keep the training rows; a table that knows of no split is all training rows."""
         if TRAINING not in self.columns or self.backend.count_true(self.columns[TRAINING]) == self.n_rows:

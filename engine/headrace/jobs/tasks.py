@@ -39,7 +39,7 @@ class Prepare:
     target: str | None
     folder: Path | None
     has_split: bool
-    profiled: frozenset[int]
+    profiled_rows: int | None  # of a partition; None for all
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +65,6 @@ def prepare_partition(work: Work, what: Prepare, partition: Partition) -> tuple[
     """Apply every step to a partition, write its feature file, and return the rows for the model and what was counted."""
     ledger = Ledger()
     rows: list[Prepared] = []
-    profiles: list[dict[str, ColumnProfile]] = []
 
     def batches() -> Any:
         for table in transform_partition(work, what.columns, range(len(work.ops)), partition, ledger):
@@ -78,10 +77,16 @@ def prepare_partition(work: Work, what: Prepare, partition: Partition) -> tuple[
     else:
         for _ in batches():
             pass
-    if partition.index in what.profiled:
-        source_tables = read_partition(work.source, partition, what.columns, ArrowBackend(), Ledger(), cache=work.cache)
-        profiles = [profile_table(table) for table in source_tables]
-    return _joined(rows, what), Counted(ledger, _merged(profiles))
+    return _joined(rows, what), Counted(ledger, _merged(_profiles(work, what, partition)))
+
+
+def _profiles(work: Work, what: Prepare, partition: Partition) -> list[dict[str, ColumnProfile]]:
+    profiles = []
+    for table in read_partition(work.source, partition, what.columns, ArrowBackend(), Ledger(), cache=work.cache):
+        if what.profiled_rows is not None:
+            return [profile_table(table.first(what.profiled_rows))]
+        profiles.append(profile_table(table))
+    return profiles
 
 
 def feature_schema(what: Prepare) -> pa.Schema:

@@ -15,7 +15,7 @@ from headrace.ops.base import Count, Declaration, FittedOp, Groups, Positive, So
 from headrace.ops.hash_bucket import bucket_numbers
 from headrace.ops.vocabulary import Vocabulary
 from headrace.schema import INT32, Schema
-from headrace.states import Counts
+from headrace.states import Counts, each_in_threads
 from headrace.table import Table
 
 NULL_ID, UNSEEN_ID = 0, 1
@@ -90,7 +90,9 @@ class Categorify(FittedOp[dict[str, Counts], dict[str, Vocabulary]]):
         return part
 
     def finish(self, part: dict[str, Counts]) -> dict[str, Vocabulary]:
-        return {name: Vocabulary.learn(counts, self.min_frequency, self.max_size) for name, counts in part.items()}
+        n_keys = sum(len(counts.keys) for counts in part.values())
+        learnt = each_in_threads(lambda name: Vocabulary.learn(part[name], self.min_frequency, self.max_size), list(part), n_keys)
+        return dict(zip(part, learnt, strict=True))
 
     def update(self, state: dict[str, Vocabulary], part: dict[str, Counts]) -> dict[str, Vocabulary]:
         return {name: state[name].extended(counts, self.min_frequency, self.max_size) for name, counts in part.items()}

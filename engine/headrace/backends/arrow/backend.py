@@ -253,6 +253,9 @@ def _counted_strings(values: Array, counts: npt.NDArray[np.int64]) -> tuple[Arra
     """Return the distinct strings of a dictionary that occur, and how often; the last of `counts` is the null's."""
     from headrace_kernels.tables import StringTable
 
+    present = np.flatnonzero(counts[:-1])
+    if 2 * len(present) < len(values):  # a few rows of many: most of their dictionary does not occur
+        values, counts = values.take(array_of(present)), np.append(counts[present], counts[-1])
     table = StringTable(len(values))  # a dictionary may repeat a value
     table.add(*string_buffers(values), counts[:-1])
     distinct, totals = array_of_strings(*table.keys()), table.counts

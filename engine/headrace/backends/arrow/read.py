@@ -18,6 +18,8 @@ from headrace.table import one_array
 
 # Small row groups are read together up to this many bytes: each read costs about a millisecond.
 BATCH_BYTES = 64 << 20
+# Batches of fewer rows are joined with the next ones, across files: 2,000 files of 500 rows are 8 batches, not 2,000.
+LEAST_ROWS = 1 << 16
 
 
 def read_batches(dataset: Dataset, groups: Sequence[RowGroup], columns: Sequence[str]) -> Iterator[tuple[int, int, dict[str, pa.Array]]]:
@@ -28,6 +30,17 @@ def read_batches(dataset: Dataset, groups: Sequence[RowGroup], columns: Sequence
     DataError
         If a page is damaged (checksums are verified), a value is invalid, or the rows differ from the footer's promise.
     """
+    small: list[tuple[int, int, dict[str, pa.Array]]] = []
+    for batch in _read_files(dataset, groups, columns):
+        small.append(batch)
+        if sum(n_rows for _, n_rows, _ in small) >= LEAST_ROWS:
+            yield _as_one(small)
+            small = []
+    if small:
+        yield _as_one(small)
+
+
+def _read_files(dataset: Dataset, groups: Sequence[RowGroup], columns: Sequence[str]) -> Iterator[tuple[int, int, dict[str, pa.Array]]]:
     for file_index, of_file in groupby(groups, key=lambda group: group.file):
         batch: list[RowGroup] = []
         nbytes = 0
@@ -40,6 +53,25 @@ def read_batches(dataset: Dataset, groups: Sequence[RowGroup], columns: Sequence
             batch.append(group)
             nbytes += size
         yield _read(dataset, opened, batch, columns)
+
+
+def _as_one(batches: Sequence[tuple[int, int, dict[str, pa.Array]]]) -> tuple[int, int, dict[str, pa.Array]]:
+    """Join the batches of small files: what a step costs a batch, whatever its rows, is paid once."""
+    first_row, n_rows, columns = batches[0]
+    if len(batches) == 1:
+        return first_row, n_rows, columns
+    return first_row, sum(n for _, n, _ in batches), {name: _joined([arrays[name] for _, _, arrays in batches]) for name in columns}
+
+
+def _joined(arrays: Sequence[pa.Array]) -> pa.Array:
+    if not any(pa.types.is_dictionary(array.type) for array in arrays):
+        return one_array(pa.chunked_array(arrays))
+    if not all(pa.types.is_dictionary(array.type) for array in arrays):  # a file without dictionary pages among others
+        return one_array(
+            pa.chunked_array([array.cast(array.type.value_type) if pa.types.is_dictionary(array.type) else array for array in arrays])
+        )
+    widened = [pa.DictionaryArray.from_arrays(array.indices.cast(pa.int32()), array.dictionary, safe=False) for array in arrays]
+    return narrowed(one_array(pa.chunked_array(widened)))
 
 
 def _open(dataset: Dataset, file_index: int, columns: Sequence[str]) -> Any:
