@@ -13,6 +13,8 @@ from headrace.table import Table
 
 HISTOGRAM_BINS = 20
 TOP_VALUES = 8
+# More than a histogram needs, and enough to count the distinct values of most columns that have few.
+MOST_BINS = 1 << 13
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +37,7 @@ class ColumnProfile:
             self.rows + other.rows,
             self.nulls + other.nulls,
             self.moments.merged(other.moments) if self.moments and other.moments else None,
-            self.quantiles.merged(other.quantiles) if self.quantiles and other.quantiles else None,
+            self.quantiles.merged(other.quantiles).within(MOST_BINS) if self.quantiles and other.quantiles else None,
             self.counts.merged(other.counts) if self.counts and other.counts else None,
             _extreme(min, self.minimum, other.minimum),
             _extreme(max, self.maximum, other.maximum),
@@ -78,7 +80,7 @@ def _profile(table: Table, name: str) -> ColumnProfile:
     type_ = table.backend.type_of(column)
     nulls = table.backend.null_count(column)
     if type_.is_number:
-        return ColumnProfile(str(type_), table.n_rows, nulls, table.moments(name), table.quantiles(name))
+        return ColumnProfile(str(type_), table.n_rows, nulls, table.moments(name), table.quantiles(name).within(MOST_BINS))
     if type_.is_temporal:
         import pyarrow.compute as pc
 

@@ -101,15 +101,16 @@ class Quantiles:
     @classmethod
     def of(cls, values: Floats) -> Quantiles:
         """Return the summary of finite or infinite values; NaN is left out."""
-        values = values[~np.isnan(values)] + 0.0
-        bins, counts = np.unique(_ordered_bits(values), return_counts=True)
-        return cls(52, bins, counts.astype(np.int64))._fitted()
+        bins = np.sort(_ordered_bits(values[~np.isnan(values)] + 0.0))
+        return _summed(52, bins, np.ones(len(bins), np.int64)).within(MAX_BINS)
 
     def merged(self, other: Quantiles) -> Quantiles:
         """Return the summary of both sets of rows."""
         precision = min(self.precision, other.precision)
         left, right = self._coarsened(precision), other._coarsened(precision)
-        return _summed(precision, np.concatenate([left.bins, right.bins]), np.concatenate([left.counts, right.counts]))._fitted()
+        bins = np.concatenate([left.bins, right.bins])
+        order = np.argsort(bins, kind="stable")  # two sorted runs: one merge
+        return _summed(precision, bins[order], np.concatenate([left.counts, right.counts])[order]).within(MAX_BINS)
 
     @property
     def count(self) -> int:
@@ -139,21 +140,32 @@ class Quantiles:
     def _coarsened(self, precision: int) -> Quantiles:
         if precision == self.precision:
             return self
-        mask = np.int64(-1) << np.int64(52 - precision)
-        return _summed(precision, self.bins & mask, self.counts)
+        return _summed(precision, self.bins & _mask(precision), self.counts)
 
-    def _fitted(self) -> Quantiles:
-        fitted = self
-        while len(fitted.bins) > MAX_BINS:
-            fitted = fitted._coarsened(fitted.precision - 1)
-        return fitted
+    def within(self, most: int) -> Quantiles:
+        """Return the summary with as much precision as `most` bins allow."""
+        if len(self.bins) <= most:
+            return self
+        precision = self.precision - 1
+        while _n_distinct(self.bins & _mask(precision)) > most:
+            precision -= 1
+        return self._coarsened(precision)
+
+
+def _mask(precision: int) -> np.int64:
+    return np.int64(-1) << np.int64(52 - precision)
+
+
+def _n_distinct(ascending: Ints) -> int:
+    return int(np.count_nonzero(ascending[1:] != ascending[:-1])) + min(len(ascending), 1)
 
 
 def _summed(precision: int, bins: Ints, counts: Ints) -> Quantiles:
-    distinct, inverse = np.unique(bins, return_inverse=True)
-    sums = np.zeros(len(distinct), np.int64)
-    np.add.at(sums, inverse, counts)
-    return Quantiles(precision, distinct, sums)
+    """Return the summary of bins in ascending order, in which the same bin may stand several times."""
+    if not len(bins):
+        return Quantiles(precision, bins, counts)
+    starts = np.flatnonzero(np.concatenate([[True], bins[1:] != bins[:-1]]))
+    return Quantiles(precision, bins[starts], np.add.reduceat(counts, starts))
 
 
 def _ordered_bits(values: Floats) -> Ints:

@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from headrace.jobs.job import Job, OpenJob
 
 PACKAGES = ("headrace", "pyarrow", "numpy", "numba", "xgboost-cpu", "xgboost", "scikit-learn", "dask", "pandas")
-# Up to this many rows all are profiled; of more, about that many, from the start of every partition.
-PROFILE_ROWS, SAMPLED_ROWS = 500_000, 160_000
+# Up to this many values, rows times columns, all are profiled; of more, about that many, from the start of every partition.
+PROFILE_VALUES, SAMPLED_VALUES = 16_000_000, 6_400_000
 # Exact TreeSHAP costs about 2 ms a row for 100 trees of depth 8: what matters most is measured on a sample.
 EXPLAINED_ROWS = 400
 
@@ -328,7 +328,8 @@ def _versions() -> dict[str, str]:
 def _profiled_rows(plan: Plan) -> int | None:
     """Return how many rows of each partition are profiled; None for all."""
     rows = sum(partition.n_rows for partition in plan.partitions)
-    return None if rows <= PROFILE_ROWS else max(SAMPLED_ROWS // len(plan.partitions), 1)
+    columns = max(len(plan.passes[-1].columns), 1)
+    return None if rows * columns <= PROFILE_VALUES else max(SAMPLED_VALUES // columns // len(plan.partitions), 1)
 
 
 def _step_records(opened: OpenJob, fitted: FittedSteps, ledger: Ledger) -> list[dict[str, Any]]:
