@@ -57,6 +57,12 @@ wheel: $(VENV)/.test ## build wheel and sdist into dist/
 resolve-gpu: $(BIN)/python ## check that the GPU extra resolves with constraints.txt (downloads metadata only)
 	$(BIN)/python -m pip install --dry-run --quiet --ignore-installed --constraint constraints.txt '.[gpu]'
 
+.PHONY: gpu-api
+gpu-api: ## read the GPU packages' signatures anew into tests/gpu/api (6.6 GB in a throw-away environment; needs no GPU)
+	folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && $(PYTHON) -m venv $$folder/gpu && \
+		$$folder/gpu/bin/python -m pip --quiet install --no-compile --constraint constraints.txt '.[gpu]' && \
+		$$folder/gpu/bin/python -W ignore tests/gpu/snapshot.py
+
 .PHONY: bench
 bench: $(VENV)/.test ## time every kernel and operator, and compare with the last time (kept in .benchmarks)
 	$(BIN)/python -m pytest benchmarks/test_kernels.py benchmarks/test_operators.py --benchmark-autosave --benchmark-compare \

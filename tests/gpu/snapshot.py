@@ -133,7 +133,7 @@ def _callable(function: Callable[..., Any], *, bound_to_class: bool = True) -> d
         parameters = list(inspect.signature(function).parameters.values())
     except (TypeError, ValueError):  # compiled without a signature
         return {"signature": "(*args, **kwargs)"}
-    if parameters and parameters[0].name in ("self", "cls") or not bound_to_class and parameters:
+    if (parameters and parameters[0].name in ("self", "cls")) or (not bound_to_class and parameters):
         parameters = parameters[1:]
     described: dict[str, Any] = {"signature": _text(parameters)}
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
