@@ -5,17 +5,17 @@ import subprocess
 import sys
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 
-from headrace_kernels import get_kernel, kernel_names
-from headrace_kernels.cuda import on_device
-from headrace_kernels.segments import decayed_sum, row_in_group, seconds_since, session_id
+from headrace_kernels import kernel_names
+from headrace_kernels.cuda_catalogue import SCANS, cuda_forms
+from headrace_kernels.cuda_codes import SHARED_CODES
 
 IN_SIMULATOR = """
 import sys
 import numpy as np
-from headrace_kernels import Column, cuda, get_kernel, hashing, segments
+from headrace_kernels import Column, count_codes, cuda, cuda_codes, cuda_dense, encode_indices, get_kernel, hashing, segments
+from headrace_kernels import DenseSteps, dense_transform
 from headrace_kernels.cuda import on_device
 
 DTYPES = (np.float64, np.float32)
@@ -68,18 +68,84 @@ def check_strings():
     check("strings", cuda.hash64_strings(offsets, data, 7), hashing.hash64_strings(offsets, data, 7))
 
 
+def nullable(n_rows):
+    return [None, np.packbits(RNG.random(n_rows) < 0.7, bitorder="little")]
+
+
+def refuses(call, *arguments):
+    try:
+        call(*arguments)
+    except IndexError as error:
+        return str(error)
+    raise AssertionError("not refused")
+
+
+def check_count_codes(n_codes):
+    indices = RNG.integers(0, n_codes, 300).astype(np.int32)
+    for bits in nullable(300):
+        found = cuda_codes.count_codes(indices, n_codes, bits)
+        for device, host in zip(found, count_codes(Column(indices, bits), n_codes), strict=True):
+            check("count_codes", device, host)
+    assert refuses(cuda_codes.count_codes, np.array([0, n_codes]), n_codes) == f"an index is not in the dictionary of {n_codes} values"
+    assert refuses(cuda_codes.count_codes, np.array([-1]), n_codes)
+    # what lies under a null is never an error
+    _, counts = cuda_codes.count_codes(np.array([-9, 1 << 40]), n_codes, np.array([0], np.uint8))
+    assert counts.copy_to_host()[-1] == 2
+    assert len(cuda_codes.count_codes(indices[:0], n_codes)[0]) == 0
+
+
+def check_encode_indices(_):
+    ids, unseen = np.array([7, 1, 5, 0], np.int32), np.array([False, True, False, True])
+    for dtype in (np.int8, np.uint32, np.int64):
+        indices = RNG.integers(0, 3, 300).astype(dtype)
+        for bits in nullable(300):
+            found, n_unseen = cuda_codes.encode_indices(indices, ids, unseen, bits)
+            expected, n_expected = encode_indices(Column(indices, bits), ids, unseen)
+            check("encode_indices", found, expected)
+            assert n_unseen == n_expected > 0
+    assert refuses(cuda_codes.encode_indices, np.array([3]), ids, unseen) == "an index is not in the dictionary of 3 values"
+    assert len(cuda_codes.encode_indices(indices[:0], ids, unseen)[0]) == 0
+
+
+def check_dense(transform):
+    cuda._MOST_BLOCKS = 1  # fewer threads than rows: each goes on to a row one stride further
+    for values in (np.append(RNG.normal(2, 9, 268), [np.nan, np.inf]), RNG.integers(-5, 90, 270).astype(np.int32)):
+        for bits, fill in zip([*nullable(270), *nullable(270)], (None, None, 1.5, 1.5), strict=True):
+                steps = DenseSteps(fill, 0.25, 20.0, transform, 2.0, 3.0)
+                for dtype, rtol in ((np.float64, 1e-12), (np.float32, 1e-6))[values.dtype.kind == "i" :]:
+                    found = cuda_dense.dense_transform(values, steps, bits, dtype)
+                    expected = dense_transform(Column(values, bits), steps, dtype)
+                    check("dense", found.values, expected.column.values, rtol)
+                    assert (found.n_filled, found.n_clipped) == (expected.n_filled, expected.n_clipped), steps
+    assert len(cuda_dense.dense_transform(values[:0], DenseSteps()).values) == 0
+
+
 np.seterr(all="ignore")
+CHECKS = {
+    "kernel": check_kernel,
+    "scan": check_scan,
+    "strings": lambda _: check_strings(),
+    "count_codes": lambda n: check_count_codes(int(n)),
+    "encode_indices": check_encode_indices,
+    "dense": lambda name: check_dense("" if name == "as_is" else name),
+}
 for name in sys.argv[2:]:
-    {"kernel": check_kernel, "scan": check_scan, "strings": lambda _: check_strings()}[sys.argv[1]](name)
+    CHECKS[sys.argv[1]](name)
     print(name)
 """
-SCANS = (decayed_sum, session_id, seconds_since, row_in_group)
 
 
 @pytest.mark.parametrize(
     ("kind", "names"),
-    [("kernel", kernel_names()), ("scan", [scan.name for scan in SCANS]), ("strings", ["hash64_strings"])],
-    ids=["kernels", "scans", "strings"],
+    [
+        ("kernel", kernel_names()),
+        ("scan", [scan.name for scan in SCANS]),
+        ("strings", ["hash64_strings"]),
+        ("count_codes", ["3", "300", str(SHARED_CODES)]),
+        ("encode_indices", ["encode_indices"]),
+        ("dense", ["as_is", "log", "log1p"]),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_the_simulator_equals_the_cpu(kind, names):
     environment = {**os.environ, "NUMBA_ENABLE_CUDASIM": "1"}
@@ -109,9 +175,9 @@ def _has_compiler():
 
 
 @pytest.mark.parametrize("capability", [(8, 0), (9, 0)], ids=str)
-@pytest.mark.parametrize("kernel", [*map(get_kernel, kernel_names()), *SCANS], ids=repr)
-def test_every_kernel_compiles_for_a_device_without_one(kernel, capability, without_a_device):
-    code = on_device(kernel).ptx([np.dtype(np.float64)] * len(kernel.inputs), capability)
+@pytest.mark.parametrize("form", cuda_forms(), ids=lambda form: form.name)
+def test_every_kernel_compiles_for_a_device_without_one(form, capability, without_a_device):
+    code = form.compile(capability)
     assert f".target sm_{capability[0]}{capability[1]}" in code
     assert ".visible .entry" in code
 
