@@ -78,6 +78,17 @@ gpu-ptx-record: .venv-ptx/.done ## the same, and record what they take in tests/
 	.venv-ptx/bin/python -m tests.gpu.kernel_resources --record
 	.venv-ptx/bin/python -m tests.gpu.kernel_floors --write
 
+# On a GPU these two run in the environment that has the extra `gpu`: make GPU_PYTHON=path/to/python test-gpu
+GPU_PYTHON ?= $(BIN)/python
+
+.PHONY: test-gpu
+test-gpu: ## the tests that need a GPU; fails where there is none
+	$(GPU_PYTHON) -m pytest -m gpu tests/gpu
+
+.PHONY: bench-gpu
+bench-gpu: ## time the CUDA kernels beside a copy, into benchmarks/results/gpu-<device>.json; fails where there is no GPU
+	$(GPU_PYTHON) -m benchmarks.gpu.kernels
+
 .PHONY: bench
 bench: $(VENV)/.test ## time every kernel and operator, and compare with the last time (kept in .benchmarks)
 	$(BIN)/python -m pytest benchmarks/test_kernels.py benchmarks/test_operators.py --benchmark-autosave --benchmark-compare \

@@ -222,7 +222,8 @@ def device_array_of(array: Any) -> DeviceArray:
     """Return an array as one on the device: a view of what is there already, a copy of a NumPy array."""
     if isinstance(array, np.ndarray):
         return cuda.to_device(np.ascontiguousarray(array))
-    return cuda.as_cuda_array(array)
+    # Numba's own arrays say so; the simulator has no other way to take them
+    return array if getattr(array, "__cuda_ndarray__", False) else cuda.as_cuda_array(array)
 
 
 def strided_grid(n: int) -> tuple[int, int]:
