@@ -63,6 +63,32 @@ gpu-api: ## read the GPU packages' signatures anew into tests/gpu/api (6.6 GB in
 		$$folder/gpu/bin/python -m pip --quiet install --no-compile --constraint constraints.txt '.[gpu]' && \
 		$$folder/gpu/bin/python -W ignore tests/gpu/snapshot.py
 
+# A virtual environment of its own: CUDA's compilers are 430 MB, and nothing else needs them.
+.venv-ptx/.done: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-ptx
+	.venv-ptx/bin/python -m pip --disable-pip-version-check --quiet install --constraint constraints.txt --editable '.[ptx]'
+	@touch $@
+
+.PHONY: gpu-ptx
+gpu-ptx: .venv-ptx/.done ## compile every CUDA kernel for sm_80 and sm_90 without a GPU; none may take more than recorded
+	.venv-ptx/bin/python -m tests.gpu.kernel_resources
+
+.PHONY: gpu-ptx-record
+gpu-ptx-record: .venv-ptx/.done ## the same, and record what they take in tests/gpu/kernels.json and docs/gpu.md
+	.venv-ptx/bin/python -m tests.gpu.kernel_resources --record
+	.venv-ptx/bin/python -m tests.gpu.kernel_floors --write
+
+# On a GPU these two run in the environment that has the extra `gpu`: make GPU_PYTHON=path/to/python test-gpu
+GPU_PYTHON ?= $(BIN)/python
+
+.PHONY: test-gpu
+test-gpu: ## the tests that need a GPU; fails where there is none
+	$(GPU_PYTHON) -m pytest -m gpu tests/gpu
+
+.PHONY: bench-gpu
+bench-gpu: ## time the CUDA kernels beside a copy, into benchmarks/results/gpu-<device>.json; fails where there is no GPU
+	$(GPU_PYTHON) -m benchmarks.gpu.kernels
+
 .PHONY: bench
 bench: $(VENV)/.test ## time every kernel and operator, and compare with the last time (kept in .benchmarks)
 	$(BIN)/python -m pytest benchmarks/test_kernels.py benchmarks/test_operators.py --benchmark-autosave --benchmark-compare \

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 from tests.writing import write_parquet
 
+from headrace.gpus import find_gpus
 from headrace.table import Backend
 
 
@@ -29,6 +30,18 @@ def parquet(tmp_path: Path) -> Callable[..., Path]:
         return write_parquet(tmp_path / name, table, row_groups, **options)
 
     return write
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip what needs a GPU where there is none; fail where only that was asked for (`make test-gpu`)."""
+    marked = [item for item in items if item.get_closest_marker("gpu")]
+    if not marked or find_gpus():
+        return
+    why = "no GPU can be used here; `headrace doctor` says what is missing"
+    if config.option.markexpr == "gpu":
+        pytest.exit(why, returncode=1)
+    for item in marked:
+        item.add_marker(pytest.mark.skip(reason=why))
 
 
 # The same examples every time: what is green here is green there. New ones are looked for by running with --hypothesis-seed.

@@ -10,10 +10,12 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from importlib.util import find_spec
 from typing import Any, Protocol
 from urllib.parse import urlparse
 
-from headrace.errors import ClusterError, JobError, nearest
+from headrace.errors import ClusterError, JobError, MissingLibraryError, nearest
+from headrace.gpus import find_gpus
 
 # How many parts one merge task takes: a task costs milliseconds, so a tree of pairs would be mostly overhead.
 FAN_IN = 16
@@ -147,20 +149,22 @@ def _readable(error: BaseException) -> BaseException:
 
 
 def open_cluster(name: str, workers: int | None = None) -> Cluster:
-    """Open a cluster by its name in a job: ``local``, ``processes``, or a scheduler's address.
+    """Open a cluster by its name in a job: ``local``, ``processes``, ``cuda``, or a scheduler's address.
 
     Parameters
     ----------
     name : str
-        ``local`` (threads of this process), ``processes`` (Dask workers on this machine), ``tcp://127.0.0.1:8786`` or
-        ``tls://host:8786`` (a scheduler that is running).
+        ``local`` (threads of this process), ``processes`` (Dask workers on this machine), ``cuda`` (one Dask worker a GPU
+        of this machine), ``tcp://127.0.0.1:8786`` or ``tls://host:8786`` (a scheduler that is running).
     workers : int, optional
-        Threads or processes; default one a core. A scheduler has the workers it has.
+        Threads or processes, default one a core; or GPUs, default all. A scheduler has the workers it has.
 
     Raises
     ------
     JobError
-        If there is no such kind, or an address beyond this machine is not TLS.
+        If there is no such kind, fewer GPUs than workers, or an address beyond this machine is not TLS.
+    MissingLibraryError
+        If dask-cuda is not installed.
     ClusterError
         If the scheduler does not answer.
     """
@@ -168,11 +172,27 @@ def open_cluster(name: str, workers: int | None = None) -> Cluster:
         return LocalCluster(workers)
     if name == "processes":
         return _processes(workers)
+    if name == "cuda":
+        return _cuda(workers)
     if "://" in name:
         return _connect(name)
-    near = nearest(name, ["local", "processes"])
-    known = "Clusters: local, processes, or a scheduler's address such as tcp://127.0.0.1:8786"
-    raise JobError(f"no cluster {name!r}", key="run.cluster", hint=f"nearest: {near!r}. {known}" if near else known)
+    raise _unknown(name)
+
+
+def planned_workers(name: str, workers: int | None = None) -> int:
+    """Return how many workers a plan counts with: nothing is started and no scheduler is asked; a name that is none is refused."""
+    if name not in _KINDS and "://" not in name:
+        raise _unknown(name)
+    return workers or (max(len(find_gpus()), 1) if name == "cuda" else os.cpu_count() or 1)
+
+
+_KINDS = ("local", "processes", "cuda")
+
+
+def _unknown(name: str) -> JobError:
+    near = nearest(name, _KINDS)
+    known = f"Clusters: {', '.join(_KINDS)}, or a scheduler's address such as tcp://127.0.0.1:8786"
+    return JobError(f"no cluster {name!r}", key="run.cluster", hint=f"nearest: {near!r}. {known}" if near else known)
 
 
 def _processes(workers: int | None) -> DaskCluster:
@@ -189,6 +209,44 @@ def _processes(workers: int | None) -> DaskCluster:
         silence_logs=logging.CRITICAL,  # a task's error is raised here, and need not stand on the terminal twice
     )
     return DaskCluster("processes", distributed.Client(owned), owned)
+
+
+# Of a device's memory: cuDF moves buffers to the host beyond the first share, an allocation fails beyond the second. What is
+# left is for CUDA's own context and for libraries that do not ask RMM.
+_SPILL_FROM = 0.8
+_MOST_MEMORY = 0.9
+
+
+def _cuda(workers: int | None) -> DaskCluster:
+    gpus = find_gpus()
+    if len(gpus) < (workers or 1):
+        found = f"{len(gpus)} can" if gpus else "none can"
+        wanted = f"{workers} workers of the cluster `cuda` need a GPU each" if workers else "the cluster `cuda` needs a GPU"
+        raise JobError(f"{wanted}, and {found} be used here", key="run.cluster", hint="`headrace doctor` says what is missing")
+    try:
+        import dask_cuda
+    except ImportError as error:
+        message = f"the cluster `cuda` needs dask-cuda: {error}"
+        raise MissingLibraryError(message, key="run.cluster", hint="pip install 'headrace[gpu]'") from error
+    import distributed
+
+    n_workers = workers or len(gpus)
+    owned = dask_cuda.LocalCUDACluster(
+        n_workers=n_workers,
+        threads_per_worker=1,
+        host="127.0.0.1",
+        dashboard_address="127.0.0.1:0",
+        memory_limit=0,
+        # NVLink and peer access between workers; one worker has nobody to send to
+        protocol="ucx" if n_workers > 1 and find_spec("distributed_ucxx") else None,
+        device_memory_limit=_SPILL_FROM,
+        enable_cudf_spill=True,
+        rmm_async=True,  # the driver's own pool; with it dask-cuda wants no size of a first one
+        rmm_maximum_pool_size=_MOST_MEMORY,
+        rmm_allocator_external_lib_list=["cupy"],
+        silence_logs=logging.CRITICAL,
+    )
+    return DaskCluster("cuda", distributed.Client(owned), owned)
 
 
 def _connect(address: str) -> DaskCluster:

@@ -20,7 +20,8 @@
 | `counting`, `encoding`, `factorize`, `tables` | counts and codes of dictionary indices, integers and strings |
 | `elementary` | sines, logarithms and their like that vectorise |
 | `compiled`, `threads` | compiling with a cache that holds closures; threads over fixed chunks |
-| `cuda` | the same scalar functions on a GPU |
+| `cuda`, `cuda_codes`, `cuda_dense` | the same scalar functions on a GPU; dictionary indices and dense columns there |
+| `cuda_catalogue` | every CUDA kernel, what it must move, and how it compiles without a GPU |
 
 Names are loaded when first used: importing this package does not import Numba.
 """

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from headrace_kernels.column import Column, is_valid
 from headrace_kernels.compiled import jit
+from headrace_kernels.elementary import Number, inlined
 
 Codes = NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.uint32]
 Counts = NDArray[np.int64]
@@ -85,13 +86,19 @@ def look_up(table: NDArray[Any], codes: NDArray[Any], out: NDArray[Any] | None =
     return out
 
 
+@inlined
+def in_dictionary(index: Number, n_codes: Number) -> Number:
+    """Return whether an index is one of a dictionary's `n_codes`."""
+    return (index >= 0) & (index < n_codes)
+
+
 @jit
 def _count(indices: Any, valid: Any, has_null: bool, n_codes: int, codes: Any, counts: Any) -> bool:
     n_unknown = 0
     if has_null:
         for i in range(len(indices)):
             index = np.int64(indices[i])
-            known = (index >= 0) & (index < n_codes)
+            known = in_dictionary(index, n_codes)
             n_unknown += valid[i] & ~known
             code = index if known & valid[i] else n_codes
             codes[i] = code
@@ -99,7 +106,7 @@ def _count(indices: Any, valid: Any, has_null: bool, n_codes: int, codes: Any, c
     else:
         for i in range(len(indices)):
             index = np.int64(indices[i])
-            known = (index >= 0) & (index < n_codes)
+            known = in_dictionary(index, n_codes)
             n_unknown += not known
             code = index if known else n_codes
             codes[i] = code
@@ -113,7 +120,7 @@ def _look_up(table: Any, codes: Any, out: Any) -> bool:
     last = len(table) - 1
     for i in range(len(codes)):
         code = np.int64(codes[i])
-        known = (code >= 0) & (code <= last)
+        known = in_dictionary(code, last + 1)
         n_unknown += not known
         out[i] = table[code if known else 0]
     return n_unknown == 0

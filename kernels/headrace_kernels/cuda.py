@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numba import cuda, types
 from numba import from_dtype as machine_type
+from numpy.typing import DTypeLike
 
 from headrace_kernels.elementary import inlined
 from headrace_kernels.hashing import U64, hash_slice
@@ -24,6 +25,7 @@ from headrace_kernels.segments import SegmentKernel, group_function
 
 DeviceArray = Any
 _THREADS = 256
+_MOST_BLOCKS = 1024  # eight a multiprocessor of the largest devices there are
 
 
 class CudaKernel:
@@ -62,13 +64,13 @@ class CudaKernel:
         ValueError
             Arrays of different lengths.
         """
-        arrays = tuple(_on_device(x) for x in inputs)
+        arrays = tuple(device_array_of(x) for x in inputs)
         n_rows = self.kernel.check_lengths([len(x) for x in arrays])
         dtypes = [x.dtype for x in arrays]
         real = self.kernel.real_type(dtypes)
         outputs = tuple(cuda.device_array(n_rows, dtype) for dtype in self.kernel.output_types(dtypes))
         if real not in self._compiled:
-            self._compiled[real] = _jit(self._body(real))
+            self._compiled[real] = compiled(self._body(real))
         if n_rows:
             self._compiled[real][_grid(n_rows)](arrays, _constants(self.kernel.constant_values(constants, real)), outputs, n_rows)
         return outputs
@@ -77,10 +79,10 @@ class CudaKernel:
         """Return the assembly for inputs of these types; needs CUDA's compiler libraries, but no GPU."""
         dtypes = [np.dtype(dtype) for dtype in dtypes]
         real = self.kernel.real_type(dtypes)
-        inputs = types.Tuple([_array_type(dtype) for dtype in dtypes])
-        outputs = types.Tuple([_array_type(dtype) for dtype in self.kernel.output_types(dtypes)])
+        inputs = types.Tuple([array_type(dtype) for dtype in dtypes])
+        outputs = types.Tuple([array_type(dtype) for dtype in self.kernel.output_types(dtypes)])
         constants = types.Tuple([_constant_type(value) for value in self.kernel.constant_values(None, real)])
-        return _ptx(self._body(real), types.void(inputs, constants, outputs, types.int64), capability)
+        return ptx_of(self._body(real), types.void(inputs, constants, outputs, types.int64), capability)
 
     def _body(self, real: np.dtype[Any] | None) -> Callable[..., None]:
         compute_row = _device(row_function(self._device_function, CONVERSIONS[real]))
@@ -120,13 +122,13 @@ class CudaSegmentKernel:
         constants : mapping of str to number, optional
             Values that replace defaults.
         """
-        arrays = tuple(_on_device(x) for x in inputs)
-        starts = _on_device(starts)
+        arrays = tuple(device_array_of(x) for x in inputs)
+        starts = device_array_of(starts)
         n_groups = len(starts) - 1
         out = cuda.to_device(np.zeros(len(arrays[0]), self.kernel.output))
-        flags = _on_device(np.ones(1, np.bool_) if valid is None else valid)
+        flags = device_array_of(np.ones(1, np.bool_) if valid is None else valid)
         if self._compiled is None:
-            self._compiled = _jit(self._body())
+            self._compiled = compiled(self._body())
         if n_groups > 0:
             values = _constants(self.kernel.constant_values(constants))
             self._compiled[_grid(n_groups)](arrays, values, flags, valid is not None, starts, out, n_groups)
@@ -134,11 +136,11 @@ class CudaSegmentKernel:
 
     def ptx(self, dtypes: Sequence[np.dtype[Any]], capability: tuple[int, int] = (8, 0)) -> str:
         """Return the assembly for inputs of these types; needs CUDA's compiler libraries, but no GPU."""
-        inputs = types.Tuple([_array_type(np.dtype(dtype)) for dtype in dtypes])
+        inputs = types.Tuple([array_type(np.dtype(dtype)) for dtype in dtypes])
         constants = types.Tuple([_constant_type(value) for value in self.kernel.constants.values()])
-        flags, starts, out = (_array_type(np.dtype(dtype)) for dtype in (np.bool_, np.int64, self.kernel.output))
+        flags, starts, out = (array_type(np.dtype(dtype)) for dtype in (np.bool_, np.int64, self.kernel.output))
         signature = types.void(inputs, constants, flags, types.boolean, starts, out, types.int64)
-        return _ptx(self._body(), signature, capability)
+        return ptx_of(self._body(), signature, capability)
 
     def _body(self) -> Callable[..., None]:
         scan_group = _device(group_function(_device(self.kernel.reference), self.kernel.start))
@@ -163,14 +165,15 @@ def hash64_strings(offsets: DeviceArray, data: DeviceArray, seed: int = 0) -> De
     seed : int
         XXH64's seed.
     """
-    offsets, data = _on_device(offsets), _on_device(data)
+    offsets, data = device_array_of(offsets), device_array_of(data)
     out = cuda.device_array(len(offsets) - 1, np.uint64)
     if len(out):
-        _jit(_hash_string)[_grid(len(out))](offsets, data, U64(seed), out)
+        compiled(hash_string)[_grid(len(out))](offsets, data, U64(seed), out)
     return out
 
 
-def _hash_string(offsets: Any, data: Any, seed: Any, out: Any) -> None:
+def hash_string(offsets: Any, data: Any, seed: Any, out: Any) -> None:
+    """One thread a string."""
     i = cuda.grid(1)
     if i < len(out):
         out[i] = hash_slice(data, np.int64(offsets[i]), np.int64(offsets[i + 1]), seed)
@@ -180,7 +183,8 @@ _JITTED: dict[Callable[..., None], Any] = {}
 _DEVICE_FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {}
 
 
-def _jit(body: Callable[..., None]) -> Any:
+def compiled(body: Callable[..., None]) -> Any:
+    """Return a kernel's body compiled for the device, once a process."""
     if body not in _JITTED:
         _JITTED[body] = cuda.jit(body)
     return _JITTED[body]
@@ -193,29 +197,38 @@ def _device(function: Callable[..., Any]) -> Callable[..., Any]:
     return _DEVICE_FUNCTIONS[function]
 
 
-def _ptx(body: Callable[..., None], signature: Any, capability: tuple[int, int]) -> str:
+def ptx_of(body: Callable[..., None], signature: Any, capability: tuple[int, int]) -> str:
+    """Return the assembly of a kernel's body; needs CUDA's compiler libraries, but no GPU."""
     code, _ = cuda.compile(body, signature, device=False, abi="numba", cc=capability, output="ptx")
     return str(code)
 
 
-def _array_type(dtype: np.dtype[Any]) -> Any:
-    return types.Array(machine_type(dtype), 1, "C")
+def array_type(dtype: DTypeLike) -> Any:
+    """Return Numba's type of a device array."""
+    return types.Array(machine_type(np.dtype(dtype)), 1, "C")
 
 
 def _constant_type(value: Any) -> Any:
     if isinstance(value, np.ndarray):
-        return _array_type(value.dtype)
+        return array_type(value.dtype)
     return machine_type(value.dtype) if isinstance(value, np.generic) else types.float64 if isinstance(value, float) else types.int64
 
 
 def _constants(values: Sequence[Any]) -> tuple[Any, ...]:
-    return tuple(_on_device(value) if isinstance(value, np.ndarray) else value for value in values)
+    return tuple(device_array_of(value) if isinstance(value, np.ndarray) else value for value in values)
 
 
-def _on_device(array: Any) -> DeviceArray:
+def device_array_of(array: Any) -> DeviceArray:
+    """Return an array as one on the device: a view of what is there already, a copy of a NumPy array."""
     if isinstance(array, np.ndarray):
         return cuda.to_device(np.ascontiguousarray(array))
-    return cuda.as_cuda_array(array)
+    # Numba's own arrays say so; the simulator has no other way to take them
+    return array if getattr(array, "__cuda_ndarray__", False) else cuda.as_cuda_array(array)
+
+
+def strided_grid(n: int) -> tuple[int, int]:
+    """Return blocks and threads for a kernel whose threads go on in strides: what a block sets up is then paid for by many rows."""
+    return min(_grid(n)[0], _MOST_BLOCKS), _THREADS
 
 
 def _grid(n: int) -> tuple[int, int]:

@@ -75,8 +75,26 @@ def standardised(x: Number, mean: Number, std: Number) -> Number:
     return (x - mean) / std
 
 
+@inlined
+def is_clipped(x: Number, valid: Number, low: Number, high: Number) -> Number:
+    """Return whether a value, and not a fill, lies outside [low, high]."""
+    return (valid != 0) & ((x < low) | (x > high))
+
+
+def dense_function(transform: Callable[[Number], Number]) -> Callable[..., Number]:
+    """Return the function of one row: fill, clip, transform, standardise; the CPU's loop and the CUDA kernel call it."""
+
+    def dense_value(x: Number, valid: Number, fill: float, low: float, high: float, mean: float, std: float) -> Number:
+        filled = x if valid != 0 else fill
+        return standardised(transform(clipped(filled, low, high)), mean, std)
+
+    result: Callable[..., Number] = inlined(dense_value)
+    return result
+
+
 def _dense_loop(transform: Callable[[Number], Number]) -> Callable[..., int]:
     """Return the compiled loop for one transform: fill, clip, transform and standardise a chunk; it returns the number clipped."""
+    dense_value = dense_function(transform)
 
     def loop(values: Any, bits: Any, has_null: bool, fill: float, low: float, high: float, mean: float, std: float, out: Any) -> int:
         valid = np.ones(_BLOCK, np.uint8)
@@ -87,16 +105,25 @@ def _dense_loop(transform: Callable[[Number], Number]) -> Callable[..., int]:
                 spread_bits(bits, start, len(part), valid)
             for i in range(len(part)):
                 x = np.float64(part[i])
-                n_clipped += (valid[i] != 0) & ((x < low) | (x > high))
-                filled = x if valid[i] != 0 else fill
-                target[i] = standardised(transform(clipped(filled, low, high)), mean, std)
+                n_clipped += is_clipped(x, valid[i], low, high)
+                target[i] = dense_value(x, valid[i], fill, low, high, mean, std)
         return n_clipped
 
     return jit(loop)
 
 
-_TRANSFORMS: dict[str, Callable[[Number], Number]] = {"": unchanged, "log": log, "log1p": log1p}
+TRANSFORMS: dict[str, Callable[[Number], Number]] = {"": unchanged, "log": log, "log1p": log1p}
 _LOOPS: dict[str, Callable[..., int]] = {}
+
+
+def dense_constants(steps: DenseSteps) -> tuple[float, float, float, float, float]:
+    """Return fill, low, high, mean and std as the loops take them; raise ValueError where the steps are wrong."""
+    if steps.transform not in TRANSFORMS:
+        raise ValueError(f"no transform {steps.transform!r}; transforms: {', '.join(filter(None, TRANSFORMS))}")
+    if not steps.std > 0:
+        raise ValueError(f"std is {steps.std}: a constant column has no standard deviation to divide by")
+    fill = 0.0 if steps.fill is None else float(steps.fill)
+    return fill, float(steps.low), float(steps.high), float(steps.mean), float(steps.std)
 
 
 def dense_transform(column: Column, steps: DenseSteps, dtype: DTypeLike = np.float64, threads: int = 1) -> Dense:
@@ -127,18 +154,13 @@ def dense_transform(column: Column, steps: DenseSteps, dtype: DTypeLike = np.flo
     ValueError
         An unknown transform, or a std of 0 or NaN.
     """
-    if steps.transform not in _TRANSFORMS:
-        raise ValueError(f"no transform {steps.transform!r}; transforms: {', '.join(filter(None, _TRANSFORMS))}")
-    if not steps.std > 0:
-        raise ValueError(f"std is {steps.std}: a constant column has no standard deviation to divide by")
+    constants = dense_constants(steps)
     if steps.transform not in _LOOPS:
-        _LOOPS[steps.transform] = _dense_loop(_TRANSFORMS[steps.transform])
+        _LOOPS[steps.transform] = _dense_loop(TRANSFORMS[steps.transform])
     loop = _LOOPS[steps.transform]
     values = column.values.view(np.uint8) if column.values.dtype == np.bool_ else column.values
     bits, has_null = bits_of(column)
     out = np.empty(len(values), dtype)
-    fill = 0.0 if steps.fill is None else float(steps.fill)
-    constants = (fill, float(steps.low), float(steps.high), float(steps.mean), float(steps.std))
 
     def compute(start: int, stop: int) -> int:
         return loop(values[start:stop], bits[start // 8 :], has_null, *constants, out[start:stop])

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from headrace_kernels.column import Column, is_valid
 from headrace_kernels.compiled import jit
+from headrace_kernels.counting import in_dictionary
 
 
 def encode_indices(indices: Column, ids: NDArray[np.int32], unseen: NDArray[np.bool_]) -> tuple[NDArray[np.int32], int]:
@@ -47,9 +48,11 @@ def _encode(indices: Any, valid: Any, has_null: bool, ids: Any, unseen: Any, out
     null = len(ids) - 1
     counted = 0
     for i in range(len(indices)):
-        index = np.int64(indices[i]) if not has_null or valid[i] else np.int64(null)
-        if index < 0 or index > null:
-            return -1
+        index = np.int64(null)
+        if not has_null or valid[i]:
+            index = np.int64(indices[i])
+            if not in_dictionary(index, null):
+                return -1
         out[i] = ids[index]
         counted += unseen[index]
     return counted

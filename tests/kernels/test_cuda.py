@@ -5,85 +5,15 @@ import subprocess
 import sys
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
+from tests.kernels.cuda_parity import CASES, parity
 
-from headrace_kernels import get_kernel, kernel_names
-from headrace_kernels.cuda import on_device
-from headrace_kernels.segments import decayed_sum, row_in_group, seconds_since, session_id
-
-IN_SIMULATOR = """
-import sys
-import numpy as np
-from headrace_kernels import Column, cuda, get_kernel, hashing, segments
-from headrace_kernels.cuda import on_device
-
-DTYPES = (np.float64, np.float32)
-RNG = np.random.default_rng(3)
-CONSTANTS = {
-    "bucketize": {"edges": np.array([-10.0, 0.0, 5.5])},
-    "interpolate_float32": {"xs": np.array([-50.0, 0.0, 70.0]), "ys": np.array([1.0, 2.0, 0.0])},
-    "interpolate_float64": {"xs": np.array([-50.0, 0.0, 70.0]), "ys": np.array([1.0, 2.0, 0.0])},
-    "hash64": {"seed": 9},
-}
+from headrace_kernels.cuda_catalogue import cuda_forms
 
 
-def check(name, found, on_host, rtol=1e-12):
-    found = found.copy_to_host()
-    assert found.dtype == on_host.dtype, (name, found.dtype, on_host.dtype)
-    if on_host.dtype.kind == "f":
-        np.testing.assert_allclose(found, on_host, rtol=rtol, atol=1e-30, err_msg=name)
-    else:
-        np.testing.assert_array_equal(found, on_host, err_msg=name)
-
-
-def check_kernel(name):
-    kernel = get_kernel(name)
-    for dtype in DTYPES:
-        columns = [np.append(RNG.uniform(-80, 80, 30), [0.0, -0.0, np.nan]).astype(dtype) for _ in kernel.inputs]
-        constants = CONSTANTS.get(name)
-        on_host = kernel.launch([Column(column) for column in columns], constants)
-        for found, expected in zip(on_device(kernel).launch(columns, constants), on_host, strict=True):
-            # plain Python keeps float32 where compiled code goes on in float64
-            check(name, found, expected.values, 1e-5 if np.float32 in (dtype, expected.values.dtype) else 1e-12)
-    assert len(on_device(kernel).launch([column[:0] for column in columns], constants)[0]) == 0
-
-
-def check_scan(name):
-    scan = getattr(segments, name)
-    starts = np.array([0, 4, 4, 5, 20])
-    columns = [{"value": RNG.normal(size=20), "seconds": np.arange(20.0) * 700}[name] for name in scan.inputs]
-    check(name, on_device(scan).launch(columns, starts), scan.launch([Column(c) for c in columns], starts).values)
-    valid = RNG.random(20) < 0.6
-    bits = np.packbits(valid, bitorder="little")
-    found = on_device(scan).launch(columns, starts, valid, None).copy_to_host()
-    expected = scan.launch([Column(c, bits) for c in columns], starts).values
-    np.testing.assert_allclose(found[valid], expected[valid], rtol=1e-12, err_msg=name)
-
-
-def check_strings():
-    strings = [b"", b"abc", bytes(range(200)), "fjörd".encode()]
-    offsets = np.concatenate([[0], np.cumsum([len(s) for s in strings])]).astype(np.int32)
-    data = np.frombuffer(b"".join(strings), np.uint8)
-    check("strings", cuda.hash64_strings(offsets, data, 7), hashing.hash64_strings(offsets, data, 7))
-
-
-np.seterr(all="ignore")
-for name in sys.argv[2:]:
-    {"kernel": check_kernel, "scan": check_scan, "strings": lambda _: check_strings()}[sys.argv[1]](name)
-    print(name)
-"""
-SCANS = (decayed_sum, session_id, seconds_since, row_in_group)
-
-
-@pytest.mark.parametrize(
-    ("kind", "names"),
-    [("kernel", kernel_names()), ("scan", [scan.name for scan in SCANS]), ("strings", ["hash64_strings"])],
-    ids=["kernels", "scans", "strings"],
-)
+@pytest.mark.parametrize(("kind", "names"), CASES.items(), ids=CASES)
 def test_the_simulator_equals_the_cpu(kind, names):
-    environment = {**os.environ, "NUMBA_ENABLE_CUDASIM": "1"}
-    done = subprocess.run([sys.executable, "-c", IN_SIMULATOR, kind, *names], capture_output=True, text=True, env=environment)
+    done = parity(kind, names, NUMBA_ENABLE_CUDASIM="1")
     assert (done.stdout.split(), done.returncode) == (list(names), 0), done.stderr
 
 
@@ -109,9 +39,9 @@ def _has_compiler():
 
 
 @pytest.mark.parametrize("capability", [(8, 0), (9, 0)], ids=str)
-@pytest.mark.parametrize("kernel", [*map(get_kernel, kernel_names()), *SCANS], ids=repr)
-def test_every_kernel_compiles_for_a_device_without_one(kernel, capability, without_a_device):
-    code = on_device(kernel).ptx([np.dtype(np.float64)] * len(kernel.inputs), capability)
+@pytest.mark.parametrize("form", cuda_forms(), ids=lambda form: form.name)
+def test_every_kernel_compiles_for_a_device_without_one(form, capability, without_a_device):
+    code = form.compile(capability)
     assert f".target sm_{capability[0]}{capability[1]}" in code
     assert ".visible .entry" in code
 

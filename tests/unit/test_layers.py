@@ -18,7 +18,7 @@ KERNELS = ROOT / "kernels" / "headrace_kernels"
 # From the ground up. A name stands for a module or for a package with all that is in it.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("headrace_kernels",),
-    ("errors", "ledger", "schema", "keys", "states", "group_stats", "order", "table", "as_of", "sha256sums", "yaml_text"),
+    ("errors", "ledger", "schema", "keys", "states", "group_stats", "order", "table", "as_of", "sha256sums", "yaml_text", "gpus"),
     ("dataset", "expressions", "backends", "frames"),
     ("ops",),
     ("cache", "steps", "split", "partitions", "fitted", "profile", "models", "metrics", "report", "sample_data"),
@@ -47,6 +47,8 @@ PLACES: dict[str, tuple[str, ...]] = {
     "typer": ("cli",),
     "pickle": (),
     **dict.fromkeys(GPU_PACKAGES, ("backends.cudf",)),
+    "cuml": ("models",),
+    "dask_cuda": ("cluster",),
 }
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pyarrow as pa
 
 from headrace import yaml_text
-from headrace.cluster import open_cluster
+from headrace.cluster import planned_workers
 from headrace.dataset import Dataset
 from headrace.errors import HeadraceError, JobError, JobErrors, MemoryBudgetError, unknown_name
 from headrace.jobs.settings import JobSettings, check_settings, refuse_gpu
@@ -245,12 +245,8 @@ class OpenJob:
         """Return what will run."""
         run = self.job.settings.run
         if n_workers is None:
-            # Planning starts no process and calls no scheduler: it counts this machine's workers, and refuses a name that is none.
-            starts = run.cluster == "processes" or "://" in run.cluster
             with _placed(self.job.file, self.job.lines):
-                cluster = open_cluster("local" if starts else run.cluster, run.workers)
-            n_workers = cluster.n_workers
-            cluster.close()
+                n_workers = planned_workers(run.cluster, run.workers)
         with _placed(self.job.file, self.job.lines):
             return make_plan(
                 self.source,
