@@ -331,3 +331,19 @@ def test_what_a_run_records_of_its_source(months: Path) -> None:
         "bytes": sum((months / f"m{month}.parquet").stat().st_size for month in ("01", "02", "10")),
         "fingerprint": dataset.fingerprint,
     }
+
+
+def test_small_files_are_read_as_few_batches_whatever_their_pages(backend: Backend, tmp_path: Path) -> None:
+    texts = [["a", "b", None], ["c", "a", "d"], ["b", None, "e"], ["z", "z", "z"]]
+    for index, values in enumerate(texts):
+        table = pa.table({"s": pa.array(values), "n": pa.array([index, None, 7], pa.int32())})
+        encoding = {"use_dictionary": False, "column_encoding": {"s": "DELTA_BYTE_ARRAY"}} if index == 1 else {}
+        pq.write_table(table, tmp_path / f"{index}.parquet", **encoding)
+    dataset = Dataset.open(str(tmp_path))
+    (partition,) = cut(dataset, dataset.schema.names)
+    tables = list(read_partition(dataset, partition, dataset.schema.names, backend, Ledger()))
+    assert len(tables) == 1
+    whole = tables[0].to_arrow()
+    assert whole["s"].to_pylist() == [value for values in texts for value in values]
+    assert whole["n"].to_pylist() == [value for index in range(4) for value in (index, None, 7)]
+    assert tables[0].n_rows == 12
