@@ -17,7 +17,7 @@ from typing import Annotated, Any
 
 import typer
 
-from headrace.errors import HeadraceError, JobErrors
+from headrace.errors import HeadraceError, JobError, JobErrors
 
 app = typer.Typer(
     add_completion=False,
@@ -112,6 +112,7 @@ def predict(
     bundle: Annotated[Path, typer.Argument(help="A run's bundle folder, as out/flights/latest/bundle.", show_default=False)],
     source: Annotated[str, typer.Argument(metavar="IN", help="Parquet: a file, a glob or a folder.", show_default=False)],
     output: Annotated[Path, typer.Argument(metavar="OUT", help="The Parquet file (.parquet) or folder to write.", show_default=False)],
+    table: Annotated[list[str] | None, typer.Option(metavar="NAME=PATH", help="A table to look things up in; may be repeated.")] = None,
     as_json: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
@@ -122,7 +123,7 @@ def predict(
         from headrace.terminal import make_progress, predict_summary
 
         with make_progress(quiet=as_json) as progress:
-            ledger = Bundle.load(bundle).predict(source, output, progress=progress)
+            ledger = Bundle.load(bundle).predict(source, output, tables=_named_paths(table), progress=progress)
         if as_json:
             _print_json({"output": str(output), "rows": ledger.rows()})
         else:
@@ -298,6 +299,17 @@ def _overrides(settings: list[str] | None, cluster: str | None, device: str | No
     if device is not None:
         chosen.append(f"run.device={device}")
     return chosen
+
+
+def _named_paths(options: list[str] | None) -> dict[str, str]:
+    """Return path by name of ``--table NAME=PATH``."""
+    found = {}
+    for option in options or ():
+        name, mark, path = option.partition("=")
+        if not name or not mark or not path:
+            raise JobError(f"--table {option!r} is not of the form NAME=PATH", hint="as in --table customers=data/customers.parquet")
+        found[name] = path
+    return found
 
 
 def _brief(record: Any) -> dict[str, Any]:

@@ -27,6 +27,8 @@ class Cluster(Protocol):
 
     name: str
     n_workers: int
+    one_process: bool  # tasks see each other's memory
+    one_machine: bool  # tasks see each other's files
 
     def share(self, value: Any) -> Any:
         """Make a value available to every worker; return a handle to pass to tasks."""
@@ -59,6 +61,8 @@ class LocalCluster:
     """Threads of this process: opens no port and imports no Dask. Kernels and Arrow release the GIL."""
 
     name = "local"
+    one_process = True
+    one_machine = True
 
     def __init__(self, n_workers: int | None = None) -> None:
         self.n_workers = n_workers or os.cpu_count() or 1
@@ -100,8 +104,11 @@ def _with_results(function: Callable[..., Any], args: Iterable[Any]) -> Any:
 class DaskCluster:
     """The workers of a Dask client: our own local processes, or a scheduler somebody else started."""
 
+    one_process = False
+
     def __init__(self, name: str, client: Any, owned: Any = None) -> None:
         self.name = name
+        self.one_machine = owned is not None
         self._client = client
         self._owned = owned
         self.n_workers = max(len(client.scheduler_info(n_workers=-1)["workers"]), 1)

@@ -142,23 +142,6 @@ def filesystem_of(path: str) -> tuple[Any, str]:
     return filesystem, inner
 
 
-def read_table(source: str) -> pa.Table:
-    """Read a small Parquet source whole, as plain (not dictionary-encoded) columns; raise DataError if a file is damaged."""
-    dataset = Dataset.open(source)
-    tables = []
-    for file in dataset.files:
-        try:
-            filesystem, inner = filesystem_of(file.path)
-            checked = {"page_checksum_verification": True, "partitioning": None, "coerce_int96_timestamp_unit": INT96_UNIT}
-            table = pq.read_table(inner, filesystem=filesystem, **checked)
-            table.validate(full=True)
-        except READ_ERRORS as error:
-            raise DataError(f"cannot be read: {_first_line(error)}", file=file.path) from error
-        stored = dataset.schema.without(dataset.hive)
-        tables.append(table.select(stored.names).cast(stored.to_arrow()))
-    return pa.concat_tables(tables)
-
-
 def _find_files(source: str) -> list[tuple[str, dict[str, str]]]:
     """Return the Parquet files of one path, glob or directory, sorted, with their hive values."""
     if "://" in source:

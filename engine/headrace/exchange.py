@@ -1,43 +1,35 @@
-"""Exchange: bring all rows of a key together, scan them in order, and give each row its results back.
+"""Exchange: bring all rows of a key together, scan or join them, and give each row its results back.
 
 What one row gets depends here on other rows, wherever they are: so each partition's rows are dealt into buckets by a hash
-of their key (one task a partition), each bucket gathers its pieces from all partitions, sorts and scans them (one task a
-bucket), and each partition collects its rows from all buckets. The tasks hand their results to each other: on a Dask
-cluster pieces go from worker to worker. Neither the partitions nor the number of buckets can change a result, because a
-scan sees a key's rows all together and always in the same order.
+of their key (one task a partition), each bucket gathers its pieces from all partitions and works on them (one task a
+bucket), and each partition collects its rows from all buckets. Threads and processes of one machine hand pieces on through
+the run's spool, within its memory; on a scheduler's workers they go from worker to worker. Neither the partitions nor the
+number of buckets nor where pieces are held can change a result, because a task sees a key's rows all together and always
+in the same order.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import pyarrow as pa
-
-from headrace.backends.arrow.backend import ArrowBackend
 from headrace.cluster import Cluster
-from headrace.keys import factorize, plain_values
-from headrace.ledger import Ledger
+from headrace.dealing import Shuffle, bucket_count, collect_partition, deal_partition, deal_side, join_bucket, pick, refused_of, scan_bucket
 from headrace.ops.base import Grouping, OrderedOp
-from headrace.order import order_values
-from headrace.partitions import Partition
-from headrace.states import Ints
-from headrace.steps import Steps, apply_steps
-from headrace.table import ROW, ByRow, Table, one_array
+from headrace.ops.join import Join
+from headrace.partitions import Partition, cut
+from headrace.spool import spooling
+from headrace.steps import Steps
 
 if TYPE_CHECKING:
     from headrace.execution import Progress, Work
 
-# Rows of a bucket: small enough for many tasks, large enough for a task to be worth its overhead. The number of buckets is
-# a function of the source alone.
-BUCKET_ROWS, MOST_BUCKETS = 1 << 18, 256
-
 
 @dataclass(frozen=True)
 class Rows:
-    """A source's partitions on their way through a run, and the ordered steps whose results they hold already.
+    """A source's partitions on their way through a run, and the exchanged steps whose results they hold already.
 
     Each of `partitions` is a `Partition` or the handle of one.
     """
@@ -51,25 +43,26 @@ class Rows:
         return cls(tuple(partitions))
 
 
-@dataclass(frozen=True)
-class Shuffle:
-    """Ordered steps that one exchange serves: they look at the same rows in the same groups and order."""
+@contextmanager
+def exchanging(cluster: Cluster, work: Work, memory: int) -> Iterator[Work]:
+    """Give the work a place for rows on their way, for as long as its passes run, if any of its steps is exchanged.
 
-    grouping: Grouping
-    indices: tuple[int, ...]
-    applied: tuple[int, ...]
-    columns: tuple[str, ...]
-    buckets: int
-
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        return self.grouping.inputs
+    Parameters
+    ----------
+    memory : int
+        Bytes that may be held in memory; see `spooling`.
+    """
+    if not work.sides and not any(isinstance(op, OrderedOp) for op in work.ops):
+        yield work
+        return
+    with spooling(cluster, memory) as spool:
+        yield replace(work, spool=spool)
 
 
 def exchange_steps(
     cluster: Cluster, work: Work, steps: Steps, rows: Rows, applied: Sequence[int], progress: Progress, level: int | None = None
 ) -> Rows:
-    """Exchange rows for the ordered steps that have no results yet; what the steps before them learnt must be known.
+    """Exchange rows for the ordered steps and large joins that have no results yet; what the steps before them learnt must be known.
 
     Parameters
     ----------
@@ -77,139 +70,104 @@ def exchange_steps(
         The steps that will be applied to these rows, in order.
     level : int, optional
         Only for steps that are known before this pass. Default: for all of them.
+
+    Raises
+    ------
+    DataError
+        If a table to be joined has a key twice: the first such row, as a join that reads the table whole would say.
     """
     for shuffle in _shuffles(steps, tuple(applied), rows, work, level):
-        progress.start(f"exchange by {', '.join(shuffle.grouping.keys) or 'order'}", len(rows.partitions))
+        progress.start(_title(work, shuffle), len(rows.partitions))
         rows = _exchange(cluster, work, shuffle, rows, progress)
     return rows
+
+
+def _title(work: Work, shuffle: Shuffle) -> str:
+    by = ", ".join(shuffle.grouping.keys) or "order"
+    op = work.ops[shuffle.indices[0]]
+    return f"join {op.table} by {by}" if isinstance(op, Join) else f"exchange by {by}"
 
 
 def _shuffles(steps: Steps, asked: Sequence[int], rows: Rows, work: Work, level: int | None) -> list[Shuffle]:
     """Put ordered steps together that need the same grouping, and nothing made or dropped after the first of them."""
     shuffles: list[Shuffle] = []
     for index in asked:
-        op = steps.ops[index]
-        if not isinstance(op, OrderedOp) or index in rows.done or (level is not None and steps.applied_from[index] > level):
+        if index in rows.done or (level is not None and steps.applied_from[index] > level):
             continue
-        grouping = op.grouping()
-        applied, columns = steps.before(index, asked)
-        # A label's columns may be missing from rows that are served: no step that is asked for needs them.
-        columns = tuple(name for name in _union(columns, work.split.columns(), work.key) if name in work.source.schema)
-        last = shuffles[-1] if shuffles else None
-        if last is not None and last.grouping.same_groups(grouping) and all(step < last.indices[0] for step in applied):
+        made = _shuffle(steps, asked, work, index)
+        if made is not None and shuffles and _can_share(shuffles[-1], made):
+            last = shuffles[-1]
             shuffles[-1] = replace(
                 last,
-                grouping=replace(grouping, inputs=_union(last.inputs, grouping.inputs)),
+                grouping=replace(last.grouping, inputs=_union(last.inputs, made.inputs)),
                 indices=(*last.indices, index),
-                applied=tuple(sorted({*last.applied, *applied})),
-                columns=_union(last.columns, columns),
+                applied=tuple(sorted({*last.applied, *made.applied})),
+                columns=_union(last.columns, made.columns),
             )
-        else:
-            n_rows = work.source.n_rows
-            shuffles.append(Shuffle(grouping, (index,), applied, columns, min(max(n_rows // BUCKET_ROWS, 1), MOST_BUCKETS)))
+        elif made is not None:
+            shuffles.append(made)
     return shuffles
 
 
+def _shuffle(steps: Steps, asked: Sequence[int], work: Work, index: int) -> Shuffle | None:
+    """Return the exchange of one step, None if it needs none."""
+    op = steps.ops[index]
+    side_keys: tuple[str, ...] = ()
+    n_side = 0
+    if isinstance(op, OrderedOp):
+        grouping = op.grouping()
+    elif isinstance(op, Join) and index in work.sides:
+        pairs = op.key_pairs()
+        grouping = Grouping(tuple(pairs), None, tuple(name for name in op.looks_at() if name not in pairs))
+        side_keys, n_side = tuple(pairs.values()), work.sides[index].n_rows
+    else:
+        return None
+    applied, columns = steps.before(index, asked)
+    # A label's columns may be missing from rows that are served: no step that is asked for needs them.
+    columns = tuple(name for name in _union(columns, work.split.columns(), work.key) if name in work.source.schema)
+    return Shuffle(f"step-{index}", grouping, (index,), applied, columns, bucket_count(work.source.n_rows, n_side), side_keys)
+
+
+def _can_share(last: Shuffle, made: Shuffle) -> bool:
+    if last.side_keys or made.side_keys or not last.grouping.same_groups(made.grouping):
+        return False
+    return all(step < last.indices[0] for step in made.applied)
+
+
 def _exchange(cluster: Cluster, work: Work, shuffle: Shuffle, rows: Rows, progress: Progress) -> Rows:
-    shared, shared_shuffle = cluster.share(work), cluster.share(shuffle)
-    dealt = [cluster.submit(deal_partition, shared, shared_shuffle, partition) for partition in rows.partitions]
-    scanned = []
-    for bucket in range(shuffle.buckets):
-        pieces = [cluster.submit(pick, pieces, bucket) for pieces in dealt]
-        scanned.append(cluster.submit(scan_bucket, shared, shared_shuffle, *pieces))
+    shared, told = cluster.share(work), cluster.share(shuffle)
+    dealt = [cluster.submit(deal_partition, shared, told, partition) for partition in rows.partitions]
+    if shuffle.side_keys:
+        scanned = _join(cluster, work, shuffle, dealt, shared, told)
+    else:
+        scanned = [cluster.submit(scan_bucket, shared, told, bucket, *_pieces(cluster, dealt, bucket)) for bucket in range(shuffle.buckets)]
     collected = []
     for place, partition in enumerate(rows.partitions):
-        results = [cluster.submit(pick, found, place) for found in scanned]
-        collected.append(cluster.submit(collect_partition, shared_shuffle, partition, *results))
+        collected.append(cluster.submit(collect_partition, shared, told, place, partition, *_pieces(cluster, scanned, place)))
     cluster.wait(collected, progress.advance)
+    del dealt, scanned
+    work.spool.release(shuffle.stage)
     return Rows(tuple(collected), rows.done | set(shuffle.indices))
 
 
-def deal_partition(work: Work, shuffle: Shuffle, partition: Partition) -> list[pa.Table]:
-    """Return a partition's rows dealt into buckets by a hash of their key, in the order of the rows."""
-    names = [*_union(shuffle.grouping.columns, shuffle.inputs), ROW]
-    pieces = [_dealt(table, shuffle, names) for table in _before(work, shuffle, partition)]
-    return [pa.concat_tables([piece[bucket] for piece in pieces]) for bucket in range(shuffle.buckets)]
+def _join(cluster: Cluster, work: Work, shuffle: Shuffle, dealt: Sequence[Any], shared: Any, told: Any) -> list[Any]:
+    op, source = work.ops[shuffle.indices[0]], work.sides[shuffle.indices[0]]
+    assert isinstance(op, Join)  # noqa: S101  (only joins have a side)
+    columns = tuple(op.tables_read()[op.table])
+    side = [cluster.submit(deal_side, shared, told, columns, partition) for partition in cut(source, columns)]
+    joined = [
+        cluster.submit(join_bucket, shared, told, bucket, len(side), *_pieces(cluster, [*side, *dealt], bucket))
+        for bucket in range(shuffle.buckets)
+    ]
+    refused = [found for found in cluster.gather([cluster.submit(refused_of, one) for one in joined]) if found is not None]
+    if refused:
+        raise min(refused, key=lambda found: found[0])[1]
+    return joined
 
 
-def _before(work: Work, shuffle: Shuffle, partition: Partition) -> Iterator[Table]:
-    states = work.states_of(partition)
-    for table in work.read(partition, shuffle.columns, Ledger()):
-        yield apply_steps(work.split.mark(table), work.ops, states, shuffle.applied)
-
-
-def _dealt(table: Table, shuffle: Shuffle, names: Sequence[str]) -> list[pa.Table]:
-    # Plain values: a slice of a dictionary column would take its whole dictionary along to every bucket.
-    arrays = [plain_values(table.backend.to_arrow(table.columns[name])) for name in names]
-    host = pa.table(arrays, names=names)
-    keys = shuffle.grouping.keys
-    if shuffle.buckets == 1 or not keys:
-        return [host, *(host.slice(0, 0) for _ in range(shuffle.buckets - 1))]
-    bucket = (table.backend.hash_rows(table.pick(keys), 0) % np.uint64(shuffle.buckets)).astype(np.int64)
-    order = np.argsort(bucket, kind="stable")
-    ends = np.cumsum(np.bincount(bucket, minlength=shuffle.buckets)).tolist()
-    dealt = host.take(pa.array(order))
-    return [dealt.slice(start, end - start) for start, end in zip([0, *ends], ends, strict=False)]
-
-
-def pick(pieces: list[Any], index: int) -> Any:
-    """Return one of many results of a task, so that only it need leave its worker."""
-    return pieces[index]
-
-
-def scan_bucket(work: Work, shuffle: Shuffle, *pieces: pa.Table) -> list[pa.Table]:
-    """Sort a bucket's rows by key and order, scan them with each step, and return the results by partition."""
-    whole = pa.concat_tables(pieces)
-    arrays = {name: one_array(whole.column(name)) for name in whole.column_names}
-    order, starts = sorted_groups(arrays, shuffle.grouping)
-    back = np.empty(len(order), np.int64)
-    back[order] = np.arange(len(order))
-    backend = ArrowBackend()
-    columns = {name: backend.from_arrow(array) for name, array in arrays.items()}
-    table = Table(backend, backend.take(columns, order), len(order))
-    found: dict[str, Any] = {ROW: arrays[ROW]}
-    for index in shuffle.indices:
-        op = work.ops[index]
-        assert isinstance(op, OrderedOp)  # noqa: S101  (only ordered ops are exchanged for)
-        made = backend.take(op.scan(table, starts), back)
-        found.update({f"{index}:{name}": backend.to_arrow(column) for name, column in made.items()})
-    results, start = [], 0
-    everything = pa.table(found)
-    for piece in pieces:
-        results.append(everything.slice(start, piece.num_rows))
-        start += piece.num_rows
-    return results
-
-
-def sorted_groups(arrays: dict[str, pa.Array], grouping: Grouping) -> tuple[Ints, Ints]:
-    """Return the rows sorted by key, order and place, and where among them each group starts, with the number of rows at the end.
-
-    Groups come by their first row. Rows whose order is null or NaN come last in their group.
-    """
-    n_rows = len(arrays[ROW])
-    codes = factorize([arrays[name] for name in grouping.keys])[0] if grouping.keys else np.zeros(n_rows, np.int64)
-    sort_keys: list[Any] = [codes]
-    if grouping.order is not None:
-        values, missing = order_values(arrays[grouping.order])
-        sort_keys = [values, missing, codes]
-    order = np.lexsort(sort_keys).astype(np.int64)
-    in_order = codes[order]
-    changes = np.flatnonzero(in_order[1:] != in_order[:-1]) + 1
-    return order, np.concatenate([[0] if n_rows else [], changes, [n_rows]]).astype(np.int64)
-
-
-def collect_partition(shuffle: Shuffle, partition: Partition, *results: pa.Table) -> Partition:
-    """Return a partition with the results of its rows, in the order of the rows."""
-    whole = pa.concat_tables(results)
-    rows = whole.column(ROW).to_numpy()
-    order = np.argsort(rows, kind="stable")
-    whole = whole.take(pa.array(order))
-    ordered = dict(partition.ordered)
-    for index in shuffle.indices:
-        names = [name for name in whole.column_names if name.partition(":")[0] == str(index)]
-        columns = {name.partition(":")[2]: one_array(whole.column(name)) for name in names}
-        ordered[index] = ByRow(rows[order], columns)
-    return replace(partition, ordered=ordered)
+def _pieces(cluster: Cluster, held: Sequence[Any], index: int) -> list[Any]:
+    """Return what holds a piece: all of them on one machine, where no row moves by that; else the piece alone, picked by its worker."""
+    return list(held) if cluster.one_machine else [cluster.submit(pick, one, index) for one in held]
 
 
 def _union(*groups: Iterable[str]) -> tuple[str, ...]:

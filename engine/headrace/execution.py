@@ -27,6 +27,7 @@ from headrace.partitions import Partition, Source, read_partition
 from headrace.plan import Pass, Plan
 from headrace.schema import Schema
 from headrace.split import AnySplit
+from headrace.spool import Spool
 from headrace.steps import Steps, apply_steps
 from headrace.table import Table
 
@@ -62,6 +63,8 @@ class Work:
     key: tuple[str, ...] = ()
     cache: CacheSettings | None = None
     expects: Schema | None = None  # the types a pipeline was fitted on, for data that may differ
+    sides: Mapping[int, Source] = field(default_factory=dict)  # tables too large for a state, by the step that joins them
+    spool: Spool = field(default_factory=Spool)  # where exchanges hold rows
 
     def read(self, partition: Partition, columns: Sequence[str], ledger: Ledger) -> Iterator[Table]:
         """Yield a partition's rows in the types that the steps expect."""
@@ -69,8 +72,8 @@ class Work:
             yield table if self.expects is None else conform(table, self.expects)
 
     def states_of(self, partition: Partition) -> dict[int, Any]:
-        """Return the states for one partition's rows: what was learnt, and what ordered steps found for these rows."""
-        return {**self.states, **partition.ordered}
+        """Return the states for one partition's rows: what was learnt, and what exchanges found for these rows."""
+        return {**self.states, **{step: found.load() for step, found in partition.found.items()}}
 
 
 @contextmanager

@@ -81,12 +81,18 @@ class Keys:
         return np.where(codes < len(self), codes, np.int64(-1))
 
 
-def plain_values(array: pa.Array) -> pa.Array:
-    """Return an array that hashes by value: dictionaries decoded, -0.0 as 0.0, one NaN, strings with 64-bit offsets."""
+def undictionaried(array: pa.Array) -> pa.Array:
+    """Return an array with its values in rows, bit for bit: dictionaries decoded, strings with 64-bit offsets."""
     if pa.types.is_dictionary(array.type):
         array = array.dictionary.take(array.indices)
     if pa.types.is_string(array.type) or pa.types.is_string_view(array.type):
         return array.cast(pa.large_string())
+    return array
+
+
+def plain_values(array: pa.Array) -> pa.Array:
+    """Return an array that hashes by value: dictionaries decoded, -0.0 as 0.0, one NaN, strings with 64-bit offsets."""
+    array = undictionaried(array)
     if pa.types.is_floating(array.type):
         if pa.types.is_float16(array.type):
             array = array.cast(pa.float32())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -21,11 +21,18 @@ from headrace.table import KEY, ROW, Backend, ByRow, Table
 SHARE, SMALLEST, LARGEST = 16, 1 << 20, 256 << 20
 
 
+class Found(Protocol):
+    """Columns that an exchange found for the rows of a partition, wherever they are held."""
+
+    def load(self) -> ByRow:
+        """Return them, mapped where they are in a file."""
+
+
 @dataclass(frozen=True)
 class Partition:
     """Consecutive rows of a source: row groups of files, or a slice of a table in memory.
 
-    `ordered` holds by step what an exchange found for these rows.
+    `found` holds by step what an exchange found for these rows.
     """
 
     index: int
@@ -33,7 +40,7 @@ class Partition:
     n_rows: int
     nbytes: int
     row_groups: tuple[RowGroup, ...] = ()
-    ordered: Mapping[int, ByRow] = field(default_factory=dict, compare=False, repr=False)
+    found: Mapping[int, Found] = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True, eq=False)

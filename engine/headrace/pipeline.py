@@ -15,9 +15,9 @@ import pyarrow as pa
 
 from headrace import yaml_text
 from headrace.cluster import Cluster, open_cluster
-from headrace.dataset import Dataset, read_table
-from headrace.errors import JobError, JobErrors, unknown_name
-from headrace.exchange import Rows, exchange_steps
+from headrace.dataset import Dataset
+from headrace.errors import JobError, JobErrors
+from headrace.exchange import Rows, exchange_steps, exchanging
 from headrace.execution import (
     Fitted,
     Progress,
@@ -33,14 +33,15 @@ from headrace.fitted import FittedSteps, pipeline_settings, read_fitted, write_f
 from headrace.frames import is_path, to_arrow
 from headrace.ledger import Ledger
 from headrace.ops import make_op
-from headrace.ops.base import BoundOp, FittedOp, Op
+from headrace.ops.base import FittedOp, Op
 from headrace.ops.categorify import Categorify
 from headrace.partitions import Source, TableSource, cut
-from headrace.plan import Pass, Plan, make_plan
+from headrace.plan import Pass, Plan, make_plan, usual_bytes
 from headrace.schema import Schema
 from headrace.sha256sums import check_sums, write_sums
+from headrace.side_tables import SideTables, serve_tables
 from headrace.split import NoSplit, Serving
-from headrace.steps import Lineage, Steps, bind_states
+from headrace.steps import Lineage, Steps
 
 Tables = Mapping[str, Any]
 
@@ -111,8 +112,9 @@ class Pipeline:
 
     def plan(self, source: Any, *, tables: Tables | None = None, memory: int | None = None, workers: int = 1) -> Plan:
         """Return what fitting and transforming `source` would take; nothing is computed."""
-        opened = Opened.of(self.steps, source, tables)
-        return make_plan(opened.source, opened.steps, NoSplit(), opened.steps.schema.names, n_workers=workers, memory=memory)
+        opened = Opened.of(self.steps, source, tables, memory)
+        outputs = opened.steps.schema.names
+        return make_plan(opened.source, opened.steps, NoSplit(), outputs, n_workers=workers, memory=memory, look_ups=opened.tables.look_ups)
 
     def fit(
         self, source: Any, *, tables: Tables | None = None, cluster: str | Cluster = "local", progress: Progress | None = None
@@ -124,7 +126,7 @@ class Pipeline:
         source : path, list of paths, or table
             Parquet files, a glob, a directory; or a pyarrow, pandas or polars table.
         tables : mapping of str to path or table, optional
-            The tables that `JoinExternal` looks up.
+            The tables that `JoinExternal` and `AsOfJoin` look things up in.
         cluster : str or Cluster
             ``local``, ``processes``, or a scheduler's address.
 
@@ -138,7 +140,7 @@ class Pipeline:
         opened = Opened.of(self.steps, source, tables)
         with using(cluster) as workers:
             plan = opened.plan(workers, fit_only=True)
-            with keeping_rows(workers, opened.work(), plan) as work:
+            with keeping_rows(workers, opened.work(), plan) as kept, exchanging(workers, kept, plan.exchange_bytes) as work:
                 return FittedPipeline(opened.fitted(fit_steps(workers, work, opened.steps, plan, progress or Silent())))
 
     def fit_transform(
@@ -161,7 +163,7 @@ class Pipeline:
         opened = Opened.of(self.steps, source, tables)
         with using(cluster) as workers:
             plan = opened.plan(workers)
-            with keeping_rows(workers, opened.work(), plan) as work:
+            with keeping_rows(workers, opened.work(), plan) as kept, exchanging(workers, kept, plan.exchange_bytes) as work:
                 found = fit_steps(workers, work, opened.steps, plan, progress or Silent())
                 work, fitted, indices = replace(work, states=found.states), opened.fitted(found), range(len(self.steps))
                 rows = exchange_steps(workers, work, opened.steps, found.rows, indices, progress or Silent())
@@ -249,6 +251,7 @@ class FittedPipeline:
         source: Any,
         output: str | os.PathLike[str] | None = None,
         *,
+        tables: Tables | None = None,
         cluster: str | Cluster = "local",
         progress: Progress | None = None,
     ) -> Any:
@@ -259,6 +262,8 @@ class FittedPipeline:
         source : path, list of paths, or table
         output : path, optional
             A folder for Parquet files; it must not exist.
+        tables : mapping of str to path or table, optional
+            Tables that take the place of those of fitting. Those that were too large to be kept must be given.
 
         Returns
         -------
@@ -267,36 +272,41 @@ class FittedPipeline:
         Raises
         ------
         DataError
-            If a column is missing or of another kind than when the pipeline was fitted.
+            If a column is missing or of another kind than when the pipeline was fitted, or a table that is needed is not given.
         """
         opened, back = open_source(source)
         steps = self.fitted.steps
         indices, outputs = steps.serving(steps.schema.names, opened.schema)
         schema = steps.schema.select(outputs)
         columns = [name for name in steps.columns_for(outputs, indices) if name in opened.schema]
-        work = Work(opened, self.fitted.ops, Serving(), self.fitted.states, expects=self.fitted.source)
-        with using(cluster) as workers:
+        states, sides = serve_tables(self.fitted.ops, self.fitted.tables, self.fitted.states, indices, tables or {})
+        ready = Work(opened, self.fitted.ops, Serving(), states, expects=self.fitted.source, sides=sides)
+        with using(cluster) as workers, exchanging(workers, ready, usual_bytes()) as work:
             rows = exchange_steps(workers, work, steps, Rows.of(cut(opened, columns)), indices, progress or Silent())
             moved = _Moved(workers, work, columns, indices, rows.partitions, schema)
             done = moved.to(output, back, self, progress or Silent())
         return done.table if output is None else done.dataset
 
-    def update(self, source: Any, *, cluster: str | Cluster = "local", progress: Progress | None = None) -> FittedPipeline:
+    def update(
+        self, source: Any, *, tables: Tables | None = None, cluster: str | Cluster = "local", progress: Progress | None = None
+    ) -> FittedPipeline:
         """Learn from more rows: their parts are merged with the saved ones; ids given before never move.
 
         For operators of the first level this equals fitting on all rows. Operators that stand on other fitted ones see
         the new rows through the updated states and the old rows as they were seen then. Ordered operators (rolling sums,
-        lags) see the new rows only.
+        lags) see the new rows only. `tables`, as in `transform`, are looked up for the new rows and kept from then on.
         """
         opened, _ = open_source(source)
         steps = self.fitted.steps
-        states, parts = dict(self.fitted.states), dict(self.fitted.parts)
-        with using(cluster) as workers:
+        states, sides = serve_tables(self.fitted.ops, self.fitted.tables, self.fitted.states, range(len(steps.ops)), tables or {})
+        parts = dict(self.fitted.parts)
+        ready = Work(opened, self.fitted.ops, NoSplit(), expects=self.fitted.source, sides=sides)
+        with using(cluster) as workers, exchanging(workers, ready, usual_bytes()) as spooled:
             rows = Rows.of(cut(opened, steps.columns_for(steps.schema.names)))
             for level in range(steps.n_levels):
                 observed, applied, columns = steps.fit_pass(level)
                 one = Pass(f"update {level + 1} of {steps.n_levels}", columns, 0, observed, applied)
-                work = Work(opened, self.fitted.ops, NoSplit(), states, expects=self.fitted.source)
+                work = replace(spooled, states=states)
                 rows = exchange_steps(workers, work, steps, rows, range(len(steps.ops)), progress or Silent(), level)
                 found, _ = observe_pass(workers, work, one, rows.partitions, progress or Silent())
                 for index in observed:
@@ -339,29 +349,28 @@ class Opened:
     source: Source
     back: Callable[[pa.Table], Any]
     steps: Steps
-    tables: Mapping[str, pa.Table]
-    table_schemas: Mapping[str, Schema]
+    tables: SideTables
 
     @classmethod
-    def of(cls, ops: Sequence[Op], source: Any, tables: Tables | None) -> Opened:
+    def of(cls, ops: Sequence[Op], source: Any, tables: Tables | None, memory: int | None = None) -> Opened:
         """Open a source and the tables that `ops` look things up in."""
         opened, back = open_source(source)
-        loaded = open_tables(ops, tables or {})
-        schemas = {name: Schema.from_arrow(table.schema) for name, table in loaded.items()}
-        return cls(opened, back, Steps.of(ops, opened.schema, schemas), loaded, schemas)
+        sides = SideTables.open(ops, tables or {}, memory)
+        return cls(opened, back, Steps.of(ops, opened.schema, sides.schemas), sides)
 
     def plan(self, cluster: Cluster, *, fit_only: bool = False) -> Plan:
         """Return the passes of fitting and, unless only that is asked for, of transforming."""
-        plan = make_plan(self.source, self.steps, NoSplit(), self.steps.schema.names, n_workers=cluster.n_workers)
+        outputs = self.steps.schema.names
+        plan = make_plan(self.source, self.steps, NoSplit(), outputs, n_workers=cluster.n_workers, look_ups=self.tables.look_ups)
         return replace(plan, passes=plan.passes[:-1]) if fit_only and len(plan.passes) > 1 else plan
 
     def work(self) -> Work:
-        """Return what the tasks need to know before anything is learnt."""
-        return Work(self.source, self.steps.ops, NoSplit(), bind_states(self.steps.ops, self.tables))
+        """Return what the tasks need to know before anything is learnt; small tables are read."""
+        return Work(self.source, self.steps.ops, NoSplit(), self.tables.states(self.steps.ops), sides=self.tables.shuffled)
 
     def fitted(self, found: Fitted) -> FittedSteps:
         """Return the steps with what fitting found."""
-        return FittedSteps(self.steps.ops, self.source.schema, self.table_schemas, found.states, found.parts)
+        return FittedSteps(self.steps.ops, self.source.schema, self.tables.schemas, found.states, found.parts)
 
 
 @dataclass(frozen=True)
@@ -394,20 +403,6 @@ def open_source(source: Any) -> tuple[Source, Callable[[pa.Table], Any]]:
         return Dataset.open(source), lambda table: table
     table, back = to_arrow(source)
     return TableSource(table), back
-
-
-def open_tables(ops: Sequence[Op], tables: Tables) -> dict[str, pa.Table]:
-    """Read those of the tables given, as paths or frames, that `ops` need; raise JobError if one is not among them."""
-    loaded: dict[str, pa.Table] = {}
-    for index, op in enumerate(ops):
-        for name in op.tables_read() if isinstance(op, BoundOp) else ():
-            if name not in tables:
-                message, hint = unknown_name("table", name, tables)
-                raise JobError(message, key=f"pipeline[{index}].{op.name}.table", hint=hint)
-            if name not in loaded:
-                value = tables[name]
-                loaded[name] = read_table(str(value)) if is_path(value) else to_arrow(value)[0]
-    return loaded
 
 
 @contextmanager

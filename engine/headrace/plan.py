@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from headrace.dealing import bucket_count
 from headrace.errors import MemoryBudgetError
 from headrace.ops.base import OrderedOp
 from headrace.partitions import Partition, Source, TableSource, cut
+from headrace.side_tables import LookUp
 from headrace.split import AnySplit
 from headrace.steps import Steps
 
@@ -56,7 +58,9 @@ class Plan:
     predicted_peak_bytes: int
     matrix_columns: int
     exchanges: tuple[Exchange, ...] = ()
+    look_ups: tuple[LookUp, ...] = ()
     cache_bytes: int = 0  # rows kept between passes, in each process
+    exchange_bytes: int = 0  # rows that exchanges may hold in memory; the others are in files
     fallbacks: tuple[str, ...] = ()
 
     def describe(self) -> dict[str, Any]:
@@ -67,8 +71,10 @@ class Plan:
             "partitions": len(self.partitions),
             "passes": [one.describe() for one in self.passes],
             "exchanges": [one.describe() for one in self.exchanges],
+            "tables": [one.describe() for one in self.look_ups],
             "predicted_peak_bytes": self.predicted_peak_bytes,
             "cache_bytes": self.cache_bytes,
+            "exchange_bytes": self.exchange_bytes,
             "fallbacks": list(self.fallbacks),
         }
 
@@ -84,6 +90,7 @@ def make_plan(
     n_workers: int = 1,
     memory: int | None = None,
     matrix_columns: int = 0,
+    look_ups: Sequence[LookUp] = (),
 ) -> Plan:
     """Return what fitting `steps` on a source and writing `outputs` will take.
 
@@ -98,7 +105,8 @@ def make_plan(
         passes.append(Pass(f"fit {level + 1} of {steps.n_levels}", columns, _nbytes(source, columns), observed, applied))
     passes.append(Pass("transform", read, _nbytes(source, read), (), tuple(range(len(steps.ops)))))
     fixed = BASE_BYTES + 3 * 4 * matrix_columns * source.n_rows  # the matrix, its blocks, XGBoost's quantised copy
-    fixed += _exchange_nbytes(steps, source.n_rows)
+    fixed += EXPANSION * sum(one.nbytes for one in look_ups if not one.shuffled)
+    fixed += n_workers * _bucket_nbytes(source, steps, look_ups)
     partitions = cut(source, read, partition_size)
     peak = fixed + _in_flight(partitions, n_workers)
     if memory is not None and peak > memory and partition_size is None:
@@ -110,10 +118,19 @@ def make_plan(
             key="run.memory",
             hint=f"give it {human_bytes(peak)}, use fewer workers than {n_workers}, or write the source with smaller row groups",
         )
-    # What the budget leaves is for rows kept between passes; without a budget, a quarter of the machine.
-    spare = memory - peak if memory is not None else os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4
+    # What the budget leaves is for rows on their way through exchanges, which go to files beyond a half of it, and then for
+    # rows kept between passes. Without a budget, each has a quarter of the machine.
+    exchange = min(_exchange_nbytes(source, steps, look_ups), usual_bytes() if memory is None else (memory - peak) // 2)
+    peak += exchange
+    spare = memory - peak if memory is not None else usual_bytes()
     keeps = spare if len(passes) > 1 and not isinstance(source, TableSource) else 0
-    return Plan(source.describe(), partitions, tuple(passes), "cpu", peak, matrix_columns, _exchanges(steps), keeps)
+    made = Plan(source.describe(), partitions, tuple(passes), "cpu", peak, matrix_columns, _exchanges(steps))
+    return replace(made, look_ups=tuple(look_ups), cache_bytes=keeps, exchange_bytes=exchange)
+
+
+def usual_bytes() -> int:
+    """Return the bytes that a run which names no memory keeps of one kind of rows: a quarter of the machine's."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4
 
 
 def _exchanges(steps: Steps) -> tuple[Exchange, ...]:
@@ -121,12 +138,39 @@ def _exchanges(steps: Steps) -> tuple[Exchange, ...]:
     return tuple(Exchange(index, grouping.keys, grouping.order) for index, grouping in found)
 
 
-def _exchange_nbytes(steps: Steps, n_rows: int) -> int:
-    """Return what exchanges hold at about 8 bytes a value: rows on their way, once dealt and once sorted, and all that they found."""
-    reads = max((len(op.grouping().reads) + 1 for op in steps.ops if isinstance(op, OrderedOp)), default=0)
-    pairs = zip(steps.ops, steps.declarations, strict=True)
-    found = sum(len(declaration.makes) + 1 for op, declaration in pairs if isinstance(op, OrderedOp))
-    return 8 * n_rows * (2 * reads + found)
+def _exchange_nbytes(source: Source, steps: Steps, look_ups: Sequence[LookUp]) -> int:
+    """Return what exchanges hold in memory if they may: rows on their way, dealt and scanned, and all that they found.
+
+    At 8 bytes a value, and twice that, because strings are longer.
+    """
+    widths = [_widths(steps, index) for index in _exchanged(steps, look_ups)]
+    sides = max((one.nbytes for one in look_ups if one.shuffled), default=0)
+    values = max((reads + found for reads, found in widths), default=0) + sum(found for _, found in widths)
+    return 2 * (8 * source.n_rows * values + EXPANSION * sides)
+
+
+def _bucket_nbytes(source: Source, steps: Steps, look_ups: Sequence[LookUp]) -> int:
+    """Return what a task holds that works on the largest bucket, if keys are spread evenly: its rows, sorted rows, results, a side."""
+    sides = {one.step: one for one in look_ups if one.shuffled}
+    largest = 0
+    for index in _exchanged(steps, look_ups):
+        side = sides.get(index)
+        n_side, side_nbytes = (side.n_rows, side.nbytes) if side is not None else (0, 0)
+        buckets = bucket_count(source.n_rows, n_side)
+        rows = 8 * source.n_rows * sum(_widths(steps, index))
+        largest = max(largest, (2 * rows + EXPANSION * side_nbytes) // buckets)
+    return largest
+
+
+def _exchanged(steps: Steps, look_ups: Sequence[LookUp]) -> list[int]:
+    shuffled = {one.step for one in look_ups if one.shuffled}
+    return [index for index, op in enumerate(steps.ops) if isinstance(op, OrderedOp) or index in shuffled]
+
+
+def _widths(steps: Steps, index: int) -> tuple[int, int]:
+    """Return how many columns an exchanged step looks at and how many it finds, the row's number included."""
+    declaration = steps.declarations[index]
+    return len(declaration.reads) + 1, len(declaration.makes) + 2
 
 
 def _in_flight(partitions: Sequence[Partition], n_workers: int) -> int:

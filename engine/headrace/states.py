@@ -342,12 +342,14 @@ def _unpack(kind: Any, packed: Any, streams: list[pa.Table]) -> Any:
 
 
 def _unpack_union(kinds: set[Any], packed: Any, streams: list[pa.Table]) -> Any:
-    """Read an optional value, or one of several kinds of scalars."""
+    """Read an optional value, one of several kinds of scalars, or the data class that has the fields found."""
     if packed is None and type(None) in kinds:
         return None
     kinds.discard(type(None))
     if kinds <= {bool, int, float, str}:
         return float.fromhex(packed["float"]) if isinstance(packed, dict) else packed
+    if len(kinds) > 1:
+        kinds = {kind for kind in kinds if {field.name for field in dataclasses.fields(kind)} == set(packed)}
     (kind,) = kinds
     return _unpack(kind, packed, streams)
 

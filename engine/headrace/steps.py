@@ -11,7 +11,7 @@ from typing import Any
 
 from headrace.errors import DataError, JobError, JobErrors, unknown_name
 from headrace.ops import op_name
-from headrace.ops.base import BoundOp, Declaration, FittedOp, Op, OrderedOp, PlainOp, Sources, StatefulOp
+from headrace.ops.base import Declaration, FittedOp, Op, OrderedOp, PlainOp, Sources, StatefulOp
 from headrace.ops.columnwise import ColumnOp, Link, apply_chain
 from headrace.ops.select import Rename, Select
 from headrace.schema import Schema
@@ -233,13 +233,6 @@ def apply_op(table: Table, op: Op, state: Any) -> Table:
         return op.apply(table, state)
     assert isinstance(op, PlainOp)  # noqa: S101  (the table of ops holds no other kind)
     return op.apply(table)
-
-
-def bind_states(ops: Sequence[Op], tables: Mapping[str, Any]) -> dict[int, Any]:
-    """Return the states that are known before any row is read, by step."""
-    bound = {index: op.bind(tables) for index, op in enumerate(ops) if isinstance(op, BoundOp)}
-    constant = {index: op.finish({}) for index, op in enumerate(ops) if isinstance(op, FittedOp) and not op.learns}
-    return {**bound, **constant}
 
 
 def _placed(error: JobError, index: int, op: Op) -> JobError:

@@ -296,7 +296,7 @@ class Table:
 
 @dataclass(frozen=True, eq=False)
 class ByRow:
-    """Columns found for single rows: `rows` are their numbers in the source, ascending, int64."""
+    """Columns that an exchange found for single rows: `rows` are their numbers in the source, ascending, int64."""
 
     rows: npt.NDArray[np.int64]
     columns: Mapping[str, pa.Array]

@@ -151,6 +151,10 @@ def show_plan(opened: OpenJob, plan: Plan) -> None:
     largest = max((partition.nbytes for partition in plan.partitions), default=0)
     say(f"{len(plan.partitions)}, the largest {human_bytes(largest)}", label="partitions: ", indent=2)
     say(f"{human_bytes(plan.predicted_peak_bytes)} predicted", label="peak memory: ", indent=2)
+    if plan.exchange_bytes:
+        say(
+            f"in memory up to {human_bytes(plan.exchange_bytes)}, beyond it in files of the temporary folder", label="exchanges: ", indent=2
+        )
     for one in plan.passes:
         say(f"reads {_count(len(one.columns), 'column')}, {human_bytes(one.nbytes)}", label=f"{one.name}: ", indent=2)
         say(f"columns: {', '.join(one.columns)}", indent=4)
@@ -163,6 +167,10 @@ def show_plan(opened: OpenJob, plan: Plan) -> None:
             label=f"exchange for step {exchange.step}: ",
             indent=2,
         )
+    for look_up in plan.look_ups:
+        way = f"shuffled: its rows meet the source's by {', '.join(look_up.keys)}" if look_up.shuffled else "broadcast: read whole"
+        size = f"{_count(look_up.n_rows, 'row')}, {human_bytes(look_up.nbytes)} of columns needed"
+        say(f"{way}; {size}", label=f"table {look_up.table} for step {look_up.step}: ", indent=2)
     say("", label="steps", indent=2)
     for index, op in enumerate(ops):
         say(f"{index} {op.name}: {op.text()}", indent=4)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from headrace.cluster import LocalCluster
-from headrace.exchange import exchange_steps
-from headrace.execution import Silent, Work, fit_steps, transform_to_tables
+from headrace.exchange import exchange_steps, exchanging
+from headrace.execution import Silent, fit_steps, transform_to_tables
 from headrace.keys import Keys
 from headrace.ledger import Ledger
 from headrace.ops.base import Op
@@ -20,7 +20,6 @@ from headrace.pipeline import Opened
 from headrace.plan import make_plan
 from headrace.split import NoSplit
 from headrace.states import pack, write_streams
-from headrace.steps import bind_states
 
 
 @dataclass(frozen=True)
@@ -36,21 +35,29 @@ class Outcome:
         return {step: self.ledger.step_counts(step) for step in sorted(self.ledger.tallies)}
 
 
-def run(ops: Sequence[Op], source: Any, tables: Mapping[str, Any], *, partition_size: int | str | None = 1, workers: int = 1) -> Outcome:
+def run(
+    ops: Sequence[Op],
+    source: Any,
+    tables: Mapping[str, Any],
+    *,
+    partition_size: int | str | None = 1,
+    workers: int = 1,
+    exchange_bytes: int = 1 << 40,
+) -> Outcome:
     """Fit and transform; a partition size of 1 makes every row group a partition."""
     opened = Opened.of(ops, source, tables)
     outputs = opened.steps.schema.names
     plan = make_plan(opened.source, opened.steps, NoSplit(), outputs, partition_size=partition_size)
     cluster = LocalCluster(workers)
     try:
-        work = Work(opened.source, tuple(ops), NoSplit(), bind_states(ops, opened.tables))
-        found = fit_steps(cluster, work, opened.steps, plan, Silent())
-        ready = Work(opened.source, tuple(ops), NoSplit(), found.states)
-        steps = range(len(ops))
-        exchanged = exchange_steps(cluster, ready, opened.steps, found.rows, steps, Silent())
-        table, ledger = transform_to_tables(
-            cluster, ready, plan.passes[-1].columns, steps, exchanged.partitions, opened.steps.schema, Silent()
-        )
+        with exchanging(cluster, opened.work(), exchange_bytes) as work:
+            found = fit_steps(cluster, work, opened.steps, plan, Silent())
+            ready = replace(work, states=found.states)
+            steps = range(len(ops))
+            exchanged = exchange_steps(cluster, ready, opened.steps, found.rows, steps, Silent())
+            table, ledger = transform_to_tables(
+                cluster, ready, plan.passes[-1].columns, steps, exchanged.partitions, opened.steps.schema, Silent()
+            )
     finally:
         cluster.close()
     return Outcome(table, found.states, ledger, len(plan.partitions))

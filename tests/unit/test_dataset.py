@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from headrace.dataset import Dataset, read_table
+from headrace.dataset import Dataset
 from headrace.errors import DataError, JobError
 from headrace.partitions import cut, read_partition
 from headrace.table import Backend, Ledger
@@ -303,22 +303,12 @@ def test_files_without_rows_and_without_row_groups_are_data(parquet: Write, tmp_
     assert read(Dataset.open(tmp_path / "d"), backend)["id"].to_pylist() == [7]
 
 
-def test_a_small_table_is_read_whole_in_one_schema(parquet: Write, tmp_path: Path) -> None:
-    parquet(ids(1, type_=pa.int32()), name="d/a.parquet")
-    parquet(ids(None, 2**40), name="d/b.parquet")
-    assert read_table(str(tmp_path / "d")).equals(ids(1, None, 2**40))
-    (tmp_path / "d" / "b.parquet").write_bytes(b"PAR1")
-    with pytest.raises(DataError, match=r"b\.parquet"):
-        read_table(str(tmp_path / "d"))
-
-
 def test_instants_of_int96_are_read_in_microseconds(parquet: Write, backend: Backend) -> None:
     stamps = pa.array([-62135596800000000, None, 253402300799999999], pa.timestamp("us"))  # years 1 and 9999
     path = parquet(pa.table({"t": stamps}), use_deprecated_int96_timestamps=True)
     dataset = Dataset.open(path)
     assert str(dataset.schema["t"]) == "timestamp[us]"
     assert read(dataset, backend)["t"].combine_chunks().equals(stamps)
-    assert read_table(str(path))["t"].combine_chunks().equals(stamps)
 
 
 def test_what_a_run_records_of_its_source(months: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 from tests.comparing import assert_same_table
 from tests.laws.running import content, run
 
-from headrace import exchange
+from headrace import dealing
 from headrace.cluster import open_cluster
 from headrace.dataset import Dataset
 from headrace.ops.base import Op
@@ -68,14 +68,16 @@ def payments(n_rows: int = 2_000, seed: int = 0) -> pa.Table:
 
 @pytest.fixture(params=[1 << 18, 150], ids=["one bucket", "many buckets"])
 def bucket_rows(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
-    monkeypatch.setattr(exchange, "BUCKET_ROWS", request.param)
+    monkeypatch.setattr(dealing, "BUCKET_ROWS", request.param)
     return int(request.param)
 
 
-@pytest.mark.parametrize(("row_groups", "workers"), [(1, 1), (7, 2), (64, 4)])
-def test_cuts_workers_and_buckets_change_no_bit(bucket_rows: int, row_groups: int, workers: int, parquet: Callable[..., Path]) -> None:
+@pytest.mark.parametrize(("row_groups", "workers", "memory"), [(1, 1, 0), (7, 2, 1 << 40), (7, 2, 200_000), (64, 4, 0)])
+def test_cuts_workers_buckets_and_memory_change_no_bit(
+    bucket_rows: int, row_groups: int, workers: int, memory: int, parquet: Callable[..., Path]
+) -> None:
     once = run(CHAIN, payments(), {}, partition_size=None)
-    found = run(CHAIN, parquet(payments(), row_groups), {}, workers=workers)
+    found = run(CHAIN, parquet(payments(), row_groups), {}, workers=workers, exchange_bytes=memory)
     assert found.partitions == row_groups
     assert_same_table(found.table, once.table)
     assert content(found.states) == content(once.states)
@@ -223,7 +225,7 @@ def scheduler() -> Iterator[str]:
 def test_pieces_go_from_worker_to_worker(
     name: str, request: pytest.FixtureRequest, parquet: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exchange, "BUCKET_ROWS", 700)  # two buckets
+    monkeypatch.setattr(dealing, "BUCKET_ROWS", 700)  # two buckets
     monkeypatch.setattr("headrace.partitions.SMALLEST", 1)
     ops = [*CHAIN[:3], *CHAIN[4:7]]
     path = parquet(payments(), 3)

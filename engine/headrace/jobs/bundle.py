@@ -15,15 +15,17 @@ import pyarrow as pa
 
 from headrace.backends.arrow.write import write_batches
 from headrace.errors import BundleError, JobError
-from headrace.exchange import Rows, exchange_steps
+from headrace.exchange import Rows, exchange_steps, exchanging
 from headrace.execution import Progress, Silent, Work, transform_partition
 from headrace.fitted import FittedSteps, read_fitted, write_fitted
 from headrace.ledger import Ledger
 from headrace.models import Model, load_model
 from headrace.partitions import Partition, Source, cut
-from headrace.pipeline import FittedPipeline, open_source, using
+from headrace.pipeline import FittedPipeline, Tables, open_source, using
+from headrace.plan import usual_bytes
 from headrace.schema import FLOAT32, INT64, Schema
 from headrace.sha256sums import check_sums, write_sums
+from headrace.side_tables import serve_tables
 from headrace.split import Serving
 from headrace.table import KEY, ROW, Table
 
@@ -92,7 +94,13 @@ class Bundle:
         return cls(fitted, load_model(folder / "model"), features, target, key, content.get("job", ""), content.get("metrics", {}))
 
     def predict(
-        self, source: Any, output: str | os.PathLike[str] | None = None, *, cluster: str = "local", progress: Progress | None = None
+        self,
+        source: Any,
+        output: str | os.PathLike[str] | None = None,
+        *,
+        tables: Tables | None = None,
+        cluster: str = "local",
+        progress: Progress | None = None,
     ) -> Any:
         """Predict rows that the model has not seen.
 
@@ -102,6 +110,8 @@ class Bundle:
             Raw rows, as the pipeline's source has them. Columns that only the target is made of may be missing.
         output : path, optional
             A Parquet file (``.parquet``) or a folder to write to.
+        tables : mapping of str to path or table, optional
+            Tables that take the place of those of training. Those that were too large to be kept in the bundle must be given.
 
         Returns
         -------
@@ -111,13 +121,15 @@ class Bundle:
         Raises
         ------
         DataError
-            If a column is missing that a feature needs, or is of another kind than in training.
+            If a column is missing that a feature needs, or is of another kind than in training; if a table that is needed is not
+            given.
         """
         opened, back = open_source(source)
         asked = Asked.of(self, opened)
-        with using(cluster) as workers:
+        states, sides = serve_tables(self.fitted.ops, self.fitted.tables, self.fitted.states, asked.steps, tables or {})
+        ready = Work(opened, self.fitted.ops, Serving(), states, asked.key, expects=self.fitted.source, sides=sides)
+        with using(cluster) as workers, exchanging(workers, ready, usual_bytes()) as work:
             partitions = cut(opened, asked.columns)
-            work = Work(opened, self.fitted.ops, Serving(), self.fitted.states, asked.key, expects=self.fitted.source)
             rows = exchange_steps(workers, work, self.fitted.steps, Rows.of(partitions), asked.steps, progress or Silent())
             shared, shared_bundle = workers.share(work), workers.share((self.model, asked))
             (progress or Silent()).start("predict", len(partitions))

@@ -10,8 +10,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import pyarrow as pa
-
 from headrace import yaml_text
 from headrace.cluster import planned_workers
 from headrace.dataset import Dataset
@@ -20,9 +18,9 @@ from headrace.jobs.settings import JobSettings, check_settings, refuse_gpu
 from headrace.metrics import check_metrics, metric_names
 from headrace.models import ModelSettings
 from headrace.models.settings import KINDS, OBJECTIVES
-from headrace.pipeline import Pipeline, open_tables
+from headrace.pipeline import Pipeline
 from headrace.plan import Plan, make_plan
-from headrace.schema import Schema
+from headrace.side_tables import SideTables
 from headrace.split import AnySplit, make_split
 from headrace.steps import Steps
 
@@ -120,21 +118,20 @@ class Job:
         return _model_settings(self.settings) if self.settings.model is not None else None
 
     def open(self) -> OpenJob:
-        """Read footers and small tables and check every step against them; raise JobErrors that name the line."""
+        """Read footers and check every step against them; raise JobErrors that name the line."""
         with _placed(self.file, self.lines):
             try:
                 source = Dataset.open(self.settings.source.path)
             except JobError as error:
                 raise JobError(error.message, key="source.path", hint=error.hint) from error
             tables = self._open_tables()
-            schemas = {name: Schema.from_arrow(table.schema) for name, table in tables.items()}
-            steps = Steps.of(self.pipeline.steps, source.schema, schemas)
+            steps = Steps.of(self.pipeline.steps, source.schema, tables.schemas)
             self.split.check(source.schema)
             for index, name in enumerate(self.settings.source.key):
                 if name not in source.schema:
                     message, hint = unknown_name("column", name, source.schema)
                     raise JobError(message, key=f"source.key[{index}]", hint=hint)
-            opened = OpenJob(self, source, tables, schemas, steps)
+            opened = OpenJob(self, source, tables, steps)
             opened.check_model()
             return opened
 
@@ -149,13 +146,14 @@ class Job:
         with _placed(self.file, self.lines):
             return run_job(self, progress)
 
-    def _open_tables(self) -> dict[str, pa.Table]:
+    def _open_tables(self) -> SideTables:
+        opened = {}
         for name, path in self.settings.tables.items():
             try:
-                Dataset.open(path)
+                opened[name] = Dataset.open(path)
             except JobError as error:
                 raise JobError(error.message, key=f"tables.{name}", hint=error.hint) from error
-        return open_tables(self.pipeline.steps, self.settings.tables)
+        return SideTables.open(self.pipeline.steps, opened, self.settings.run.memory)
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,8 +162,7 @@ class OpenJob:
 
     job: Job
     source: Dataset
-    tables: dict[str, pa.Table]
-    table_schemas: dict[str, Schema]
+    tables: SideTables
     steps: Steps
 
     @cached_property
@@ -258,6 +255,7 @@ class OpenJob:
                 n_workers=n_workers,
                 memory=run.memory,
                 matrix_columns=len(self.features),
+                look_ups=self.tables.look_ups,
             )
 
     def key_outputs(self) -> dict[str, str]:

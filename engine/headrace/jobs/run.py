@@ -20,7 +20,7 @@ import numpy as np
 from headrace import metrics as measures
 from headrace.cluster import Cluster, open_cluster
 from headrace.errors import DataError
-from headrace.exchange import Rows, exchange_steps
+from headrace.exchange import Rows, exchange_steps, exchanging
 from headrace.execution import Progress, Silent, Work, fit_steps, keeping_rows
 from headrace.fitted import FittedSteps
 from headrace.jobs.bundle import Bundle, prediction_schema
@@ -31,7 +31,6 @@ from headrace.models import Model, preload
 from headrace.ops.base import StatefulOp
 from headrace.plan import Plan
 from headrace.profile import ColumnProfile
-from headrace.steps import bind_states
 
 if TYPE_CHECKING:
     from headrace.jobs.job import Job, OpenJob
@@ -150,15 +149,19 @@ class _Execution:
         opened, job = self.opened, self.opened.job
         with self.stages.stage("plan"):
             plan = opened.plan(self.cluster.n_workers)
-        unlearnt = Work(opened.source, opened.steps.ops, job.split, bind_states(opened.steps.ops, opened.tables), opened.key)
-        with keeping_rows(self.cluster, unlearnt, plan) as work:
+        states = opened.tables.states(opened.steps.ops)
+        unlearnt = Work(opened.source, opened.steps.ops, job.split, states, opened.key, sides=opened.tables.shuffled)
+        with (
+            keeping_rows(self.cluster, unlearnt, plan) as kept,
+            exchanging(self.cluster, kept, plan.exchange_bytes) as work,
+        ):
             with self.stages.stage("fit"):
                 found = fit_steps(self.cluster, work, opened.steps, plan, self.progress)
             with self.stages.stage("transform"):
                 work = replace(work, states=found.states)
                 rows = exchange_steps(self.cluster, work, opened.steps, found.rows, range(len(opened.steps.ops)), self.progress)
                 what, handles, counted = self._prepare(plan, work, rows)
-        fitted = FittedSteps(opened.steps.ops, opened.source.schema, opened.table_schemas, found.states, found.parts)
+        fitted = FittedSteps(opened.steps.ops, opened.source.schema, opened.tables.schemas, found.states, found.parts)
         ledger = Ledger.total(one.ledger for one in counted)
         record = {
             "machine": _machine(self.cluster, plan),

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field
 
 from headrace.as_of import AsOfTable
-from headrace.errors import JobError, JobErrors, unknown_name
-from headrace.ops.base import BoundOp, Declaration, Sources, check_columns, operator
-from headrace.ops.join_external import Names, key_kind, short_names
+from headrace.ops.base import Declaration, Sources, check_columns, operator
+from headrace.ops.join import Apart, Join, Names, short_names
 from headrace.ops.ordering import Length, check_length, length, ticks
 from headrace.schema import Schema
+from headrace.states import Ints
 from headrace.table import Table
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @operator
-class AsOfJoin(BoundOp[AsOfTable]):
+class AsOfJoin(Join[AsOfTable]):
     """Look up columns of one of the job's tables as of a time: its last row of the same key at or before the row's time.
 
     A row never sees a later one of the other table, so nothing of the future reaches it. Every row stays, once.
@@ -70,13 +70,10 @@ class AsOfJoin(BoundOp[AsOfTable]):
         return plain | ({} if self.allow_exact_matches else {"allow_exact_matches": False})
 
     def declare(self, schema: Schema, tables: Mapping[str, Schema]) -> Declaration:
-        if self.table not in tables:
-            message, hint = unknown_name("table", self.table, tables)
-            raise JobError(message, key="table", hint=hint)
-        other = tables[self.table]
+        other = self.check_table(tables)
         check_columns(schema, tuple(self.by), lambda type_: not type_.is_list, "a key", "by")
         check_columns(schema, (self._time,), lambda type_: type_.is_number or type_.is_temporal, "a date, timestamp or number", "on")
-        self._check_other(schema, other)
+        self.check_columns_of(other, schema, {"on": self.on, "by": self.by, "columns": self.columns})
         if self.tolerance is not None:
             check_length(self.tolerance, schema[self._time], "tolerance")
         looked_up_by = (*self.by, self._time)
@@ -85,11 +82,16 @@ class AsOfJoin(BoundOp[AsOfTable]):
         return Declaration(looked_up_by, schema.with_columns(types), makes)
 
     def state_type(self) -> Any:
-        return AsOfTable
+        return AsOfTable | Apart
 
-    def tables_read(self) -> Mapping[str, tuple[str, ...]]:
-        names = (name for mapping in (self.by, self.on, self.columns) for name in mapping.values())
-        return {self.table: tuple(dict.fromkeys(names))}
+    def key_pairs(self) -> Mapping[str, str]:
+        return self.by
+
+    def looks_at(self) -> tuple[str, ...]:
+        return (*self.by, self._time)
+
+    def others(self) -> Iterable[str]:
+        return (*self.by.values(), *self.on.values())
 
     def bind(self, tables: Mapping[str, pa.Table]) -> AsOfTable:
         other = tables[self.table]
@@ -97,35 +99,16 @@ class AsOfJoin(BoundOp[AsOfTable]):
         values = other.select(list(self.columns.values())).rename_columns(list(self.columns))
         return AsOfTable.of(by, other.column(self.on[self._time]), values)
 
-    def apply(self, table: Table, state: AsOfTable) -> Table:
+    def find(self, table: Table, state: AsOfTable) -> tuple[Ints, pa.Table]:
         tolerance = math.inf
         if self.tolerance is not None:
             tolerance = ticks(length(self.tolerance), table.backend.type_of(table[self._time]))
         rows = state.rows_for(table, tuple(self.by), self._time, tolerance, allow_exact=self.allow_exact_matches)
-        brought = Table.from_arrow(table.backend, state.values)
-        for name in self.columns:
-            table.count("unmatched", name, int((rows < 0).sum()))
-        return table.with_columns(table.backend.take(brought.columns, rows))
+        return rows, state.values
 
-    def learnt(self, state: AsOfTable) -> str:
+    def kept(self, state: AsOfTable) -> str:
         return f"{state.values.num_rows:,} rows of {self.table}"
 
     @property
     def _time(self) -> str:
         return next(iter(self.on))
-
-    def _check_other(self, schema: Schema, other: Schema) -> None:
-        """Raise JobErrors for columns that the other table does not have or that cannot be compared with this one's."""
-        errors = [
-            JobError(f"table {self.table!r}: {message}", key=key, hint=hint)
-            for key, names in (("on", self.on), ("by", self.by), ("columns", self.columns))
-            for message, hint in (unknown_name("column", name, other) for name in names.values() if name not in other)
-        ]
-        errors += [
-            JobError(f"{left!r} is {schema[left]}, but {self.table}.{right} is {other[right]}", key=key, hint="cast one of them first")
-            for key, names in (("on", self.on), ("by", self.by))
-            for left, right in names.items()
-            if right in other and key_kind(schema, left) != key_kind(other, right)
-        ]
-        if errors:
-            raise JobErrors(errors)

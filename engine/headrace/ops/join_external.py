@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
+import numpy as np
 import pyarrow as pa
-from pydantic import BeforeValidator, Field
 
-from headrace.errors import DataError, JobError, JobErrors, unknown_name
+from headrace.errors import DataError
 from headrace.keys import Keys, factorize
-from headrace.ops.base import BoundOp, Declaration, Sources, check_columns, operator
+from headrace.ops.base import Declaration, Sources, check_columns, operator
+from headrace.ops.join import Apart, Join, Names, short_names
 from headrace.schema import Schema
+from headrace.states import Ints
 from headrace.table import Table, one_array
-
-
-def _as_mapping(value: Any) -> Any:
-    if isinstance(value, str):
-        return {value: value}
-    if isinstance(value, list | tuple):
-        return {name: name for name in value if isinstance(name, str)}
-    return value
-
-
-Names = Annotated[dict[str, str], BeforeValidator(_as_mapping), Field(min_length=1)]
 
 
 @dataclass(frozen=True)
@@ -36,7 +27,7 @@ class Joined:
 
 
 @operator
-class JoinExternal(BoundOp[Joined]):
+class JoinExternal(Join[Joined]):
     """Look up columns of one of the job's tables by key (a left join: every row stays, once).
 
     Parameters
@@ -51,6 +42,10 @@ class JoinExternal(BoundOp[Joined]):
     Nulls and NaN
     -------------
     A row without a partner gets nulls and is counted as `unmatched`. Null keys find a null key, if the table has one.
+
+    A table of up to a sixteenth of `run.memory` (256 MiB where the job names none) is read whole and becomes part of the state.
+    A larger one is joined by an exchange: the rows of both are dealt into buckets by their keys. The values are the same; but
+    the table is no part of the state, and whoever transforms or predicts new rows gives it again.
 
     Raises
     ------
@@ -75,79 +70,52 @@ class JoinExternal(BoundOp[Joined]):
         return {"table": self.table, "on": short_names(self.on), "columns": short_names(self.columns)}
 
     def declare(self, schema: Schema, tables: Mapping[str, Schema]) -> Declaration:
-        if self.table not in tables:
-            message, hint = unknown_name("table", self.table, tables)
-            raise JobError(message, key="table", hint=hint)
-        other = tables[self.table]
+        other = self.check_table(tables)
         check_columns(schema, tuple(self.on), lambda type_: not type_.is_list, "a key", "on")
-        errors = [
-            JobError(f"table {self.table!r}: {message}", key=key, hint=hint)
-            for key, names in (("on", self.on), ("columns", self.columns))
-            for message, hint in (unknown_name("column", name, other) for name in names.values() if name not in other)
-        ]
-        errors += [
-            JobError(f"{left!r} is {schema[left]}, but {self.table}.{right} is {other[right]}", key="on", hint="cast one of them first")
-            for left, right in self.on.items()
-            if right in other and key_kind(schema, left) != key_kind(other, right)
-        ]
-        if errors:
-            raise JobErrors(errors)
+        self.check_columns_of(other, schema, {"on": self.on, "columns": self.columns})
         makes = {new: Sources(values=(f"{self.table}.{old}",), keys=tuple(self.on)) for new, old in self.columns.items()}
         types = {new: other[old] for new, old in self.columns.items()}
         return Declaration(tuple(self.on), schema.with_columns(types), makes)
 
     def state_type(self) -> Any:
-        return Joined
+        return Joined | Apart
 
-    def tables_read(self) -> Mapping[str, tuple[str, ...]]:
-        return {self.table: tuple(dict.fromkeys([*self.on.values(), *self.columns.values()]))}
+    def key_pairs(self) -> Mapping[str, str]:
+        return self.on
+
+    def looks_at(self) -> tuple[str, ...]:
+        return tuple(self.on)
+
+    def others(self) -> Iterable[str]:
+        return self.on.values()
 
     def bind(self, tables: Mapping[str, pa.Table]) -> Joined:
         other = tables[self.table]
+        refused = self.refused(other)
+        if refused is not None:
+            raise refused[1]
+        keys = other.select(list(self.on.values())).rename_columns(list(self.on))
+        return Joined(Keys(keys), other.select(list(self.columns.values())).rename_columns(list(self.columns)))
+
+    def refused(self, other: pa.Table) -> tuple[int, DataError] | None:
+        """Refuse the first row whose key stands in a row before it."""
         keys = other.select(list(self.on.values()))
         _, firsts = factorize([one_array(column) for column in keys.columns])
-        if len(firsts) < other.num_rows:
-            repeated = _first_repeated(keys)
-            raise DataError(
-                f"has the key {repeated} more than once: the join would multiply rows",
-                file=self.table,
-                column=", ".join(self.on.values()),
-                hint="make the table's keys unique, or add the column that tells its rows apart to `on`",
-            )
-        values = other.select(list(self.columns.values())).rename_columns(list(self.columns))
-        return Joined(Keys(keys.rename_columns(list(self.on))), values)
+        if len(firsts) == other.num_rows:
+            return None
+        repeated = np.ones(other.num_rows, bool)
+        repeated[firsts] = False
+        row = int(np.argmax(repeated))
+        error = DataError(
+            f"has the key {keys.slice(row, 1).to_pylist()[0]} more than once: the join would multiply rows",
+            file=self.table,
+            column=", ".join(self.on.values()),
+            hint="make the table's keys unique, or add the column that tells its rows apart to `on`",
+        )
+        return row, error
 
-    def apply(self, table: Table, state: Joined) -> Table:
-        rows = table.find(tuple(self.on), state.keys)
-        unmatched = int((rows < 0).sum())
-        brought = Table.from_arrow(table.backend, state.values)
-        for name in self.columns:
-            table.count("unmatched", name, unmatched)
-        return table.with_columns(table.backend.take(brought.columns, rows.astype("int64")))
+    def find(self, table: Table, state: Joined) -> tuple[Ints, pa.Table]:
+        return table.find(tuple(self.on), state.keys).astype(np.int64), state.values
 
-    def learnt(self, state: Joined) -> str:
+    def kept(self, state: Joined) -> str:
         return f"{len(state.keys):,} keys of {self.table}"
-
-
-def short_names(names: Mapping[str, str]) -> list[str] | dict[str, str]:
-    """Return names as a job writes them: a list where both tables have the same."""
-    return list(names) if all(new == old for new, old in names.items()) else dict(names)
-
-
-def key_kind(schema: Schema, name: str) -> str:
-    """Return what keys of a type can be equal to: widths and units do not matter, meanings do."""
-    type_ = schema[name]
-    if type_.is_timestamp:
-        return "timestamp with a zone" if type_.zone else "timestamp without a zone"
-    return "integer" if type_.is_integer else "float" if type_.is_float else str(type_)
-
-
-def _first_repeated(keys: pa.Table) -> dict[str, Any]:
-    codes, _ = factorize([one_array(column) for column in keys.columns])
-    seen: set[int] = set()
-    for row, code in enumerate(codes.tolist()):
-        if code in seen:
-            found: dict[str, Any] = keys.slice(row, 1).to_pylist()[0]
-            return found
-        seen.add(code)
-    return {}

@@ -117,7 +117,9 @@ def _microseconds(array: pa.Array) -> npt.NDArray[np.int64]:
 
 
 def _string_buffers(array: pa.Array) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
-    if not pa.types.is_large_string(array.type):
+    if pa.types.is_binary(array.type) or pa.types.is_large_binary(array.type):
+        array = array.cast(pa.large_binary())  # bytes need not be UTF-8
+    elif not pa.types.is_large_string(array.type):
         array = pc.cast(array, pa.large_string())
     _, offsets, data = array.buffers()
     ends = np.frombuffer(offsets, np.int64, len(array) + 1, array.offset * 8)
