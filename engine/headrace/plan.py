@@ -150,7 +150,10 @@ def _exchange_nbytes(source: Source, steps: Steps, look_ups: Sequence[LookUp]) -
 
 
 def _bucket_nbytes(source: Source, steps: Steps, look_ups: Sequence[LookUp]) -> int:
-    """Return what a task holds that works on the largest bucket, if keys are spread evenly: its rows, sorted rows, results, a side."""
+    """Return what a task holds that works on a bucket, if keys are spread evenly.
+
+    Its rows as they are mapped, as one, and sorted; the results sorted, as one, and on their way; the other table's rows.
+    """
     sides = {one.step: one for one in look_ups if one.shuffled}
     largest = 0
     for index in _exchanged(steps, look_ups):
@@ -158,7 +161,7 @@ def _bucket_nbytes(source: Source, steps: Steps, look_ups: Sequence[LookUp]) -> 
         n_side, side_nbytes = (side.n_rows, side.nbytes) if side is not None else (0, 0)
         buckets = bucket_count(source.n_rows, n_side)
         rows = 8 * source.n_rows * sum(_widths(steps, index))
-        largest = max(largest, (2 * rows + EXPANSION * side_nbytes) // buckets)
+        largest = max(largest, (3 * rows + EXPANSION * side_nbytes) // buckets)
     return largest
 
 

@@ -13,6 +13,7 @@ import pytest
 from tests.comparing import assert_same_table
 
 import headrace as hr
+from headrace import side_tables, spool
 
 STEPS = """\
   - normalize: [weight, km]
@@ -81,3 +82,38 @@ def test_duplicates_are_in_the_ledger_and_in_the_count_of_rows(desk: Any, parque
     rows = run.record["ledger"]["rows"]
     assert counts["dedupe", "duplicates"] > 0
     assert rows["in"] == rows["filtered"] + rows["out"]
+
+
+def test_any_budget_gives_the_same_bytes(ordered: Any, digests_of: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert ordered("run", ordered.job).code == 0
+    roomy = digests_of(ordered.out / "latest" / "features")
+    plan = hr.Job.load(ordered.job, ["run.memory=8GiB"]).plan()
+    least = plan.predicted_peak_bytes - plan.exchange_bytes
+    spilled: list[int] = []
+    write = spool._write
+    monkeypatch.setattr(spool, "_write", lambda *what: spilled.append(1) or write(*what))
+    assert ordered("run", ordered.job, "--set", f"run.memory={least + 200_000}").code == 0
+    assert spilled
+    assert digests_of(ordered.out / "latest" / "features") == roomy
+
+
+def test_a_table_too_large_to_be_kept_is_given_again_to_predict(desk: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert desk("run", desk.job).code == 0
+    whole = pq.read_table(desk.out / "latest" / "features")
+    monkeypatch.setattr(side_tables, "SHARE", 1 << 62)
+    shown = desk("plan", desk.job).stdout
+    assert "table cities for step 3: shuffled: its rows meet the source's by city; 5 rows" in shown
+    assert desk("run", desk.job).code == 0
+    assert_same_table(pq.read_table(desk.out / "latest" / "features"), whole)
+    bundle, rows = desk.out / "latest" / "bundle", desk.data / "parcels" / "parcels-3.parquet"
+    refused = desk("predict", bundle, rows, tmp_path / "no.parquet")
+    assert refused.code == 1
+    assert "the table 'cities' of step 3 (join_external) was too large to be kept with the pipeline: 5 rows" in refused.stderr
+    assert not (tmp_path / "no.parquet").exists()
+    assert desk("predict", bundle, rows, tmp_path / "out.parquet", "--table", f"cities={desk.data / 'cities.parquet'}").code == 0
+    own = pq.read_table(desk.out / "latest" / "predictions").drop_columns("split")
+    again = pq.read_table(tmp_path / "out.parquet")
+    assert again.equals(own.slice(own.num_rows - again.num_rows))
+    wrong = desk("predict", bundle, rows, tmp_path / "no.parquet", "--table", "cities")
+    assert (wrong.code, "is not of the form NAME=PATH" in wrong.stderr) == (2, True)
+    assert "5 rows of cities, which are not kept here" in desk("inspect", bundle).stdout

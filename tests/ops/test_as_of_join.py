@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.applying import applied
+from tests.comparing import assert_same_table
+from tests.laws.two_ways import two_ways
 
 from headrace.backends.arrow.backend import ArrowBackend
 from headrace.errors import JobErrors
@@ -118,3 +123,20 @@ def test_it_equals_looking_at_every_row(left: list[Any], right: list[Any], toler
         ]
         expected.append(max(found)[1] if found else None)
     assert applied(ArrowBackend(), op, data, tables={"side": side})["row"] == expected
+
+
+@pytest.mark.parametrize("bucket_rows", [1 << 18, 20], ids=["one bucket", "many buckets"])
+def test_joining_by_exchange_gives_the_same_bits(bucket_rows: int, parquet: Callable[..., Path]) -> None:
+    random = np.random.default_rng(5)
+    names = [*map(str, range(30)), None]
+    times = pa.array(random.integers(0, 10**9, 2_000) * 1_000, pa.timestamp("us"), mask=random.random(2_000) < 0.1)
+    data = pa.table({"t": times, "sym": [names[n] for n in random.integers(0, 31, 2_000)]})
+    at = pa.array(random.integers(0, 100, 900) * 10**7, pa.timestamp("ms"), mask=random.random(900) < 0.1)  # many of one key and time
+    side = pa.table({"name": [names[n] for n in random.integers(3, 31, 900)], "at": at, "price": np.arange(900.0)})
+    paths = parquet(data, 7), {"side": parquet(side, 5, name="side.parquet")}
+    for settings_ in ({}, {"tolerance": "2d", "allow_exact_matches": False}):
+        op = AsOfJoin("side", on={"t": "at"}, by={"sym": "name"}, columns={"price": "price", "seen": "at"}, **settings_)
+        whole, met = two_ways([op], *paths, bucket_rows)
+        assert_same_table(met.table, whole.table)
+        assert met.ledger.step_counts(0) == whole.ledger.step_counts(0)
+        assert 0 < whole.table["price"].null_count < 1_500

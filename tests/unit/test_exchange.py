@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,9 +15,10 @@ import pytest
 from tests.comparing import assert_same_table
 from tests.laws.running import content, run
 
-from headrace import dealing
+from headrace import dealing, plan, side_tables
 from headrace.cluster import open_cluster
 from headrace.dataset import Dataset
+from headrace.errors import DataError
 from headrace.ops.base import Op
 from headrace.ops.categorify import Categorify
 from headrace.ops.decayed_sum import DecayedSum
@@ -25,6 +27,8 @@ from headrace.ops.derive import Derive
 from headrace.ops.difference_lag import DifferenceLag
 from headrace.ops.fill_missing import FillMissing
 from headrace.ops.filter import Filter
+from headrace.ops.join import Apart
+from headrace.ops.join_external import JoinExternal
 from headrace.ops.join_groupby import JoinGroupby
 from headrace.ops.normalize import Normalize
 from headrace.ops.rolling import Rolling
@@ -33,6 +37,7 @@ from headrace.ops.target_encoding import TargetEncoding
 from headrace.ops.time_since_last import TimeSinceLast
 from headrace.partitions import cut
 from headrace.pipeline import FittedPipeline, Pipeline
+from headrace.spool import Spool
 
 # Ordered steps before and after filters and fitted ones, on each other's results, in other groups.
 CHAIN: tuple[Op, ...] = (
@@ -167,14 +172,14 @@ def test_an_exchange_takes_no_pass_of_its_own_and_is_not_repeated() -> None:
 
 
 def test_the_plan_says_what_is_exchanged_and_counts_its_memory() -> None:
-    plan, without = Pipeline(CHAIN).plan(payments()), Pipeline(CHAIN[:2]).plan(payments())
-    assert [(one.step, one.keys, one.order) for one in plan.exchanges[:3]] == [
+    made, without = Pipeline(CHAIN).plan(payments()), Pipeline(CHAIN[:2]).plan(payments())
+    assert [(one.step, one.keys, one.order) for one in made.exchanges[:3]] == [
         (2, ("card",), "time"),
         (3, ("card",), "time"),
         (4, ("card", "time"), None),
     ]
-    assert plan.describe()["exchanges"][2] == {"step": 4, "keys": ["card", "time"], "order": None}
-    assert plan.predicted_peak_bytes >= without.predicted_peak_bytes + 8 * 2_000 * len(plan.exchanges)
+    assert made.describe()["exchanges"][2] == {"step": 4, "keys": ["card", "time"], "order": None}
+    assert made.predicted_peak_bytes >= without.predicted_peak_bytes + 8 * 2_000 * len(made.exchanges)
 
 
 def _exchanges(ops: tuple[Op, ...]) -> list[str]:
@@ -221,20 +226,113 @@ def scheduler() -> Iterator[str]:
             process.communicate(timeout=30)
 
 
+SHOPS = pa.table({"shop": ["z", None, "x"], "area": [1.5, 2.5, None], "town": ["Lima", "Oslo", "Łódź"]})
+
+
 @pytest.mark.parametrize("name", ["processes", "scheduler"])
 def test_pieces_go_from_worker_to_worker(
-    name: str, request: pytest.FixtureRequest, parquet: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+    name: str, request: pytest.FixtureRequest, parquet: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, temporary: Path
 ) -> None:
-    monkeypatch.setattr(dealing, "BUCKET_ROWS", 700)  # two buckets
+    """Between processes of this machine by files, on a scheduler's workers by Dask; tables that are joined too."""
     monkeypatch.setattr("headrace.partitions.SMALLEST", 1)
-    ops = [*CHAIN[:3], *CHAIN[4:7]]
-    path = parquet(payments(), 3)
-    once = Pipeline(ops).fit_transform(payments())
+    ops = [*CHAIN[:3], JoinExternal("shops", on=["shop"], columns=["area", "town"]), *CHAIN[4:7]]
+    path, shops = parquet(payments(), 3), parquet(SHOPS, 2, name="shops.parquet")
+    once = Pipeline(ops).fit_transform(payments(), tables={"shops": SHOPS})
     cluster = open_cluster("processes", 2) if name == "processes" else open_cluster(request.getfixturevalue("scheduler"))
+    monkeypatch.setattr(dealing, "BUCKET_ROWS", 700)  # two buckets
+    monkeypatch.setattr(side_tables, "SHARE", 1 << 62)
+    written = _watch_folders(monkeypatch)
     try:
         assert len(cut(Dataset.open(path), once.table.column_names[:6])) == 3
-        found = Pipeline(ops).fit_transform(str(path), cluster=cluster)
+        found = Pipeline(ops).fit_transform(str(path), tables={"shops": str(shops)}, cluster=cluster)
     finally:
         cluster.close()
+    assert isinstance(found.fitted.fitted.states[3], Apart)
     assert_same_table(found.table, once.table)
-    assert content(found.fitted.fitted.states) == content(once.fitted.fitted.states)
+    learnt = [{step: state for step, state in one.fitted.fitted.states.items() if step != 3} for one in (found, once)]
+    assert content(learnt[0]) == content(learnt[1])
+    assert bool(written) == (name == "processes")
+    assert not list(temporary.glob("headrace-exchange-*"))
+
+
+@pytest.fixture
+def temporary(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that temporary files go to."""
+    folder = tmp_path_factory.mktemp("temporary")
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+def _watch_folders(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of all files in an exchange's folder when a stage is over."""
+    seen: list[str] = []
+    original = Spool.release
+
+    def release(self: Spool, stage: str) -> None:
+        if self.folder is not None:
+            seen.extend(path.name for path in self.folder.rglob("*.arrow"))
+        original(self, stage)
+
+    monkeypatch.setattr(Spool, "release", release)
+    return seen
+
+
+def test_an_exchange_that_fails_leaves_no_file(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(side_tables, "SHARE", 1 << 62)
+    monkeypatch.setattr(plan, "usual_bytes", lambda: 0)
+    twice = pa.concat_tables([SHOPS, SHOPS])
+    with pytest.raises(DataError, match="more than once"):
+        Pipeline([*CHAIN[2:3], JoinExternal("shops", on=["shop"], columns=["area"])]).fit_transform(payments(), tables={"shops": twice})
+    assert list(temporary.iterdir()) == []
+
+
+def test_memory_that_exchanges_may_hold_is_part_of_the_budget() -> None:
+    peak = Pipeline(CHAIN).plan(payments()).predicted_peak_bytes
+    roomy = Pipeline(CHAIN).plan(payments(), memory=2 * peak)
+    needed = roomy.exchange_bytes
+    least = roomy.predicted_peak_bytes - needed
+    tight = Pipeline(CHAIN).plan(payments(), memory=least + 1_000)
+    assert (tight.exchange_bytes, tight.predicted_peak_bytes) == (500, least + 500)
+    assert 0 < needed < peak
+
+
+# The peak of this process alone: what getrusage tells begins with the peak of the process that started it.
+MEASURED = """
+import re, sys
+import numpy as np, pyarrow as pa
+from headrace import Pipeline, Rolling, plan
+plan.usual_bytes = lambda: int(sys.argv[2])
+ops = [Rolling([f"x{n}" for n in range(6)], window=100, order="t", by=["k"], stats=["mean", "max"])]
+from headrace.pipeline import Opened
+from headrace.cluster import LocalCluster
+from headrace.exchange import Rows, exchange_steps, exchanging
+from headrace.execution import Silent, transform_partition
+from headrace.ledger import Ledger
+opened, cluster, total = Opened.of(ops, sys.argv[1], None), LocalCluster(1), 0.0
+made = opened.plan(cluster)
+with exchanging(cluster, opened.work(), made.exchange_bytes) as work:
+    rows = exchange_steps(cluster, work, opened.steps, Rows.of(made.partitions), [0], Silent())
+    for partition in cluster.gather(rows.partitions):
+        for table in transform_partition(work, made.passes[-1].columns, [0], partition, Ledger()):
+            total += float(table.columns["x0_mean_100"].to_numpy(zero_copy_only=False).sum())
+peak = int(re.search(r"VmHWM:\\s+(\\d+) kB", open("/proc/self/status").read())[1]) << 10
+print(peak, made.predicted_peak_bytes, total.hex())
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells a process's peak there")
+def test_a_budget_bounds_the_memory_of_a_process(parquet: Callable[..., Path]) -> None:
+    n_rows, random = 1_500_000, np.random.default_rng(0)
+    columns = {"k": random.integers(0, 50_000, n_rows), "t": np.arange(n_rows), **{f"x{n}": random.normal(size=n_rows) for n in range(6)}}
+    path = parquet(pa.table(columns), 24)
+    roomy, tight = (_measured(path, memory) for memory in (1 << 40, 0))
+    assert roomy[2] == tight[2]
+    for peak, predicted, _ in (roomy, tight):
+        assert int(peak) <= int(predicted), "more than the plan said"
+    assert int(roomy[0]) - int(tight[0]) > 150 << 20
+
+
+def _measured(path: Path, memory: int) -> list[str]:
+    done = subprocess.run([sys.executable, "-c", MEASURED, path, str(memory)], capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
