@@ -53,11 +53,14 @@ class Model(Protocol):
         ...
 
     def contributions(self, matrix: np.ndarray, approximate: bool = False) -> np.ndarray:
-        """Return float32 ``[n, k + 1]``, or ``[n, classes, k + 1]``: what each feature adds to the raw margin; last, the bias."""
+        """Return float32 ``[n, k + 1]``, or ``[n, classes, k + 1]``: what each feature adds to the raw margin; last, the bias.
+
+        Of a random forest it is the value or probability itself: it has no margin.
+        """
         ...
 
     def save(self, folder: Path) -> None:
-        """Write ``model.json`` (and ``model.ubj`` of trees) into `folder`."""
+        """Write ``model.json`` (and ``model.ubj`` or ``trees.arrow`` of trees) into `folder`."""
         ...
 
 
@@ -157,6 +160,10 @@ def _implementation(kind: str) -> _Kind:
             from headrace.models import boosted
 
             return boosted
+        if kind == "random_forest":
+            from headrace.models import forest
+
+            return forest
         from headrace.models import linear
 
         return linear
