@@ -18,6 +18,7 @@
 | `hashing` | hash64: XXH64 of numbers and strings |
 | `exact`, `group_sums`, `group_stats`, `limbs` | sums, means and variances with the same bits in any order |
 | `counting`, `encoding`, `factorize`, `tables` | counts and codes of dictionary indices, integers and strings |
+| `forest` | what forests of decision trees predict, and what each feature added |
 | `elementary` | sines, logarithms and their like that vectorise |
 | `compiled`, `threads` | compiling with a cache that holds closures; threads over fixed chunks |
 | `cuda`, `cuda_codes`, `cuda_dense` | the same scalar functions on a GPU; dictionary indices and dense columns there |
@@ -44,6 +45,7 @@ _MODULE_OF = {
         "encoding": ("encode_indices",),
         "exact": ("ExactMoments", "exact_moments", "merge_moments"),
         "factorize": ("Factorized", "factorize_ints", "factorize_strings"),
+        "forest": ("Forest", "forest_contributions", "predict_forest", "with_node_means"),
         "geo": ("bearing", "grid_cell", "haversine_km"),
         "group_sums": ("GroupSums", "exact_group_sums", "group_limbs_to_floats", "merge_group_limbs"),
         "group_stats": ("GroupStats", "group_variances"),

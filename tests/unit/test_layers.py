@@ -48,6 +48,7 @@ PLACES: dict[str, tuple[str, ...]] = {
     "pickle": (),
     **dict.fromkeys(GPU_PACKAGES, ("backends.cudf",)),
     "cuml": ("models",),
+    "cupy": ("backends.cudf", "models"),
     "dask_cuda": ("cluster",),
 }
 

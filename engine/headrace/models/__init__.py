@@ -53,23 +53,28 @@ class Model(Protocol):
         ...
 
     def contributions(self, matrix: np.ndarray, approximate: bool = False) -> np.ndarray:
-        """Return float32 ``[n, k + 1]``, or ``[n, classes, k + 1]``: what each feature adds to the raw margin; last, the bias."""
+        """Return float32 ``[n, k + 1]``, or ``[n, classes, k + 1]``: what each feature adds to the raw margin; last, the bias.
+
+        Of a random forest it is the value or probability itself: it has no margin.
+        """
         ...
 
     def save(self, folder: Path) -> None:
-        """Write ``model.json`` (and ``model.ubj`` of trees) into `folder`."""
+        """Write ``model.json`` (and ``model.ubj`` or ``trees.arrow`` of trees) into `folder`."""
         ...
 
 
 class _Kind(Protocol):
     """What each kind's module offers."""
 
-    def fit(self, settings: ModelSettings, features: tuple[str, ...], blocks: Sequence[Block], threads: int) -> Model: ...
+    def fit(
+        self, settings: ModelSettings, features: tuple[str, ...], blocks: Sequence[Block], threads: int, device: str = "cpu"
+    ) -> Model: ...
 
     def load(self, folder: Path, threads: int | None) -> Model: ...
 
 
-def fit_model(settings: ModelSettings, features: tuple[str, ...], blocks: Sequence[Block], threads: int) -> Model:
+def fit_model(settings: ModelSettings, features: tuple[str, ...], blocks: Sequence[Block], threads: int, device: str = "cpu") -> Model:
     """Train a model on rows given in blocks.
 
     Parameters
@@ -83,6 +88,9 @@ def fit_model(settings: ModelSettings, features: tuple[str, ...], blocks: Sequen
         not where the blocks are cut: the same rows in other blocks give the same bytes.
     threads : int
         Threads to train with. The model does not depend on it.
+    device : {"cpu", "gpu"}
+        Where to train. On a GPU XGBoost takes its quantiles from device memory and cuML trains the others; matrices that lie there
+        (CuPy's, or anything with ``__cuda_array_interface__``) are not copied. The model predicts on either, wherever it was trained.
 
     Nulls and NaN
     -------------
@@ -95,12 +103,15 @@ def fit_model(settings: ModelSettings, features: tuple[str, ...], blocks: Sequen
         No rows, a target that is null, infinite or of one class only, a feature that the kind cannot take.
     JobError
         A parameter's value that the library refuses.
+    MissingLibraryError
+        The kind's library, or the one for a GPU, is not installed.
     """
+    from headrace.models.device import to_host
     from headrace.models.matrix import check_blocks, joined_target
 
     check_blocks(blocks, features)
-    complete = settings.resolved(joined_target(blocks))
-    return _implementation(settings.kind).fit(complete, features, blocks, threads)
+    complete = settings.resolved(to_host(joined_target(blocks)))
+    return _implementation(settings.kind).fit(complete, features, blocks, threads, device)
 
 
 def load_model(folder: Path, threads: int | None = None) -> Model:
@@ -149,6 +160,10 @@ def _implementation(kind: str) -> _Kind:
             from headrace.models import boosted
 
             return boosted
+        if kind == "random_forest":
+            from headrace.models import forest
+
+            return forest
         from headrace.models import linear
 
         return linear

@@ -18,6 +18,7 @@ import numpy as np
 import xgboost
 
 from headrace.errors import BundleError, JobError, unknown_name
+from headrace.models.device import check_build, is_on_device, to_device, to_host
 from headrace.models.matrix import Block, check_matrix, reblock
 from headrace.models.settings import ModelSettings
 from headrace.models.store import FILE_NAME, read_bytes, read_settings, write_settings
@@ -47,6 +48,11 @@ class BoostedTrees:
         if not len(matrix):
             return np.empty((0, self.settings.n_classes) if self.settings.n_classes else (0,), dtype=np.float32)
         # In place: without the copy and the quantisation that a DMatrix makes of it.
+        if is_on_device(matrix):
+            self.booster.set_param({"device": "cuda"})
+            on_device: np.ndarray = to_host(self.booster.inplace_predict(to_device(matrix, np.float32)))
+            self.booster.set_param({"device": "cpu"})
+            return on_device
         predicted: np.ndarray = self.booster.inplace_predict(np.ascontiguousarray(matrix, dtype=np.float32))
         return predicted
 
@@ -71,7 +77,7 @@ class BoostedTrees:
         width = len(self.features) + 1
         if not len(matrix):
             return np.empty((0, self.settings.n_classes, width) if self.settings.n_classes else (0, width), dtype=np.float32)
-        rows = xgboost.DMatrix(np.ascontiguousarray(matrix, dtype=np.float32))
+        rows = xgboost.DMatrix(np.ascontiguousarray(to_host(matrix), dtype=np.float32))
         added: np.ndarray = self.booster.predict(rows, pred_contribs=True, approx_contribs=approximate)
         return added
 
@@ -88,8 +94,9 @@ class FixedBlocks(xgboost.DataIter):
     version promises either. So the cut is always the same.
     """
 
-    def __init__(self, blocks: Sequence[Block]) -> None:
+    def __init__(self, blocks: Sequence[Block], device: str = "cpu") -> None:
         self._source = blocks
+        self._device = device
         self._left: Iterator[Block] = iter(())
         super().__init__()
 
@@ -98,13 +105,18 @@ class FixedBlocks(xgboost.DataIter):
 
     def next(self, input_data: Callable[..., Any]) -> bool:
         for matrix, target in self._left:
-            input_data(data=matrix, label=target.astype(np.float32))
+            label = target.astype(np.float32)
+            if self._device == "gpu":
+                matrix, label = to_device(matrix, np.float32), to_device(label, np.float32)
+            input_data(data=matrix, label=label)
             return True
         return False
 
 
-def fit(settings: ModelSettings, features: tuple[str, ...], blocks: Sequence[Block], threads: int) -> BoostedTrees:
+def fit(settings: ModelSettings, features: tuple[str, ...], blocks: Sequence[Block], threads: int, device: str = "cpu") -> BoostedTrees:
     """Train on blocks; `settings` are resolved, the blocks checked.
+
+    On a GPU the same blocks go into quantiles on the device; the trees are other ones than a CPU's, since sums are taken in another order.
 
     The bytes of the model do not depend on where the blocks were cut, since they are cut again, and have never been
     seen to depend on `threads`: gradients are summed in float64 and splits kept in float32, so another order of
@@ -112,9 +124,13 @@ def fit(settings: ModelSettings, features: tuple[str, ...], blocks: Sequence[Blo
     over many decades, duplicated features and sampled rows among them).
     """
     params = _library_params(settings, features, threads)
+    if device == "gpu":
+        check_build(xgboost)
+        params["device"] = "cuda"
     try:
-        quantised = xgboost.QuantileDMatrix(FixedBlocks(blocks), nthread=threads, max_bin=params.get("max_bin"))
+        quantised = xgboost.QuantileDMatrix(FixedBlocks(blocks, device), nthread=threads, max_bin=params.get("max_bin"))
         booster = xgboost.train(params, quantised, num_boost_round=settings.rounds)
+        booster.set_param({"device": "cpu"})  # where it predicts is decided by where the rows are
     except (xgboost.core.XGBoostError, ValueError) as error:
         raise JobError(f"xgboost refuses: {_first_line(error)}", key="model.params", hint="look at the parameters' values") from error
     return BoostedTrees(settings, features, booster)

@@ -1,4 +1,4 @@
-"""Linear and logistic regression: trained by scikit-learn, kept as plain numbers, predicted without any library.
+"""Linear and logistic regression: trained by scikit-learn or cuML, kept as plain numbers, predicted without any library.
 
 Source: T. Hastie, R. Tibshirani, J. Friedman, "The Elements of Statistical Learning", 2nd edition, sections 3.2, 3.4.1
 and 4.4.
@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from headrace.errors import BundleError, JobError
+from headrace.models.device import gpu_library, joined_on_device, to_host
 from headrace.models.matrix import Block, check_matrix, joined
 from headrace.models.settings import ModelSettings
 from headrace.models.store import FILE_NAME, read_settings, write_settings
@@ -54,6 +55,7 @@ class LinearModel:
 
     def predict(self, matrix: np.ndarray) -> np.ndarray:
         check_matrix(matrix, self.features, missing=False)
+        matrix = to_host(matrix)
         n_columns = self.settings.n_classes or 1
         predicted = np.zeros((len(matrix), n_columns), dtype=np.float32)
         columns = list(self.seen) if self.settings.n_classes else [0]
@@ -78,6 +80,7 @@ class LinearModel:
             float32 ``[n, k + 1]``, multiclass ``[n, classes, k + 1]`` (zeros for a class that training never saw).
         """
         check_matrix(matrix, self.features, missing=False)
+        matrix = to_host(matrix)
         n_outputs = self.settings.n_classes or 1
         added = np.zeros((len(matrix), n_outputs, len(self.features) + 1), dtype=np.float32)
         for output, column in enumerate(self.seen or (0,)):
@@ -117,29 +120,29 @@ class LinearModel:
         return np.asarray(powers / powers.sum(axis=0))
 
 
-def fit(settings: ModelSettings, features: tuple[str, ...], blocks: Sequence[Block], threads: int) -> LinearModel:
+def fit(settings: ModelSettings, features: tuple[str, ...], blocks: Sequence[Block], threads: int, device: str = "cpu") -> LinearModel:
     """Train on all rows as one float64 matrix; `settings` are resolved, the blocks checked.
 
-    `threads` is not used: BLAS and OpenMP are held to one thread, since the sums of several differ in their last bits.
+    `threads` is not used: BLAS and OpenMP are held to one thread, since the sums of several differ in their last bits. On a GPU cuML
+    trains with parameters of the same meaning; the model it leaves is the same plain numbers.
     """
-    from threadpoolctl import threadpool_limits
-
     for matrix, _ in blocks:
         check_matrix(matrix, features, missing=False)
-    whole, target = joined(blocks, np.float64)
+    library = "cuML" if device == "gpu" else "scikit-learn"
+    whole, target = joined_on_device(list(blocks), np.float64) if device == "gpu" else joined(blocks, np.float64)
     try:
-        with threadpool_limits(limits=1):
-            estimator = _fitted(settings, whole, target)
+        estimator = _fitted_on_device(settings, whole, target) if device == "gpu" else _fitted(settings, whole, target)
     except (ValueError, TypeError) as error:
-        message = f"scikit-learn refuses: {str(error).partition(chr(10))[0]}"
+        message = f"{library} refuses: {str(error).partition(chr(10))[0]}"
         raise JobError(message, key="model.params", hint="look at the parameters' values") from error
-    coef, intercept = np.atleast_2d(estimator.coef_), np.atleast_1d(np.asarray(estimator.intercept_, dtype=np.float64))
+    coef, intercept, mean = (np.asarray(to_host(x), np.float64) for x in (estimator.coef_, estimator.intercept_, whole.mean(axis=0)))
+    coef, intercept = np.atleast_2d(coef), np.atleast_1d(intercept)
     seen: tuple[int, ...] = ()
     if settings.n_classes:
-        seen = tuple(int(label) for label in estimator.classes_)
+        seen = tuple(int(label) for label in np.unique(to_host(target)))
         if len(seen) == 2:  # then scikit-learn keeps one row of log odds; against a row of zeros, softmax gives the same
             coef, intercept = np.vstack([np.zeros_like(coef), coef]), np.concatenate([[0.0], intercept])
-    return LinearModel(settings, features, coef, intercept, whole.mean(axis=0), seen)
+    return LinearModel(settings, features, coef, intercept, mean, seen)
 
 
 def load(folder: Path, threads: int | None) -> LinearModel:
@@ -159,8 +162,9 @@ def load(folder: Path, threads: int | None) -> LinearModel:
 
 def _fitted(settings: ModelSettings, matrix: np.ndarray, target: np.ndarray) -> Any:
     from sklearn.exceptions import ConvergenceWarning
+    from threadpoolctl import threadpool_limits
 
-    with warnings.catch_warnings(record=True) as caught:
+    with threadpool_limits(limits=1), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ConvergenceWarning)
         estimator = _estimator(settings).fit(matrix, target.astype(np.int64) if settings.task != "regression" else target)
     if any(issubclass(warning.category, ConvergenceWarning) for warning in caught):
@@ -176,3 +180,15 @@ def _estimator(settings: ModelSettings) -> Any:
     if settings.kind == "logistic_regression":
         return LogisticRegression(solver="lbfgs", **settings.params)
     return Ridge(solver="cholesky", **settings.params) if "alpha" in settings.params else LinearRegression(**settings.params)
+
+
+def _fitted_on_device(settings: ModelSettings, matrix: Any, target: Any) -> Any:
+    """Train by cuML. What its defaults and scikit-learn's differ in is said: the solver, and the iterations of logistic regression."""
+    models = gpu_library("cuml.linear_model")
+    if settings.kind == "logistic_regression":
+        wanted = {"max_iter": 100, **settings.params}
+        # divided by the number of rows, as scikit-learn's sum of losses amounts to
+        return models.LogisticRegression(penalty_normalized=True, **wanted).fit(matrix, target.astype(np.int64))
+    if "alpha" in settings.params:
+        return models.Ridge(solver="eig", **settings.params).fit(matrix, target)
+    return models.LinearRegression(algorithm="svd", **settings.params).fit(matrix, target)

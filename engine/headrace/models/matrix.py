@@ -105,7 +105,7 @@ def check_matrix(matrix: np.ndarray, features: tuple[str, ...], *, missing: bool
     if n_infinite:
         message, hint = f"infinite in {n_infinite} of {len(matrix)} rows", f"add clip for {features[column]!r}"
     else:
-        message = f"missing in {n_missing} of {len(matrix)} rows, which a linear model cannot take"
+        message = f"missing in {n_missing} of {len(matrix)} rows, which this kind of model cannot take"
         hint = f"add fill_missing: {{columns: [{features[column]}], value: median}}"
     raise DataError(message, column=features[column], hint=hint)
 
@@ -115,4 +115,6 @@ def _joined(pieces: Sequence[Block]) -> Block:
         matrix, target = pieces[0]
     else:
         matrix, target = np.concatenate([rows for rows, _ in pieces]), joined_target(pieces)
+    if hasattr(matrix, "__cuda_array_interface__"):  # NumPy would ask for a copy on the host
+        return matrix.astype(np.float32, order="C", copy=False), target
     return np.ascontiguousarray(matrix, dtype=np.float32), target

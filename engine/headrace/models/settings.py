@@ -46,7 +46,22 @@ _XGBOOST_PARAMS = frozenset(
 )
 # fmt: on
 
-# Names that XGBoost knows, but that another key of the job decides.
+# What scikit-learn and cuML both take with the same meaning.
+_FOREST_PARAMS = frozenset(
+    {
+        "bootstrap",
+        "class_weight",
+        "max_depth",
+        "max_features",
+        "max_leaves",
+        "max_samples",
+        "min_impurity_decrease",
+        "min_samples_leaf",
+        "min_samples_split",
+    }
+)
+
+# Names that the libraries know, but that another key of the job decides.
 _DECIDED_ELSEWHERE = {
     "device": "run.device decides it",
     "eval_metric": "list metrics under evaluate",
@@ -73,6 +88,7 @@ KINDS: Mapping[str, Kind] = {
     "xgboost": Kind(TASKS, _XGBOOST_PARAMS),
     "logistic_regression": Kind(("binary", "multiclass"), frozenset({"C", "class_weight", "fit_intercept", "max_iter", "tol"})),
     "linear_regression": Kind(("regression",), frozenset({"alpha", "fit_intercept"})),
+    "random_forest": Kind(TASKS, _FOREST_PARAMS),
 }
 
 
@@ -83,13 +99,13 @@ class ModelSettings:
     Parameters
     ----------
     kind : str
-        ``xgboost``, ``logistic_regression`` or ``linear_regression``.
+        ``xgboost``, ``logistic_regression``, ``linear_regression`` or ``random_forest``.
     task : str, optional
         ``binary``, ``multiclass`` or ``regression``; None leaves it to the parameters and the target.
     params : mapping
         The library's own parameters, under its own names.
     rounds : int
-        Boosting rounds (xgboost only).
+        Boosting rounds of xgboost, trees of a random forest.
     seed : int
         Seeds the sampling of rows and columns.
     n_classes : int
@@ -190,7 +206,7 @@ def resolve_task(task: str | None, params: Mapping[str, Any], target: np.ndarray
 def _check_params(kind: str, params: Mapping[str, Any]) -> None:
     for name, value in params.items():
         key = f"model.params.{name}"
-        if kind == "xgboost" and name in _DECIDED_ELSEWHERE:
+        if name in _DECIDED_ELSEWHERE:
             raise JobError(f"{name!r} is not set here", key=key, hint=_DECIDED_ELSEWHERE[name])
         if name not in KINDS[kind].params:
             message, hint = unknown_name("parameter", name, KINDS[kind].params)

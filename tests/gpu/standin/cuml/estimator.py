@@ -1,0 +1,30 @@
+"""What the stand-in's estimators share: device arrays in, device arrays out, scikit-learn between."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cupy
+import numpy as np
+
+
+def host(array: Any) -> np.ndarray:
+    """Return what a device array holds; as the real package, take nothing else that this project hands over."""
+    if not hasattr(array, "__cuda_array_interface__"):
+        raise TypeError(f"{type(array).__name__} is not on the device")
+    return cupy.asnumpy(array)
+
+
+class Estimator:
+    """An estimator whose learnt attributes are those of scikit-learn's, on the device."""
+
+    _learnt: tuple[str, ...] = ()
+
+    def _make(self) -> Any:
+        raise NotImplementedError
+
+    def _fit(self, X: Any, y: Any) -> Any:
+        self._model = self._make().fit(host(X), host(y))
+        for name in self._learnt:
+            setattr(self, name, cupy.asarray(getattr(self._model, name)))
+        return self

@@ -1,0 +1,64 @@
+"""cuml.linear_model: least squares, ridge and logistic regression."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sklearn.linear_model
+from tests.gpu.standin.offered import offered
+
+from cuml.estimator import Estimator
+
+
+@offered("cuml", "cuml.linear_model.LinearRegression")
+class LinearRegression(Estimator):
+    _learnt = ("coef_", "intercept_")
+
+    def __init__(self, *, algorithm: str = "auto", fit_intercept: bool = True) -> None:
+        if algorithm not in ("auto", "eig", "svd", "lsmr", "qr", "svd-qr", "svd-jacobi"):
+            raise ValueError(f"algorithm {algorithm!r} is not supported")
+        self._settings = {"fit_intercept": fit_intercept}
+
+    def _make(self) -> Any:
+        return sklearn.linear_model.LinearRegression(**self._settings)
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> LinearRegression:
+        return self._fit(X, y)
+
+
+@offered("cuml", "cuml.linear_model.Ridge")
+class Ridge(LinearRegression):
+    def __init__(self, alpha: float = 1.0, *, fit_intercept: bool = True, solver: str = "auto") -> None:
+        if solver not in ("auto", "eig", "svd", "lsmr"):
+            raise ValueError(f"solver {solver!r} is not supported")
+        self._settings = {"alpha": alpha, "fit_intercept": fit_intercept}
+
+    def _make(self) -> Any:
+        return sklearn.linear_model.Ridge(**self._settings)
+
+
+@offered("cuml", "cuml.linear_model.LogisticRegression")
+class LogisticRegression(Estimator):
+    """The real one sums mean losses when the penalty is normalised, which is scikit-learn's objective; otherwise it is another one."""
+
+    _learnt = ("coef_", "intercept_")
+
+    def __init__(
+        self,
+        *,
+        tol: float = 1e-4,
+        C: float = 1.0,
+        fit_intercept: bool = True,
+        class_weight: Any = None,
+        max_iter: int = 1000,
+        penalty_normalized: bool = True,
+    ) -> None:
+        if not penalty_normalized:
+            raise NotImplementedError("only the normalised penalty has a counterpart in scikit-learn")
+        self._settings = {"tol": tol, "C": C, "fit_intercept": fit_intercept, "class_weight": class_weight, "max_iter": max_iter}
+
+    def _make(self) -> Any:
+        return sklearn.linear_model.LogisticRegression(solver="lbfgs", **self._settings)
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> LogisticRegression:
+        return self._fit(X, y)
