@@ -245,7 +245,9 @@ def _read_footer(path: str, partition: dict[str, str]) -> File:
         raise DataError(
             f"is not a readable Parquet file: {_first_line(error)}", file=path, hint="remove it from the source, or write it anew"
         ) from error
-    return File(path, nbytes, groups, schema, hashlib.sha256(footer).hexdigest(), partition)
+    # A task may run in a process with another working folder.
+    place = path if "://" in path else str(Path(path).absolute())
+    return File(place, nbytes, groups, schema, hashlib.sha256(footer).hexdigest(), partition)
 
 
 def _group_bytes(group: Any, schema: pa.Schema) -> tuple[int, dict[str, int]]:

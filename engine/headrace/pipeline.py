@@ -427,14 +427,14 @@ def new_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     JobError
         If `path` is there already or cannot be written.
     """
-    final = Path(path)
+    final = Path(path).absolute()  # a task may run in a process with another working folder
     if final.exists():
-        raise JobError(f"{str(final)!r} is there already", hint="name a folder that does not exist")
+        raise JobError(f"{str(path)!r} is there already", hint="name a folder that does not exist")
     hidden = final.with_name(f".{final.name}-{uuid.uuid4().hex[:8]}")
     try:
         hidden.mkdir(parents=True)
     except OSError as error:
-        raise JobError(f"cannot write {str(final)!r}: {error.strerror}", hint="choose a folder that you may write") from error
+        raise JobError(f"cannot write {str(path)!r}: {error.strerror}", hint="choose a folder that you may write") from error
     try:
         yield hidden
         hidden.rename(final)

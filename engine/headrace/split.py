@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import numpy as np
 import pyarrow as pa
 
-from headrace.errors import JobError
+from headrace.errors import JobError, unknown_name
 from headrace.expressions import infer_type, parse, quoted
 from headrace.schema import Schema
 from headrace.table import TRAINING, Table
@@ -44,7 +44,7 @@ class Split:
     def check(self, schema: Schema) -> None:
         """Raise JobError if the column is not there or cannot be compared with `test_from`."""
         if self.by not in schema:
-            raise JobError(schema_error(schema, self.by), key="split.by", hint="it must be a column of the source")
+            raise _no_column(schema, self.by, "split.by")
         infer_type(parse(self._condition(schema)), schema)
 
     def mark(self, table: Table) -> Table:
@@ -92,7 +92,7 @@ class HashSplit:
         """Raise JobError if a key column is not there."""
         for index, name in enumerate(self.key):
             if name not in schema:
-                raise JobError(schema_error(schema, name), key=f"split.key[{index}]", hint="it must be a column of the source")
+                raise _no_column(schema, name, f"split.key[{index}]")
 
     def mark(self, table: Table) -> Table:
         """Return the table with each row known as a training or a test row."""
@@ -153,13 +153,9 @@ def make_split(settings: Mapping[str, Any] | None, seed: int) -> AnySplit:
     return Split(settings["by"], settings["test_from"], settings.get("zone"))
 
 
-def schema_error(schema: Schema, name: str) -> str:
-    """Return the message for a column that is not in a schema."""
-    try:
-        schema[name]
-    except JobError as error:
-        return error.message
-    return ""
+def _no_column(schema: Schema, name: str, key: str) -> JobError:
+    message, hint = unknown_name("column", name, schema)
+    return JobError(message, key=key, hint=f"{hint}\nit must be a column of the source: the split comes before all steps")
 
 
 def _marked(table: Table, training: pa.Array, known: pa.Array) -> Table:

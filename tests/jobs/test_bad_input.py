@@ -94,7 +94,14 @@ MISTAKES = [
         ("no column 'lat_e'", "nearest: 'late'"),
     ),
     Mistake("unknown metric", "[auc, log_loss]", "[auc, log_los]", 2, "evaluate[1]", ("no metric 'log_los'", "nearest: 'log_loss'")),
-    Mistake("misspelt column of the split", "by: sent", "by: snet", 2, "split.by", ("no column 'snet'", "column of the source")),
+    Mistake(
+        "misspelt column of the split",
+        "by: sent",
+        "by: snet",
+        2,
+        "split.by",
+        ("no column 'snet'", "nearest: 'sent'", "column of the source"),
+    ),
     Mistake("split on no date", "2024-03-01", "2024-13-01", 2, "split.test_from", ("2024-13-01",)),
     Mistake(
         "unknown zone",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import signal
 from pathlib import Path
 from typing import Any
@@ -201,12 +200,3 @@ def test_a_folder_where_the_pointer_should_be_is_refused_before_any_work(desk: A
     assert "output.path: '" in outcome.stderr
     assert "latest' is no link to a run" in outcome.stderr
     assert digests_of(desk.out) == before
-
-
-def test_threads_that_wait_leave_the_cores_to_others_unless_the_user_has_chosen(desk: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
-    assert desk("run", desk.job).code == 0
-    assert os.environ["OMP_WAIT_POLICY"] == "ACTIVE"
-    monkeypatch.delenv("OMP_WAIT_POLICY")
-    assert desk("run", desk.job).code == 0
-    assert os.environ["OMP_WAIT_POLICY"] == "PASSIVE"

@@ -337,3 +337,12 @@ def test_small_files_are_read_as_few_batches_whatever_their_pages(backend: Backe
     assert whole["s"].to_pylist() == [value for values in texts for value in values]
     assert whole["n"].to_pylist() == [value for index in range(4) for value in (index, None, 7)]
     assert tables[0].n_rows == 12
+
+
+def test_files_are_found_from_any_working_folder(months: Path, monkeypatch: pytest.MonkeyPatch, backend: Backend) -> None:
+    monkeypatch.chdir(months.parent)
+    dataset = Dataset.open(f"{months.name}/*.parquet")
+    assert dataset.source == f"{months.name}/*.parquet"
+    assert dataset.fingerprint == Dataset.open(months).fingerprint
+    monkeypatch.chdir("/")
+    assert read(dataset, backend).num_rows == 6

@@ -1,6 +1,7 @@
 import hashlib
 import json
 import math
+import os
 import subprocess
 import sys
 import warnings
@@ -423,3 +424,24 @@ def test_preload_of_a_missing_library_leaves_the_error_to_the_fit(monkeypatch):
 
     with pytest.raises(MissingLibraryError, match="needs the library 'xgboost'"):
         fit_model(ModelSettings("xgboost"), FEATURES, [(matrix, score)], 1)
+
+
+IMPORTS = """
+import os, sys
+class Watch:
+    def find_spec(self, name, path=None, target=None):
+        if name == "xgboost":
+            print(os.environ.get("OMP_WAIT_POLICY"))
+sys.meta_path.insert(0, Watch())
+import headrace.models.boosted
+"""
+
+
+@pytest.mark.parametrize(("given", "expected"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_threads_that_wait_sleep_in_every_process_that_trains(given: str | None, expected: str) -> None:
+    """OpenMP reads its settings when xgboost is imported, by whoever it is."""
+    settings = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"} | (
+        {"OMP_WAIT_POLICY": given} if given else {}
+    )
+    done = subprocess.run([sys.executable, "-c", IMPORTS], env=settings, capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.split() == [expected]

@@ -107,9 +107,6 @@ def run_job(job: Job, progress: Progress | None = None) -> Run:
     run_id = new_run_id(started)
     stages = Stages()
     if job.settings.model is not None:
-        # XGBoost's threads wait for each other again and again. By default they burn their cores meanwhile: on a machine that
-        # is busy with other work, training the flights took 45 s and more, and 9 s with this. OpenMP reads it when it is loaded.
-        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         preload(job.settings.model.kind)
     with stages.stage("plan"):
         opened = job.open()

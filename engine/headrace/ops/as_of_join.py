@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from pydantic import Field
 
 from headrace.as_of import AsOfTable
-from headrace.ops.base import Declaration, Sources, check_columns, operator
+from headrace.ops.base import Declaration, Sources, check_columns, default, operator
 from headrace.ops.join import Apart, Join, Names, short_names
 from headrace.ops.ordering import Length, check_length, length, ticks
 from headrace.schema import Schema
@@ -59,7 +59,7 @@ class AsOfJoin(Join[AsOfTable]):
     table: str
     on: Annotated[Names, Field(max_length=1)]
     columns: Names
-    by: Annotated[Names, Field(min_length=0)] = Field(default_factory=dict)
+    by: Annotated[Names, Field(min_length=0)] = default(Field(default_factory=dict))
     tolerance: Length | None = None
     allow_exact_matches: bool = True
 

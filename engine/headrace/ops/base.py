@@ -10,7 +10,7 @@ import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
-from typing import Annotated, Any, ClassVar, Generic, TypeVar, dataclass_transform
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, TypeVar, dataclass_transform
 
 import pyarrow as pa
 from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
@@ -26,20 +26,44 @@ from headrace.table import ByRow, Device, Table
 P = TypeVar("P")
 S = TypeVar("S")
 C = TypeVar("C", bound=type)
+G = TypeVar("G", covariant=True)
+W = TypeVar("W", contravariant=True)
 
 
 def _as_tuple(value: Any) -> Any:
     return (value,) if isinstance(value, str) else value
 
 
+if TYPE_CHECKING:
+
+    class Setting(Generic[G, W]):
+        """A setting of one type that is made of others: callers may write a list of names where the operator holds a tuple."""
+
+        def __get__(self, op: object, owner: type | None = None) -> G: ...
+        def __set__(self, op: object, value: W) -> None: ...
+
+else:
+
+    class Setting:
+        """When a program runs, a setting's type is what the operator holds; what it is made of is for type checkers."""
+
+        def __class_getitem__(cls, types: tuple[Any, Any]) -> Any:
+            return types[0]
+
+
 # Settings of ops, checked when the op is made: a job's `min_frequency: "15"` is refused, not guessed at.
-Names = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
-Columns = Annotated[tuple[str, ...], BeforeValidator(_as_tuple), Field(min_length=1)]
+Names = Setting[Annotated[tuple[str, ...], BeforeValidator(_as_tuple)], str | Sequence[str]]
+Columns = Setting[Annotated[tuple[str, ...], BeforeValidator(_as_tuple), Field(min_length=1)], str | Sequence[str]]
 Group = Annotated[tuple[str, ...], BeforeValidator(_as_tuple), Field(min_length=1)]
-Groups = Annotated[tuple[Group, ...], BeforeValidator(_as_tuple), Field(min_length=1)]
+Groups = Setting[Annotated[tuple[Group, ...], BeforeValidator(_as_tuple), Field(min_length=1)], str | Sequence[str | Sequence[str]]]
 Count = Annotated[int, Field(strict=True, ge=0)]
 Positive = Annotated[int, Field(strict=True, ge=1)]
 Real = Annotated[float, Field(allow_inf_nan=False)]
+
+
+def default(value: Any) -> Any:
+    """Return a setting's default, in whatever type the setting takes."""
+    return value
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Literal
@@ -13,7 +13,7 @@ from pydantic import Field
 
 from headrace.errors import DataError, JobError
 from headrace.expressions import parse
-from headrace.ops.base import Columns, Declaration, FittedOp, check_columns, made_in_place, operator
+from headrace.ops.base import Columns, Declaration, FittedOp, Setting, check_columns, default, made_in_place, operator
 from headrace.schema import INT32, Schema
 from headrace.states import Floats, Moments, Quantiles
 from headrace.table import Table
@@ -70,7 +70,7 @@ class Bucketize(FittedOp[dict[str, Any], dict[str, Buckets]]):
 
     name: ClassVar[str] = "bucketize"
     columns: Columns
-    edges: Annotated[tuple[Edge, ...], Field(min_length=1)] | None = None
+    edges: Setting[Annotated[tuple[Edge, ...], Field(min_length=1)] | None, Sequence[float] | None] = default(None)
     bins: Annotated[int, Field(strict=True, ge=2, le=65536)] | None = None
     method: Literal["quantile", "uniform"] = "quantile"
 

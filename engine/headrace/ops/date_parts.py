@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, Literal
 
 from headrace.errors import JobError, JobErrors
 from headrace.expressions import Expression, parse, quoted
-from headrace.ops.base import Columns, Declaration, PlainOp, Sources, check_columns, operator
+from headrace.ops.base import Columns, Declaration, PlainOp, Setting, Sources, check_columns, default, operator
 from headrace.schema import INT32, Schema
 from headrace.table import Table
 
@@ -46,7 +46,7 @@ class DateParts(PlainOp):
 
     name: ClassVar[str] = "date_parts"
     columns: Columns
-    parts: tuple[Part, ...] = ("month", "day", "day_of_week", "hour")
+    parts: Setting[tuple[Part, ...], Sequence[Part]] = default(("month", "day", "day_of_week", "hour"))
     zone: str | None = None
 
     def declare(self, schema: Schema, tables: Mapping[str, Schema]) -> Declaration:

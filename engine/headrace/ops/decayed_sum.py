@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from headrace.ops.base import Columns, Declaration, Grouping, OrderedOp, Sources, check_columns, operator
+from headrace.ops.base import Columns, Declaration, Grouping, OrderedOp, Sources, check_columns, default, operator
 from headrace.ops.ordering import By, Length, check_grouping, check_length, length, ticks
 from headrace.schema import FLOAT64, Schema
 from headrace.states import Ints
@@ -54,7 +54,7 @@ class DecayedSum(OrderedOp):
     columns: Columns
     half_life: Length
     order: str
-    by: By = ()
+    by: By = default(())
     include_current: bool = True
 
     def grouping(self) -> Grouping:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import BeforeValidator, Field
 
 from headrace.expressions import infer_type, parse
-from headrace.ops.base import Columns, Declaration, Grouping, OrderedOp, Sources, check_columns, operator
+from headrace.ops.base import Columns, Declaration, Grouping, OrderedOp, Setting, Sources, check_columns, default, operator
 from headrace.ops.ordering import By, check_grouping
 from headrace.schema import Schema, Type
 from headrace.states import Ints
@@ -21,6 +21,7 @@ def _as_tuple(value: Any) -> Any:
 
 
 Lag = Annotated[int, Field(strict=True, ge=1)]
+Lags = Setting[Annotated[tuple[Lag, ...], BeforeValidator(_as_tuple), Field(min_length=1)], int | Sequence[int]]
 
 
 @operator
@@ -63,8 +64,8 @@ class DifferenceLag(OrderedOp):
     name: ClassVar[str] = "difference_lag"
     columns: Columns
     order: str
-    by: By = ()
-    lags: Annotated[tuple[Lag, ...], BeforeValidator(_as_tuple), Field(min_length=1)] = (1,)
+    by: By = default(())
+    lags: Lags = default((1,))
     output: Literal["difference", "value"] = "difference"
 
     def grouping(self) -> Grouping:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from headrace import expressions as sql
 from headrace.errors import DataError, JobError
 from headrace.keys import Keys
-from headrace.ops.base import Columns, Declaration, FittedOp, Names, Sources, check_columns, made_in_place, operator
+from headrace.ops.base import Columns, Declaration, FittedOp, Names, Sources, check_columns, default, made_in_place, operator
 from headrace.ops.columnwise import ColumnOp
 from headrace.ops.group_statistics import GroupStatistic, group_means, group_medians, group_modes
 from headrace.schema import FLOAT64, Schema, Type
@@ -78,7 +78,7 @@ class FillMissing(ColumnOp, FittedOp[dict[str, Any], FillValues]):
     name: ClassVar[str] = "fill_missing"
     columns: Columns
     value: bool | int | float | str
-    by: Names = ()
+    by: Names = default(())
 
     def declare(self, schema: Schema, tables: Mapping[str, Schema]) -> Declaration:
         numeric = self.value in ("mean", "median")

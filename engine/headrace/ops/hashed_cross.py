@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from headrace.ops.base import Count, Declaration, PlainOp, Sources, check_columns, operator
+from headrace.ops.base import Count, Declaration, PlainOp, Setting, Sources, check_columns, operator
 from headrace.ops.hash_bucket import Buckets, bucket_column
 from headrace.schema import INT32, Schema
 from headrace.table import Table
@@ -43,7 +43,7 @@ class HashedCross(PlainOp):
     """
 
     name: ClassVar[str] = "hashed_cross"
-    columns: Annotated[tuple[str, ...], Field(min_length=2)]
+    columns: Setting[Annotated[tuple[str, ...], Field(min_length=2)], Sequence[str]]
     buckets: Buckets
     seed: Count = 0
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from pydantic import BeforeValidator, Field
 
 from headrace.errors import DataError, JobError, JobErrors, unknown_name
-from headrace.ops.base import BoundOp
+from headrace.ops.base import BoundOp, Setting
 from headrace.schema import Schema
 from headrace.states import Ints
 from headrace.table import ByRow, Device, Table
@@ -31,7 +31,7 @@ def _as_mapping(value: Any) -> Any:
     return value
 
 
-Names = Annotated[dict[str, str], BeforeValidator(_as_mapping), Field(min_length=1)]
+Names = Setting[Annotated[dict[str, str], BeforeValidator(_as_mapping), Field(min_length=1)], str | Sequence[str] | Mapping[str, str]]
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
 from headrace.group_stats import GroupStats, KeyedValues, statistic_type
-from headrace.ops.base import Columns, Declaration, FittedOp, Sources, check_columns, operator
+from headrace.ops.base import Columns, Declaration, FittedOp, Setting, Sources, check_columns, operator
 from headrace.ops.categorify import column_name
 from headrace.schema import Schema
 from headrace.table import Table
@@ -21,7 +21,7 @@ def _as_tuple(value: Any) -> Any:
 
 
 Statistics = Annotated[tuple[Statistic, ...], BeforeValidator(_as_tuple), Field(min_length=1)]
-StatsOfColumns = Annotated[dict[str, Statistics], Field(min_length=1)]
+StatsOfColumns = Setting[Annotated[dict[str, Statistics], Field(min_length=1)], Mapping[str, Statistic | Sequence[Statistic]]]
 
 
 @operator

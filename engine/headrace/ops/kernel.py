@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from headrace.errors import JobError, JobErrors, unknown_name
 from headrace.ops.base import Columns, Declaration, PlainOp, Sources, check_columns, operator
 from headrace.schema import Schema, Type
 from headrace.table import Table
-
-
-def _as_tuple(value: Any) -> Any:
-    return (value,) if isinstance(value, str) else value
 
 
 @operator
@@ -47,7 +43,7 @@ class Kernel(PlainOp):
     shorthand: ClassVar[str] = "kernel"
     kernel: str
     inputs: Columns
-    output: Annotated[tuple[str, ...], BeforeValidator(_as_tuple), Field(min_length=1)]
+    output: Columns
     constants: dict[str, float] = Field(default_factory=dict)
 
     @classmethod

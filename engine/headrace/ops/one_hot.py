@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from headrace.errors import JobError, JobErrors
 from headrace.keys import Keys
-from headrace.ops.base import Declaration, FittedOp, Positive, Sources, check_columns, operator
+from headrace.ops.base import Declaration, FittedOp, Names, Positive, Setting, Sources, check_columns, default, operator
 from headrace.ops.vocabulary import Vocabulary
 from headrace.schema import INT8, Schema, Type
 from headrace.states import Counts
 from headrace.table import Table
-
-
-def _as_tuple(value: Any) -> Any:
-    return (value,) if isinstance(value, str) else value
-
 
 Category = bool | int | str
 Categories = Annotated[tuple[Category, ...], Field(min_length=1)]
@@ -66,9 +61,9 @@ class OneHot(FittedOp[dict[str, Counts], dict[str, Vocabulary]]):
     """
 
     name: ClassVar[str] = "one_hot"
-    columns: Annotated[tuple[str, ...], BeforeValidator(_as_tuple)] = ()
+    columns: Names = default(())
     max_categories: Positive | None = None
-    categories: dict[str, Categories] = field(default_factory=dict)
+    categories: Setting[dict[str, Categories], Mapping[str, Sequence[Category]]] = default(field(default_factory=dict))
 
     def declare(self, schema: Schema, tables: Mapping[str, Schema]) -> Declaration:
         self._check_settings()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from headrace.errors import JobError
-from headrace.ops.base import Grouping, check_columns
+from headrace.ops.base import Grouping, Setting, check_columns
 from headrace.schema import Schema, Type
 
 SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
@@ -28,7 +29,7 @@ def _checked(value: Any) -> Any:
     return value
 
 
-By = Annotated[tuple[str, ...], BeforeValidator(_as_tuple), Field(default=())]
+By = Setting[Annotated[tuple[str, ...], BeforeValidator(_as_tuple), Field(default=())], str | Sequence[str]]
 Length = Annotated[int | float | str, AfterValidator(_checked)]
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from headrace.errors import DataError, JobError
-from headrace.ops.base import Columns, operator
+from headrace.ops.base import Columns, Setting, default, operator
 from headrace.ops.shift_and_scale import ShiftAndScale, ShiftingOp
 from headrace.states import Quantiles
 from headrace.table import Table
@@ -50,7 +51,7 @@ class RobustScale(ShiftingOp[Quantiles]):
 
     name: ClassVar[str] = "robust_scale"
     columns: Columns
-    quantile_range: tuple[Percent, Percent] = (25.0, 75.0)
+    quantile_range: Setting[tuple[Percent, Percent], Sequence[float]] = default((25.0, 75.0))
     dtype: Literal["float32", "float64"] = "float32"
 
     def __post_init__(self) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
 from headrace.group_stats import statistic_type
-from headrace.ops.base import Columns, Declaration, Grouping, OrderedOp, Sources, check_columns, operator
+from headrace.ops.base import Columns, Declaration, Grouping, OrderedOp, Setting, Sources, check_columns, default, operator
 from headrace.ops.ordering import By, Length, check_grouping, check_length, length, ticks
 from headrace.schema import Schema
 from headrace.states import Ints
@@ -19,6 +19,9 @@ Statistic = Literal["count", "sum", "mean", "min", "max"]
 
 def _as_tuple(value: Any) -> Any:
     return (value,) if isinstance(value, str) else value
+
+
+Statistics = Setting[Annotated[tuple[Statistic, ...], BeforeValidator(_as_tuple), Field(min_length=1)], Statistic | Sequence[Statistic]]
 
 
 @operator
@@ -63,8 +66,8 @@ class Rolling(OrderedOp):
     columns: Columns
     window: Length
     order: str
-    by: By = ()
-    stats: Annotated[tuple[Statistic, ...], BeforeValidator(_as_tuple), Field(min_length=1)] = ("sum",)
+    by: By = default(())
+    stats: Statistics = default(("sum",))
     include_current: bool = True
 
     def grouping(self) -> Grouping:

@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar
 import numpy as np
 from pydantic import Field
 
-from headrace.ops.base import Declaration, Names, PlainOp, check_columns, operator
+from headrace.ops.base import Declaration, Names, PlainOp, check_columns, default, operator
 from headrace.schema import Schema
 from headrace.table import Table
 
@@ -44,7 +44,7 @@ class Sample(PlainOp):
     name: ClassVar[str] = "sample"
     shorthand: ClassVar[str] = "fraction"
     fraction: Annotated[float, Field(strict=True, ge=0, le=1)]
-    key: Names = ()
+    key: Names = default(())
     seed: int | None = None
 
     def declare(self, schema: Schema, tables: Mapping[str, Schema]) -> Declaration:

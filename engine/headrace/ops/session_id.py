@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from headrace.ops.base import Declaration, Grouping, OrderedOp, Sources, operator
+from headrace.ops.base import Declaration, Grouping, OrderedOp, Sources, default, operator
 from headrace.ops.ordering import By, Length, check_grouping, check_length, length, ticks
 from headrace.schema import INT64, Schema
 from headrace.states import Ints
@@ -47,7 +47,7 @@ class SessionId(OrderedOp):
     name: ClassVar[str] = "session_id"
     shorthand: ClassVar[str] = "order"
     order: str
-    by: By = ()
+    by: By = default(())
     gap: Length = 1800
     output: str = "session_id"
 

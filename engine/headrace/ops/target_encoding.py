@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, Field
 
 from headrace.errors import DataError, JobError, JobErrors
 from headrace.keys import Keys
-from headrace.ops.base import Declaration, FittedOp, Groups, Sources, check_columns, operator
+from headrace.ops.base import Declaration, FittedOp, Groups, Setting, Sources, check_columns, default, operator
 from headrace.ops.categorify import check_groups, column_name
 from headrace.schema import Schema, Type
 from headrace.states import Floats, GroupSums, Ints
@@ -23,7 +23,7 @@ def _without_list(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-Names = Annotated[tuple[str, ...], Field(min_length=1)]
+Targets = Annotated[tuple[str, ...], Field(min_length=1)]
 Classes = tuple[bool | int | str, ...]
 
 
@@ -91,13 +91,13 @@ class TargetEncoding(FittedOp[dict[str, GroupSums], dict[str, TargetMeans]]):
 
     name: ClassVar[str] = "target_encoding"
     columns: Groups
-    target: Annotated[str | Names, BeforeValidator(_without_list)]
+    target: Setting[Annotated[str | Targets, BeforeValidator(_without_list)], str | Sequence[str]]
     folds: Annotated[int, Field(strict=True, ge=2)] = 5
     smoothing: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 20.0
-    key: tuple[str, ...] = ()
+    key: Setting[tuple[str, ...], Sequence[str]] = default(())
     seed: int | None = None
     dtype: Literal["float32", "float64"] = "float32"
-    classes: Classes = ()
+    classes: Setting[Classes, Sequence[bool | int | str]] = default(())
 
     def declare(self, schema: Schema, tables: Mapping[str, Schema]) -> Declaration:
         check_groups(schema, self.columns, "a category")

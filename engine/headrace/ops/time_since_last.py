@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from headrace.expressions import parse
-from headrace.ops.base import Declaration, Grouping, OrderedOp, Sources, operator
+from headrace.ops.base import Declaration, Grouping, OrderedOp, Sources, default, operator
 from headrace.ops.ordering import By, check_grouping, per_second, per_tick
 from headrace.schema import FLOAT64, Schema
 from headrace.states import Ints
@@ -41,7 +41,7 @@ class TimeSinceLast(OrderedOp):
     name: ClassVar[str] = "time_since_last"
     shorthand: ClassVar[str] = "order"
     order: str
-    by: By = ()
+    by: By = default(())
 
     def grouping(self) -> Grouping:
         return Grouping(self.by, self.order, ())
