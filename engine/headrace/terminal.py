@@ -152,9 +152,12 @@ def show_plan(opened: OpenJob, plan: Plan) -> None:
     say(f"{len(plan.partitions)}, the largest {human_bytes(largest)}", label="partitions: ", indent=2)
     say(f"{human_bytes(plan.predicted_peak_bytes)} predicted", label="peak memory: ", indent=2)
     if plan.exchange_bytes:
-        say(
-            f"in memory up to {human_bytes(plan.exchange_bytes)}, beyond it in files of the temporary folder", label="exchanges: ", indent=2
-        )
+        held = {
+            "local": f"rows in memory up to {human_bytes(plan.exchange_bytes)}, beyond it in files of the temporary folder",
+            "processes": "rows in files of the temporary folder",
+            "cuda": "rows in files of the temporary folder",
+        }
+        say(held.get(opened.job.settings.run.cluster, "rows in the workers' memory"), label="exchanges: ", indent=2)
     for one in plan.passes:
         say(f"reads {_count(len(one.columns), 'column')}, {human_bytes(one.nbytes)}", label=f"{one.name}: ", indent=2)
         say(f"columns: {', '.join(one.columns)}", indent=4)

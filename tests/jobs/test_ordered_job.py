@@ -89,6 +89,12 @@ def test_any_budget_gives_the_same_bytes(ordered: Any, digests_of: Any, monkeypa
     roomy = digests_of(ordered.out / "latest" / "features")
     plan = hr.Job.load(ordered.job, ["run.memory=8GiB"]).plan()
     least = plan.predicted_peak_bytes - plan.exchange_bytes
+    for cluster, shown in (
+        ("local", "rows in memory up to "),
+        ("processes", "rows in files"),
+        ("tcp://127.0.0.1:9", "the workers' memory"),
+    ):
+        assert shown in ordered("plan", ordered.job, "--cluster", cluster).stdout
     spilled: list[int] = []
     write = spool._write
     monkeypatch.setattr(spool, "_write", lambda *what: spilled.append(1) or write(*what))
