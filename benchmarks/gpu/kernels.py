@@ -14,7 +14,6 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ import numpy as np
 from numba import config, cuda
 
 from headrace.gpus import Gpu, find_gpus
+from headrace.versions import installed_versions
 from headrace_kernels import DenseSteps, get_kernel, kernel_names
 from headrace_kernels.cuda import hash64_strings, on_device
 from headrace_kernels.cuda_catalogue import SCANS, cuda_forms
@@ -112,7 +112,7 @@ def measure(gpu: Gpu, n_rows: int, repeats: int) -> dict[str, Any]:
     return {
         "device": device,
         "simulated": simulated,
-        "versions": _versions(),
+        "versions": installed_versions(PACKAGES),
         "copy": {"by": copier, "bytes_per_s": copied},
         "kernels": kernels,
     }
@@ -125,16 +125,6 @@ def write(record: dict[str, Any], folder: Path = RESULTS) -> Path:
     path = folder / f"gpu-{slug}.json"
     path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     return path
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for name in PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 def _use_pool() -> None:

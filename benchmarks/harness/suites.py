@@ -8,7 +8,6 @@ import platform
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from benchmarks.harness.interleave import Tell, run_case
 from benchmarks.harness.request import Request
 
 from headrace.errors import JobError, MissingLibraryError, unknown_name
+from headrace.versions import installed_versions
 
 PACKAGES = ("headrace", "pyarrow", "numpy", "numba", "polars", "duckdb", "dask", "pandas", "xgboost-cpu", "xgboost")
 # What a peer's scripts import, by peer.
@@ -84,7 +84,7 @@ def run_suite(request: Request, tell: Tell) -> SuiteResult:
     finally:
         shutil.rmtree(request.work, ignore_errors=True)
     shape = "" if request.shape == suite.shapes[0] else request.shape
-    return SuiteResult(request.suite, shape, request.runs, started, machine(), versions(), tuple(results))
+    return SuiteResult(request.suite, shape, request.runs, started, machine(), installed_versions(PACKAGES), tuple(results))
 
 
 def _results(suite: Suite, request: Request, tell: Tell) -> list[CaseResult]:
@@ -106,17 +106,6 @@ def machine() -> dict[str, Any]:
     }
 
 
-def versions() -> dict[str, str]:
-    """Return the versions of what took part."""
-    found = {}
-    for name in PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
 def _processor() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
@@ -133,9 +122,5 @@ def _known(kind: str, name: str, names: dict[str, Any]) -> Any:
 
 
 def _require(library: str) -> None:
-    try:
-        version(library)
-    except PackageNotFoundError:
-        raise MissingLibraryError(
-            f"the peer {library} is not installed", hint="pip install 'headrace[bench]', or leave it out of --peers"
-        ) from None
+    if library not in installed_versions([library]):
+        raise MissingLibraryError(f"the peer {library} is not installed", hint="pip install 'headrace[bench]', or leave it out of --peers")

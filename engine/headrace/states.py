@@ -14,7 +14,6 @@ import os
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import reduce
@@ -273,10 +272,9 @@ def _n_keys(parts: Sequence[Mapping[Any, Any]]) -> int:
 
 def each_in_threads(function: Callable[[K], T], items: Sequence[K], n_keys: int) -> list[T]:
     """Return `function(item)` of each item, in order; in threads if there are many keys: their kernels release the GIL."""
-    if len(items) == 1 or n_keys < _WORTH_THREADS:
-        return [function(item) for item in items]
-    with ThreadPoolExecutor(min(len(items), os.cpu_count() or 1)) as pool:
-        return list(pool.map(function, items))
+    from headrace_kernels.threads import over_items
+
+    return over_items(function, items, threads=1 if n_keys < _WORTH_THREADS else os.cpu_count() or 1)
 
 
 # ---- one writer, one reader -------------------------------------------------------------------------------------------

@@ -62,14 +62,15 @@ def load(text: str, file: str | None = None) -> tuple[Any, dict[str, int]]:
         If it is no YAML, or a key stands twice; with its line.
     """
     try:
-        root = yaml.compose(text, Loader)
+        loader = Loader(text)
+        root = loader.get_single_node()
         lines: dict[str, int] = {}
         errors: list[JobError] = []
         if root is not None:
             _walk(root, "", root.start_mark.line + 1, lines, errors, file)
         if errors:
             raise JobErrors(errors)
-        return yaml.load(text, Loader), lines  # noqa: S506  (Loader is a SafeLoader)
+        return (loader.construct_document(root) if root is not None else None), lines
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         line = mark.line + 1 if mark else None

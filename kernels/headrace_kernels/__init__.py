@@ -14,6 +14,7 @@
 | `windows`, `rolling`, `scans` | lags, rolling and decaying statistics within sorted groups; such scans by name |
 | `as_of` | the last row at or before a time, within sorted groups |
 | `geo`, `elementwise` | distances, bearings, grid cells; cyclical features, fill-clip-log-standardise in one loop |
+| `stages` | a chain of such steps on one column in one loop, each counting what it changed |
 | `transforms`, `scaling`, `piecewise` | clip, logarithms, power transforms; standardise; buckets and straight lines between points |
 | `hashing` | hash64: XXH64 of numbers and strings |
 | `exact`, `group_sums`, `group_stats`, `limbs` | sums, means and variances with the same bits in any order |
@@ -65,6 +66,7 @@ _MODULE_OF = {
             "segment_kernel",
             "session_id",
         ),
+        "stages": ("Stage", "run_stages"),
         "tables": ("IntTable", "StringTable"),
         "transforms": ("clip", "log_plus", "log_plus_one", "yeo_johnson_float32", "yeo_johnson_float64"),
         "windows": ("lag", "rolling_sum"),

@@ -97,6 +97,15 @@ def bit_of(bits: Any, i: Any) -> Any:
     return (bits[i >> 3] >> (i & 7)) & 1
 
 
+@inlined
+def code_at(indices: Any, bits: Any, has_null: Any, n_codes: Any, i: Any) -> Any:
+    """Return the code of row `i`: its index, `n_codes` for a null, -1 for what is not in the dictionary."""
+    index = np.int64(indices[i])
+    if has_null and bit_of(bits, i) == 0:
+        return np.int64(n_codes)
+    return index if in_dictionary(index, n_codes) else np.int64(-1)
+
+
 def count_in_shared_memory(indices: Any, bits: Any, has_null: bool, n_codes: int, codes: Any, counts: Any, n_unknown: Any) -> None:
     """One histogram a block, added to the total at the end: a global atomic a row would queue at a frequent code."""
     held = cuda.shared.array(SHARED_CODES, np.int32)
@@ -104,13 +113,10 @@ def count_in_shared_memory(indices: Any, bits: Any, has_null: bool, n_codes: int
         held[k] = 0
     cuda.syncthreads()
     for i in range(cuda.grid(1), len(indices), cuda.gridsize(1)):
-        index = np.int64(indices[i])
-        code = np.int64(n_codes)
-        if not has_null or bit_of(bits, i) != 0:
-            if in_dictionary(index, n_codes):
-                code = index
-            else:
-                cuda.atomic.add(n_unknown, 0, 1)
+        code = code_at(indices, bits, has_null, n_codes, i)
+        if code < 0:
+            cuda.atomic.add(n_unknown, 0, 1)
+            code = np.int64(n_codes)
         codes[i] = code
         cuda.atomic.add(held, code, 1)
     cuda.syncthreads()
@@ -122,13 +128,10 @@ def count_in_shared_memory(indices: Any, bits: Any, has_null: bool, n_codes: int
 def count_in_memory(indices: Any, bits: Any, has_null: bool, n_codes: int, codes: Any, counts: Any, n_unknown: Any) -> None:
     """An atomic a row, for dictionaries that shared memory cannot hold."""
     for i in range(cuda.grid(1), len(indices), cuda.gridsize(1)):
-        index = np.int64(indices[i])
-        code = np.int64(n_codes)
-        if not has_null or bit_of(bits, i) != 0:
-            if in_dictionary(index, n_codes):
-                code = index
-            else:
-                cuda.atomic.add(n_unknown, 0, 1)
+        code = code_at(indices, bits, has_null, n_codes, i)
+        if code < 0:
+            cuda.atomic.add(n_unknown, 0, 1)
+            code = np.int64(n_codes)
         codes[i] = code
         cuda.atomic.add(counts, code, 1)
 

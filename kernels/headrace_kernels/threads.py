@@ -6,10 +6,11 @@ same bits for 1 and for 64 threads. The functions called release the GIL.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+Item = TypeVar("Item")
 Result = TypeVar("Result")
 CHUNK_ROWS = 1 << 17  # 1 MB of float64: a few chunks fit in the second-level cache, a thread's start (50 us) is 1 % of its work
 
@@ -21,7 +22,16 @@ def over_chunks(function: Callable[[int, int], Result], n_rows: int, threads: in
     [2, 2, 1]
     """
     bounds = [(start, min(start + chunk_rows, n_rows)) for start in range(0, n_rows, chunk_rows)]
-    if threads <= 1 or len(bounds) <= 1:
-        return [function(start, stop) for start, stop in bounds]
-    with ThreadPoolExecutor(min(threads, len(bounds))) as pool:
-        return list(pool.map(lambda bound: function(*bound), bounds))
+    return over_items(lambda bound: function(*bound), bounds, threads)
+
+
+def over_items(function: Callable[[Item], Result], items: Sequence[Item], threads: int = 1) -> list[Result]:
+    """Return `function(item)` of each item, in order.
+
+    >>> over_items(len, ["a", "bc"], threads=2)
+    [1, 2]
+    """
+    if threads <= 1 or len(items) <= 1:
+        return [function(item) for item in items]
+    with ThreadPoolExecutor(min(threads, len(items))) as pool:
+        return list(pool.map(function, items))

@@ -346,3 +346,13 @@ def test_files_are_found_from_any_working_folder(months: Path, monkeypatch: pyte
     assert dataset.fingerprint == Dataset.open(months).fingerprint
     monkeypatch.chdir("/")
     assert read(dataset, backend).num_rows == 6
+
+
+def test_small_files_of_long_strings_are_not_read_as_one(backend: Backend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("headrace.backends.arrow.read.BATCH_BYTES", 10_000)
+    for index in range(4):
+        pq.write_table(pa.table({"s": [chr(97 + index) * 6_000]}), tmp_path / f"{index}.parquet")
+    dataset = Dataset.open(str(tmp_path))
+    (partition,) = cut(dataset, ["s"])
+    tables = list(read_partition(dataset, partition, ["s"], backend, Ledger()))
+    assert [table.n_rows for table in tables] == [2, 2]

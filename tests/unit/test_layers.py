@@ -18,7 +18,21 @@ KERNELS = ROOT / "kernels" / "headrace_kernels"
 # From the ground up. A name stands for a module or for a package with all that is in it.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("headrace_kernels",),
-    ("errors", "ledger", "schema", "keys", "states", "group_stats", "order", "table", "as_of", "sha256sums", "yaml_text", "gpus"),
+    (
+        "errors",
+        "ledger",
+        "schema",
+        "keys",
+        "states",
+        "group_stats",
+        "order",
+        "table",
+        "as_of",
+        "sha256sums",
+        "yaml_text",
+        "gpus",
+        "versions",
+    ),
     ("dataset", "expressions", "backends", "frames"),
     ("ops",),
     ("cache", "steps", "split", "partitions", "side_tables", "fitted", "profile", "models", "metrics", "report", "sample_data"),

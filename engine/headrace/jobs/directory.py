@@ -8,7 +8,6 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import pyarrow.parquet as pq
 
 from headrace.errors import JobError
 from headrace.sha256sums import sha256_of
+from headrace_kernels.threads import over_items
 
 
 def new_run_id(now: dt.datetime) -> str:
@@ -66,8 +66,7 @@ def _remove_empty(folders: Sequence[Path]) -> None:
 
 def commit(hidden: Path, final: Path, latest: Path) -> None:
     """Make a complete run visible: flush its files, rename the directory, then point `latest` at it."""
-    with ThreadPoolExecutor() as pool:
-        list(pool.map(_flush, (path for path in hidden.rglob("*") if path.is_file())))
+    over_items(_flush, _files(hidden), os.cpu_count() or 1)
     hidden.rename(final)
     pointer = latest.with_name(f".latest-{final.name}")
     pointer.symlink_to(Path("runs") / final.name)
@@ -81,9 +80,11 @@ def _flush(path: Path) -> None:
 
 def list_files(folder: Path) -> list[dict[str, Any]]:
     """Return path, bytes, rows of Parquet files, and SHA-256 of every file of a run, by path."""
-    paths = sorted(path for path in folder.rglob("*") if path.is_file())
-    with ThreadPoolExecutor() as pool:  # hashing releases the GIL
-        return list(pool.map(lambda path: file_entry(path, folder), paths))
+    return over_items(lambda path: file_entry(path, folder), _files(folder), os.cpu_count() or 1)  # hashing releases the GIL
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
 def file_entry(path: Path, folder: Path) -> dict[str, Any]:

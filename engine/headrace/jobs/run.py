@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +30,7 @@ from headrace.models import Model, preload
 from headrace.ops.base import StatefulOp
 from headrace.plan import Plan
 from headrace.profile import ColumnProfile
+from headrace.versions import installed_versions
 
 if TYPE_CHECKING:
     from headrace.jobs.job import Job, OpenJob
@@ -162,7 +162,7 @@ class _Execution:
         ledger = Ledger.total(one.ledger for one in counted)
         record = {
             "machine": _machine(self.cluster, plan),
-            "versions": _versions(),
+            "versions": {"python": platform.python_version(), **installed_versions(PACKAGES)},
             "dataset": opened.source.describe(),
             "plan": plan.describe(),
             "steps": _step_records(opened, fitted, ledger),
@@ -313,16 +313,6 @@ def _job_record(job: Job) -> dict[str, Any]:
 def _machine(cluster: Cluster, plan: Plan) -> dict[str, Any]:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {"cores": os.cpu_count(), "memory_bytes": memory, "device": plan.device, "cluster": cluster.name, "workers": cluster.n_workers}
-
-
-def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
-    for name in PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 def _profiled_rows(plan: Plan) -> int | None:

@@ -26,7 +26,7 @@ import xgboost
 from headrace.errors import BundleError, JobError, unknown_name
 from headrace.models.device import check_build, is_on_device, to_device, to_host
 from headrace.models.matrix import Block, check_matrix, reblock
-from headrace.models.settings import ModelSettings
+from headrace.models.settings import ModelSettings, Trained
 from headrace.models.store import FILE_NAME, read_bytes, read_settings, write_settings
 
 _TREES = "model.ubj"
@@ -34,20 +34,12 @@ _DEFAULT_OBJECTIVE = {"binary": "binary:logistic", "multiclass": "multi:softprob
 
 
 @dataclass(frozen=True)
-class BoostedTrees:
+class BoostedTrees(Trained):
     """A trained XGBoost model; see `headrace.models.Model`."""
 
     settings: ModelSettings
     features: tuple[str, ...]
     booster: xgboost.Booster
-
-    @property
-    def kind(self) -> str:
-        return self.settings.kind
-
-    @property
-    def task(self) -> str:
-        return str(self.settings.task)
 
     def predict(self, matrix: np.ndarray) -> np.ndarray:
         check_matrix(matrix, self.features)

@@ -19,7 +19,7 @@ import pyarrow as pa
 from headrace.errors import BundleError, JobError
 from headrace.models.device import gpu_library, joined_on_device, to_host
 from headrace.models.matrix import Block, check_matrix, joined
-from headrace.models.settings import ModelSettings
+from headrace.models.settings import ModelSettings, Trained
 from headrace.models.store import FILE_NAME, read_bytes, read_settings, write_settings
 from headrace_kernels.forest import Forest, forest_contributions, predict_forest, with_node_means
 
@@ -32,7 +32,7 @@ _SAMPLED_ROWS = 65_536
 
 
 @dataclass(frozen=True, eq=False)
-class RandomForest:
+class RandomForest(Trained):
     """A trained forest; see `headrace.models.Model`.
 
     `seen` are the classes of the training rows, one for each output of a multiclass model.
@@ -44,21 +44,8 @@ class RandomForest:
     seen: tuple[int, ...] = ()
     threads: int = 1
 
-    @property
-    def kind(self) -> str:
-        return self.settings.kind
-
-    @property
-    def task(self) -> str:
-        return str(self.settings.task)
-
     def predict(self, matrix: np.ndarray) -> np.ndarray:
-        found = predict_forest(self.forest, self._checked(matrix), self.threads)
-        if not self.settings.n_classes:
-            return found[:, 0].astype(np.float32)
-        predicted = np.zeros((len(matrix), self.settings.n_classes), np.float32)
-        predicted[:, list(self.seen)] = found
-        return predicted
+        return self._by_class(predict_forest(self.forest, self._checked(matrix), self.threads))
 
     def contributions(self, matrix: np.ndarray, approximate: bool = False) -> np.ndarray:
         """Return what each feature adds to the value or probability itself: a forest has no margin of its own; last, the bias.
@@ -75,12 +62,7 @@ class RandomForest:
         array
             float32 ``[n, k + 1]``, multiclass ``[n, classes, k + 1]`` (zeros for a class that training never saw).
         """
-        found = forest_contributions(self.forest, self._checked(matrix), self.threads)
-        if not self.settings.n_classes:
-            return found[:, 0].astype(np.float32)
-        added = np.zeros((len(matrix), self.settings.n_classes, len(self.features) + 1), np.float32)
-        added[:, list(self.seen)] = found
-        return added
+        return self._by_class(forest_contributions(self.forest, self._checked(matrix), self.threads))
 
     def save(self, folder: Path) -> None:
         n_outputs = self.forest.value.shape[1]
@@ -98,6 +80,14 @@ class RandomForest:
         }
         write_settings(folder, self.settings, self.features, numbers)
         (folder / _TREES).write_bytes(trees)
+
+    def _by_class(self, found: np.ndarray) -> np.ndarray:
+        """Return what was found for each output as float32 of each class: zeros for one that training never saw."""
+        if not self.settings.n_classes:
+            return found[:, 0].astype(np.float32)
+        placed = np.zeros((len(found), self.settings.n_classes, *found.shape[2:]), np.float32)
+        placed[:, list(self.seen)] = found
+        return placed
 
     def _checked(self, matrix: np.ndarray) -> np.ndarray:
         check_matrix(matrix, self.features, missing=False)

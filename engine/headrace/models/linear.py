@@ -17,7 +17,7 @@ import numpy as np
 from headrace.errors import BundleError, JobError
 from headrace.models.device import gpu_library, joined_on_device, to_host
 from headrace.models.matrix import Block, check_matrix, joined
-from headrace.models.settings import ModelSettings
+from headrace.models.settings import ModelSettings, Trained
 from headrace.models.store import FILE_NAME, read_settings, write_settings
 
 # Rows that are turned to float64 and summed at a time: 16,384 rows of 16 features stay in the second-level cache.
@@ -25,7 +25,7 @@ _CHUNK_ROWS = 16_384
 
 
 @dataclass(frozen=True)
-class LinearModel:
+class LinearModel(Trained):
     """A trained linear model; see `headrace.models.Model`.
 
     Parameters
@@ -44,14 +44,6 @@ class LinearModel:
     intercept: np.ndarray
     mean: np.ndarray
     seen: tuple[int, ...] = ()
-
-    @property
-    def kind(self) -> str:
-        return self.settings.kind
-
-    @property
-    def task(self) -> str:
-        return str(self.settings.task)
 
     def predict(self, matrix: np.ndarray) -> np.ndarray:
         check_matrix(matrix, self.features, missing=False)

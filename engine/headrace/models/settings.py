@@ -160,6 +160,20 @@ class ModelSettings:
         return replace(self, task=task, n_classes=n_classes)
 
 
+class Trained:
+    """What every trained model says of itself by its settings."""
+
+    settings: ModelSettings
+
+    @property
+    def kind(self) -> str:
+        return self.settings.kind
+
+    @property
+    def task(self) -> str:
+        return str(self.settings.task)
+
+
 def resolve_task(task: str | None, params: Mapping[str, Any], target: np.ndarray, kind: str = "xgboost") -> str:
     """Decide the task, and check that the target fits it.
 

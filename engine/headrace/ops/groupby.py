@@ -60,17 +60,14 @@ class Groupby(OrderedOp):
     def declare(self, schema: Schema, tables: Mapping[str, Schema]) -> Declaration:
         check_grouping(schema, self.grouping(), "keys")
         check_columns(schema, tuple(self.stats), lambda type_: type_.is_feature, "a number or boolean", "stats")
-        made = {f"{column}_{stat}": statistic_type(stat, schema[column]) for column, stats in self.stats.items() for stat in stats}
-        makes = {f"{column}_{stat}": Sources(values=(column,), keys=self.keys) for column, stats in self.stats.items() for stat in stats}
+        wanted = self._wanted()
+        made = {output: statistic_type(stat, schema[column]) for output, (column, stat) in wanted.items()}
+        makes = {output: Sources(values=(column,), keys=self.keys) for output, (column, _) in wanted.items()}
         return Declaration(self.grouping().reads, schema.select(self.keys).with_columns(made), makes, drops_rows=True)
 
     def scan(self, table: Table, starts: Ints) -> dict[str, Device]:
         found = table.group_stats(self.keys, tuple(self.stats))  # its keys come by first row, as the groups do
-        values = {
-            f"{column}_{stat}": table.backend.from_arrow(found.columns[column].values(stat))
-            for column, stats in self.stats.items()
-            for stat in stats
-        }
+        values = {output: table.backend.from_arrow(found.columns[column].values(stat)) for output, (column, stat) in self._wanted().items()}
         first = np.zeros(table.n_rows, bool)
         first[starts[:-1]] = True
         group_of_row = np.repeat(np.arange(len(starts) - 1, dtype=np.int64), np.diff(starts))
@@ -79,5 +76,7 @@ class Groupby(OrderedOp):
     def apply(self, table: Table, found: ByRow) -> Table:
         groups = table.with_columns(found.of(table))
         groups = groups.filter(groups[KEPT]).without([KEPT])
-        made = [f"{column}_{stat}" for column, stats in self.stats.items() for stat in stats]
-        return groups.select(dict.fromkeys([*self.keys, *made]))
+        return groups.select(dict.fromkeys([*self.keys, *self._wanted()]))
+
+    def _wanted(self) -> dict[str, tuple[str, str]]:
+        return {f"{column}_{stat}": (column, stat) for column, stats in self.stats.items() for stat in stats}

@@ -18,7 +18,7 @@ from headrace.table import one_array
 
 # Small row groups are read together up to this many bytes: each read costs about a millisecond.
 BATCH_BYTES = 64 << 20
-# Batches of fewer rows are joined with the next ones, across files: 2,000 files of 500 rows are 8 batches, not 2,000.
+# Batches of fewer rows and bytes are joined with the next ones, across files: 2,000 files of 500 rows are 16 batches, not 2,000.
 LEAST_ROWS = 1 << 16
 
 
@@ -31,11 +31,14 @@ def read_batches(dataset: Dataset, groups: Sequence[RowGroup], columns: Sequence
         If a page is damaged (checksums are verified), a value is invalid, or the rows differ from the footer's promise.
     """
     small: list[tuple[int, int, dict[str, pa.Array]]] = []
+    rows = nbytes = 0
     for batch in _read_files(dataset, groups, columns):
         small.append(batch)
-        if sum(n_rows for _, n_rows, _ in small) >= LEAST_ROWS:
+        rows += batch[1]
+        nbytes += sum(array.nbytes for array in batch[2].values())
+        if rows >= LEAST_ROWS or nbytes >= BATCH_BYTES:
             yield _as_one(small)
-            small = []
+            small, rows, nbytes = [], 0, 0
     if small:
         yield _as_one(small)
 
