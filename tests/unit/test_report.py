@@ -313,3 +313,9 @@ def test_threads_render_the_same_page(record: dict[str, Any]) -> None:
     for thread in threads:
         thread.join()
     assert pages == [render(record)] * 3
+
+
+def test_figures_of_a_sample_are_said_to_be_of_a_sample(record: dict[str, Any]) -> None:
+    assert "sample:" not in Page(render(record)).words
+    record["profile"] = [{**column, "rows": 1000} for column in record["profile"]]
+    assert f"of a sample: 1,000 of {record['dataset']['rows']:,} rows" in Page(render(record)).words

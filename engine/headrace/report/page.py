@@ -82,6 +82,7 @@ def _context(record: Mapping[str, Any]) -> dict[str, Any]:
         "metrics": summary.metrics(record),
         "steps": sections.steps(record),
         "columns": sections.columns(record),
+        "sampled": sections.sampled(record),
         "unseen": [sections.count_in_words(count) for count in sections.unseen_counts(record)],
         "charts": _model_charts(record),
         "classes": results.classes(record),

@@ -114,6 +114,15 @@ def columns(record: Record) -> list[Column]:
     return [_column(place, column, unseen) for place, column in enumerate(record.get("profile") or ())]
 
 
+def sampled(record: Record) -> str:
+    """Return what part of a large source the columns' figures were taken from; empty where it was all of it."""
+    seen = [column["rows"] for column in record.get("profile") or () if is_number(column.get("rows"))]
+    total = record["dataset"].get("rows")
+    if not seen or not is_number(total) or max(seen) >= total:
+        return ""
+    return f"All figures here are those of a sample: {max(seen):,} of {total:,} rows, from the start of every part of the data."
+
+
 def _column(place: int, column: Record, unseen: Mapping[str, Any]) -> Column:
     name = str(column.get("column", ""))
     rows, nulls, nans = column.get("rows"), column.get("nulls") or 0, column.get("nans") or 0
