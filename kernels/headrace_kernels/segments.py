@@ -173,16 +173,20 @@ def group_function(scalar: Scalar, start: tuple[float, ...], between: Scalar | N
             if not has_null or valid[i]:
                 out[i], state = scalar(state, *(row_of(inputs, i) + constants))
 
+    if between is None:
+        return scan_group
+    pair = between
+
     def scan_group_in_pairs(inputs: Any, constants: Any, valid: Any, has_null: bool, starts: Any, out: Any, group: int) -> None:
         state, before = start, -1
         for i in range(starts[group], starts[group + 1]):
             if not has_null or valid[i]:
                 before = i if before < 0 else before
-                known = between(*(row_of(inputs, before) + row_of(inputs, i) + constants))
+                known = pair(*(row_of(inputs, before) + row_of(inputs, i) + constants))
                 out[i], state = scalar(state, known, *(row_of(inputs, i) + constants))
                 before = i
 
-    return scan_group if between is None else scan_group_in_pairs
+    return scan_group_in_pairs
 
 
 def _scan_of(kernel: SegmentKernel) -> Scalar:
