@@ -85,20 +85,29 @@ def run(
 
 @app.command(epilog="Example: headrace plan configs/flights.yaml")
 def plan(
-    job: JobFile, settings: SetOption = None, cluster: ClusterOption = None, as_json: JsonOption = False, debug: DebugOption = False
+    job: JobFile,
+    settings: SetOption = None,
+    cluster: ClusterOption = None,
+    rates: Annotated[
+        Path | None, typer.Option(metavar="FILE", show_default=False, help="Rates of `headrace bench calibrate --out FILE`.")
+    ] = None,
+    as_json: JsonOption = False,
+    debug: DebugOption = False,
 ) -> None:
-    """Show what a job would do: passes, partitions, columns read, bytes. Nothing is computed."""
+    """Show what a job would do: passes, partitions, columns read, bytes, time. Nothing is computed."""
 
     def act() -> None:
         from headrace.jobs.job import Job
+        from headrace.rates import MachineRates, rates_file
         from headrace.terminal import show_plan
 
         opened = Job.load(job, _overrides(settings, cluster, None)).open()
         made = opened.plan()
+        found = opened.estimate(made, MachineRates.read(rates_file() if rates is None else rates, must_exist=rates is not None))
         if as_json:
-            print_json({**made.describe(), "features": list(opened.features)})
+            print_json({**made.describe(), "features": list(opened.features), "estimate": found.describe()})
         else:
-            show_plan(opened, made)
+            show_plan(opened, made, found)
 
     guarded(act, as_json=as_json, debug=debug)
 

@@ -83,6 +83,33 @@ def taxi(
     _run("taxi", rows, peers, cases, runs, out, data, as_json=as_json, debug=debug)
 
 
+@bench.command(epilog="Example: headrace bench calibrate")
+def calibrate(
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", show_default=False, help="Instead of headrace/rates.json in XDG_CACHE_HOME, else ~/.cache."),
+    ] = None,
+    as_json: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Measure what this machine does a second, for the estimates of `headrace plan`."""
+
+    def act() -> None:
+        from headrace.bench.calibrate import calibrate as measure_rates
+        from headrace.bench.shown import tell
+        from headrace.rates import rates_file
+
+        found = measure_rates((lambda line: None) if as_json else tell)
+        path = rates_file() if out is None else out
+        found.write(path)
+        if as_json:
+            print_json({"file": str(path), **found.describe()})
+        else:
+            print(path)  # noqa: T201
+
+    guarded(act, as_json=as_json, debug=debug)
+
+
 def _run(
     suite: str,
     rows: int | None,

@@ -37,7 +37,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("dataset", "expressions", "backends", "frames"),
     ("ops",),
     ("cache", "steps", "split", "partitions", "side_tables", "fitted", "profile", "models", "metrics", "report", "sample_data"),
-    ("plan", "cluster", "spool", "dealing", "exchange", "execution"),
+    ("plan", "rates", "cluster", "spool", "dealing", "exchange", "execution"),
     ("pipeline", "profiling"),
     ("jobs",),
     ("bench",),
