@@ -17,12 +17,17 @@ from typing import Any
 
 import pyarrow as pa
 
+from headrace.pool import Pools
+
 Batch = tuple[int, int, Mapping[str, pa.Array]]
 
 
 @dataclass(frozen=True)
 class CacheSettings:
-    """One run's cache: its name in every process, the columns to read for all passes at once, and bytes of memory a process."""
+    """One run's cache: its name in every process, the columns to read for all passes at once, and bytes of memory a process.
+
+    Without columns no rows are kept, only the numbers of strings.
+    """
 
     token: str
     columns: tuple[str, ...]
@@ -31,8 +36,9 @@ class CacheSettings:
 
 @dataclass
 class Kept:
-    """The batches of a run's partitions that this process holds."""
+    """The batches of a run's partitions that this process holds, and the numbers of the strings in them."""
 
+    pools: Pools
     batches: dict[int, list[Batch]] = field(default_factory=dict)
     nbytes: int = 0
     spilled_nbytes: int = 0
@@ -41,6 +47,16 @@ class Kept:
 
 _kept: dict[str, Kept] = {}
 _lock = threading.Lock()
+
+
+def pools_of(settings: CacheSettings | None) -> Pools:
+    """Return the pools of a run in this process; of work that has no cache, pools that nobody shares."""
+    return Pools() if settings is None else _kept_by(settings).pools
+
+
+def _kept_by(settings: CacheSettings) -> Kept:
+    with _lock:
+        return _kept.setdefault(settings.token, Kept(Pools(settings.memory)))
 
 
 def recall(settings: CacheSettings, partition: int) -> list[Batch] | None:
@@ -52,8 +68,8 @@ def recall(settings: CacheSettings, partition: int) -> list[Batch] | None:
 def keep(settings: CacheSettings, partition: int, batches: list[Batch]) -> None:
     """Keep a partition's batches, in memory while the budget lasts, then in files."""
     nbytes = sum(array.nbytes for _, _, columns in batches for array in columns.values())
+    kept = _kept_by(settings)
     with _lock:
-        kept = _kept.setdefault(settings.token, Kept())
         fits = kept.nbytes + nbytes <= settings.memory
         if fits:
             kept.nbytes += nbytes

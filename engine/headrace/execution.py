@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from headrace.backends.arrow.backend import ArrowBackend
 from headrace.backends.arrow.write import write_batches
-from headrace.cache import CacheSettings, forget
+from headrace.cache import CacheSettings, forget, pools_of
 from headrace.cluster import Cluster, reduce_tree
 from headrace.errors import DataError
 from headrace.exchange import Rows, exchange_steps
@@ -68,7 +68,7 @@ class Work:
 
     def read(self, partition: Partition, columns: Sequence[str], ledger: Ledger) -> Iterator[Table]:
         """Yield a partition's rows in the types that the steps expect."""
-        for table in read_partition(self.source, partition, columns, ArrowBackend(), ledger, self.key, self.cache):
+        for table in read_partition(self.source, partition, columns, ArrowBackend(pools_of(self.cache)), ledger, self.key, self.cache):
             yield table if self.expects is None else conform(table, self.expects)
 
     def states_of(self, partition: Partition) -> dict[int, Any]:
@@ -78,11 +78,9 @@ class Work:
 
 @contextmanager
 def keeping_rows(cluster: Cluster, work: Work, plan: Plan) -> Iterator[Work]:
-    """Give the work a cache for as long as its passes run: what the first reads, the others need not."""
-    if len(plan.passes) == 1 or not plan.cache_bytes:
-        yield work
-        return
-    columns = tuple(dict.fromkeys(name for one in plan.passes for name in one.columns))
+    """Give the work a cache for as long as its passes run: what the first reads and numbers, the others need not."""
+    keeps = len(plan.passes) > 1 and plan.cache_bytes
+    columns = tuple(dict.fromkeys(name for one in plan.passes for name in one.columns)) if keeps else ()
     settings = CacheSettings(uuid.uuid4().hex, columns, plan.cache_bytes)
     try:
         yield replace(work, cache=settings)

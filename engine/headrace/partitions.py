@@ -134,7 +134,7 @@ def read_partition(
 
 def _batches(source: Dataset, partition: Partition, columns: Sequence[str], backend: Backend, cache: CacheSettings | None) -> Iterator[Any]:
     """Yield the batches of a partition: those kept by an earlier pass, or read, and kept for a later one."""
-    if cache is None or not set(columns) <= set(cache.columns):
+    if cache is None or not cache.columns or not set(columns) <= set(cache.columns):
         yield from backend.read(source, partition.row_groups, columns)
         return
     kept = recall(cache, partition.index)

@@ -192,10 +192,10 @@ class Counts:
     @classmethod
     def merged_all(cls, parts: Sequence[Counts]) -> Counts:
         """Return the counts of many sets of rows at once: every key is hashed once, not once a merge."""
+        from headrace_kernels.counting import sum_by_code
+
         keys, codes = union_keys([part.keys for part in parts])
-        # float64 holds counts exactly up to 2**53
-        counts = np.bincount(codes, np.concatenate([part.counts for part in parts]), len(keys))
-        return cls(keys, counts.astype(np.int64))
+        return cls(keys, sum_by_code(codes, np.concatenate([part.counts for part in parts]), len(keys)))
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "ledger",
         "schema",
         "keys",
+        "pool",
         "states",
         "group_stats",
         "order",

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from headrace.errors import DataError
 from headrace.keys import Keys, is_text, one_chunk, plain_values, string_buffers
+from headrace.pool import Pool
 
 Codes = npt.NDArray[np.int32]
 
@@ -71,13 +72,17 @@ def find_keys(arrays: Sequence[pa.Array], keys: Keys) -> Codes:
     return rows
 
 
-def encode_dictionary(array: pa.Array, keys: Keys, ids: npt.NDArray[np.int32]) -> tuple[npt.NDArray[np.int32], int]:
-    """Return ids[code + 1] of each row of a dictionary column and the number of rows unseen: only its distinct values are looked up."""
+def encode_dictionary(array: pa.Array, keys: Keys, ids: npt.NDArray[np.int32], pool: Pool) -> tuple[npt.NDArray[np.int32], int]:
+    """Return ids[code + 1] of each row of a dictionary column and the number of rows unseen.
+
+    Only its distinct values are looked up, and not even they if fitting has numbered them.
+    """
     from headrace.backends.arrow.values import kernel_column
     from headrace_kernels.encoding import encode_indices
 
     index = prepared_index(keys).columns[0]
-    codes = np.append(index.find(array.dictionary), index.null_code)
+    numbers = pool.known(array.dictionary)
+    codes = np.append(index.find(array.dictionary) if numbers is None else pool.codes(keys)[numbers], index.null_code)
     return encode_indices(kernel_column(array.indices), ids[codes + 1], codes < 0)
 
 
