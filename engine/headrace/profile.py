@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,7 +71,18 @@ class ColumnProfile:
         return {"distinct": len(rest), "top": [[str(value), int(n)] for value, n in zip(values, counts.counts[order], strict=True)]}
 
 
-def profile_table(table: Table) -> dict[str, ColumnProfile]:
+Profile = dict[str, ColumnProfile]
+
+
+def merged_profiles(profiles: Iterable[Profile]) -> Profile | None:
+    """Return the profile of all rows that some profiles are of; None of none."""
+    merged: Profile | None = None
+    for profile in profiles:
+        merged = profile if merged is None else {name: merged[name].merged(profile[name]) for name in merged}
+    return merged
+
+
+def profile_table(table: Table) -> Profile:
     """Return the profile of every column of a table."""
     return {name: _profile(table, name) for name in table.names}
 

@@ -29,7 +29,7 @@ from headrace.ledger import Ledger
 from headrace.models import Model, preload
 from headrace.ops.base import StatefulOp
 from headrace.plan import Plan
-from headrace.profile import ColumnProfile
+from headrace.profile import merged_profiles
 from headrace.versions import installed_versions
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 PACKAGES = ("headrace", "pyarrow", "numpy", "numba", "xgboost-cpu", "xgboost", "scikit-learn", "dask", "pandas")
 # Up to this many values, rows times columns, all are profiled; of more, about that many, from the start of every partition.
-PROFILE_VALUES, SAMPLED_VALUES = 16_000_000, 6_400_000
+PROFILE_VALUES, SAMPLED_VALUES = 16_000_000, 1_600_000
 # Exact TreeSHAP costs about 2 ms a row for 100 trees of depth 8: what matters most is measured on a sample.
 EXPLAINED_ROWS = 400
 
@@ -147,7 +147,9 @@ class _Execution:
         with self.stages.stage("plan"):
             plan = opened.plan(self.cluster.n_workers)
         states = opened.tables.states(opened.steps.ops)
-        unlearnt = Work(opened.source, opened.steps.ops, job.split, states, opened.key, sides=opened.tables.shuffled)
+        unlearnt = Work(
+            opened.source, opened.steps.ops, job.split, states, opened.key, sides=opened.tables.shuffled, profiled_rows=_profiled_rows(plan)
+        )
         with (
             keeping_rows(self.cluster, unlearnt, plan) as kept,
             exchanging(self.cluster, kept, plan.exchange_bytes) as work,
@@ -191,7 +193,6 @@ class _Execution:
             target=section.target if section else None,
             folder=folder.resolve() if folder else None,
             has_split=settings.split is not None,
-            profiled_rows=_profiled_rows(plan),
         )
         shared, shared_what = self.cluster.share(work), self.cluster.share(what)
         self.progress.start("transform", len(plan.partitions))
@@ -349,13 +350,8 @@ def _all_counts(opened: OpenJob, ledger: Ledger) -> list[dict[str, Any]]:
 
 
 def _profile_records(counted: list[Counted]) -> list[dict[str, Any]]:
-    profiles = [one.profile for one in counted if one.profile]
-    if not profiles:
-        return []
-    merged: dict[str, ColumnProfile] = profiles[0]
-    for profile in profiles[1:]:
-        merged = {name: merged[name].merged(profile[name]) for name in merged}
-    return [profile.describe(name) for name, profile in merged.items()]
+    merged = merged_profiles(one.profile for one in counted if one.profile)
+    return [profile.describe(name) for name, profile in (merged or {}).items()]
 
 
 def _lineage(opened: OpenJob) -> dict[str, Any]:
