@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from headrace.ops.code import among
 from headrace.schema import Schema
 from headrace.states import pack, read_streams, unpack, write_streams
 from headrace.steps import Steps
+from headrace.versions import version
 
 FORMAT = 1
 

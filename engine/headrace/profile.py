@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -30,17 +32,23 @@ class ColumnProfile:
     minimum: Any = None
     maximum: Any = None
 
-    def merged(self, other: ColumnProfile) -> ColumnProfile:
-        """Return the profile of both sets of rows."""
-        return ColumnProfile(
-            self.type,
-            self.rows + other.rows,
-            self.nulls + other.nulls,
-            self.moments.merged(other.moments) if self.moments and other.moments else None,
-            self.quantiles.merged(other.quantiles).within(MOST_BINS) if self.quantiles and other.quantiles else None,
-            self.counts.merged(other.counts) if self.counts and other.counts else None,
-            _extreme(min, self.minimum, other.minimum),
-            _extreme(max, self.maximum, other.maximum),
+    @classmethod
+    def merged_all(cls, parts: Sequence[ColumnProfile]) -> ColumnProfile:
+        """Return the profile of many sets of rows at once: values are sorted and keys hashed once each, not once a merge."""
+        if len(parts) == 1:
+            return parts[0]
+        moments = [part.moments for part in parts if part.moments]
+        quantiles = [part.quantiles for part in parts if part.quantiles]
+        counts = [part.counts for part in parts if part.counts]
+        return cls(
+            parts[0].type,
+            sum(part.rows for part in parts),
+            sum(part.nulls for part in parts),
+            reduce(Moments.merged, moments) if moments else None,
+            Quantiles.merged_all(quantiles).within(MOST_BINS) if quantiles else None,
+            Counts.merged_all(counts) if counts else None,
+            min((part.minimum for part in parts if part.minimum is not None), default=None),
+            max((part.maximum for part in parts if part.maximum is not None), default=None),
         )
 
     def describe(self, name: str) -> dict[str, Any]:
@@ -75,6 +83,12 @@ def profile_table(table: Table) -> dict[str, ColumnProfile]:
     return {name: _profile(table, name) for name in table.names}
 
 
+def merge_profiles(profiles: Sequence[Mapping[str, ColumnProfile]]) -> dict[str, ColumnProfile]:
+    """Return the profile of all sets of rows together, by column."""
+    names = dict.fromkeys(name for profile in profiles for name in profile)
+    return {name: ColumnProfile.merged_all([profile[name] for profile in profiles if name in profile]) for name in names}
+
+
 def _profile(table: Table, name: str) -> ColumnProfile:
     column = table[name]
     type_ = table.backend.type_of(column)
@@ -104,8 +118,3 @@ def _histogram(quantiles: Quantiles, moments: Moments) -> dict[str, Any]:
 
 def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
-
-
-def _extreme(choose: Any, left: Any, right: Any) -> Any:
-    found = [value for value in (left, right) if value is not None]
-    return choose(found) if found else None

@@ -105,11 +105,16 @@ class Quantiles:
 
     def merged(self, other: Quantiles) -> Quantiles:
         """Return the summary of both sets of rows."""
-        precision = min(self.precision, other.precision)
-        left, right = self._coarsened(precision), other._coarsened(precision)
-        bins = np.concatenate([left.bins, right.bins])
-        order = np.argsort(bins, kind="stable")  # two sorted runs: one merge
-        return _summed(precision, bins[order], np.concatenate([left.counts, right.counts])[order]).within(MAX_BINS)
+        return Quantiles.merged_all([self, other])
+
+    @classmethod
+    def merged_all(cls, parts: Sequence[Quantiles]) -> Quantiles:
+        """Return the summary of many sets of rows at once."""
+        precision = min(part.precision for part in parts)
+        parts = [part._coarsened(precision) for part in parts]
+        bins = np.concatenate([part.bins for part in parts])
+        order = np.argsort(bins, kind="stable")  # sorted runs: merges
+        return _summed(precision, bins[order], np.concatenate([part.counts for part in parts])[order]).within(MAX_BINS)
 
     @property
     def count(self) -> int:

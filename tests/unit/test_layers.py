@@ -32,6 +32,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "yaml_text",
         "gpus",
         "versions",
+        "startup",
     ),
     ("dataset", "expressions", "backends", "frames"),
     ("ops",),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import functools
 import itertools
 import json
 import math
@@ -24,7 +23,7 @@ def described(backend: Backend, values: pa.Array, pieces: int = 1) -> dict[str, 
     edges = [len(values) * index // pieces for index in range(pieces + 1)]
     tables = [pa.table({"x": values.slice(start, end - start)}) for start, end in itertools.pairwise(edges)]
     profiles = [profile_table(Table.from_arrow(backend, table))["x"] for table in tables]
-    record = functools.reduce(ColumnProfile.merged, profiles).describe("x")
+    record = ColumnProfile.merged_all(profiles).describe("x")
     json.dumps(record, allow_nan=False)
     return record
 

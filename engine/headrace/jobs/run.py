@@ -23,13 +23,14 @@ from headrace.exchange import Rows, exchange_steps, exchanging
 from headrace.execution import Progress, Silent, Work, fit_steps, keeping_rows
 from headrace.fitted import FittedSteps
 from headrace.jobs.bundle import Bundle, prediction_schema
-from headrace.jobs.directory import file_entry, list_files, new_run_id, run_directory, write_manifest
+from headrace.jobs.directory import Listing, file_entry, new_run_id, run_directory, write_manifest
 from headrace.jobs.tasks import Counted, Prepare, counted_of, predict_prepared, prepare_partition, sample_rows, train
 from headrace.ledger import Ledger
 from headrace.models import Model, preload
 from headrace.ops.base import StatefulOp
 from headrace.plan import Plan
-from headrace.profile import ColumnProfile
+from headrace.profile import merge_profiles
+from headrace.startup import ahead
 from headrace.versions import installed_versions
 
 if TYPE_CHECKING:
@@ -110,11 +111,11 @@ def run_job(job: Job, progress: Progress | None = None) -> Run:
         preload(job.settings.model.kind)
     with stages.stage("plan"):
         opened = job.open()
-    with run_directory(job.settings.output.path, run_id) as folder:
+    with run_directory(job.settings.output.path, run_id) as folder, Listing(folder) as listing:
         with stages.stage("plan"):
             cluster = open_cluster(job.settings.run.cluster, job.settings.run.workers)
         try:
-            execution = _Execution(opened, cluster, folder, progress or Silent(), stages)
+            execution = _Execution(opened, cluster, folder, listing, progress or Silent(), stages)
             record = execution.execute()
         finally:
             cluster.close()
@@ -127,7 +128,7 @@ def run_job(job: Job, progress: Progress | None = None) -> Run:
             **record,
         }
         with stages.stage("report"):
-            _finish(folder, record, stages)
+            _finish(folder, record, stages, listing)
     return Run.load(Path(job.settings.output.path) / "runs" / run_id)
 
 
@@ -138,6 +139,7 @@ class _Execution:
     opened: OpenJob
     cluster: Cluster
     folder: Path
+    listing: Listing
     progress: Progress
     stages: Stages
 
@@ -146,6 +148,7 @@ class _Execution:
         opened, job = self.opened, self.opened.job
         with self.stages.stage("plan"):
             plan = opened.plan(self.cluster.n_workers)
+        ahead(_load_kernels, _load_report)
         states = opened.tables.states(opened.steps.ops)
         unlearnt = Work(opened.source, opened.steps.ops, job.split, states, opened.key, sides=opened.tables.shuffled)
         with (
@@ -158,6 +161,7 @@ class _Execution:
                 work = replace(work, states=found.states)
                 rows = exchange_steps(self.cluster, work, opened.steps, found.rows, range(len(opened.steps.ops)), self.progress)
                 what, handles, counted = self._prepare(plan, work, rows)
+        self.listing.begin(self.folder)
         fitted = FittedSteps(opened.steps.ops, opened.source.schema, opened.tables.schemas, found.states, found.parts)
         ledger = Ledger.total(one.ledger for one in counted)
         record = {
@@ -227,6 +231,7 @@ class _Execution:
             ]
             self.cluster.wait(asked, self.progress.advance)
             predicted = self.cluster.gather(asked)
+        self.listing.begin(self.folder)
         with self.stages.stage("evaluate"):
             record = self._evaluate(model, predicted)
             record["importance"] = self._importance(model, what, handles, bool(record["split"]["test_rows"]))
@@ -294,10 +299,25 @@ class _Execution:
         write_sums(folder)
 
 
-def _finish(folder: Path, record: dict[str, Any], stages: Stages) -> None:
+def _load_kernels() -> None:
+    """Import the kernels that nearly every job calls, and start LLVM by a first call: 0.3 s, in which tasks read their first rows."""
+    from headrace_kernels import counting, encoding, stages, tables  # noqa: F401
+    from headrace_kernels.column import Column
+    from headrace_kernels.exact import exact_moments
+
+    exact_moments(Column(np.zeros(1)))
+
+
+def _load_report() -> None:
+    from headrace.report.page import prepare
+
+    prepare()
+
+
+def _finish(folder: Path, record: dict[str, Any], stages: Stages, listing: Listing) -> None:
     """Write the record, the report and the manifest."""
     record["seconds"] = {**stages.seconds, "total": sum(stages.seconds.values())}
-    record["files"] = list_files(folder)
+    record["files"] = listing.entries()
     from headrace.report import render
 
     pages = {"report.html": render(record), "run.json": json.dumps(record, indent=1, allow_nan=False) + "\n"}
@@ -349,13 +369,7 @@ def _all_counts(opened: OpenJob, ledger: Ledger) -> list[dict[str, Any]]:
 
 
 def _profile_records(counted: list[Counted]) -> list[dict[str, Any]]:
-    profiles = [one.profile for one in counted if one.profile]
-    if not profiles:
-        return []
-    merged: dict[str, ColumnProfile] = profiles[0]
-    for profile in profiles[1:]:
-        merged = {name: merged[name].merged(profile[name]) for name in merged}
-    return [profile.describe(name) for name, profile in merged.items()]
+    return [profile.describe(name) for name, profile in merge_profiles([one.profile for one in counted]).items()]
 
 
 def _lineage(opened: OpenJob) -> dict[str, Any]:

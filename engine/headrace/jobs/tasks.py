@@ -18,7 +18,7 @@ from headrace.jobs.bundle import prediction_table
 from headrace.ledger import Ledger
 from headrace.models import Model, ModelSettings, fit_model
 from headrace.partitions import Partition, read_partition
-from headrace.profile import ColumnProfile, profile_table
+from headrace.profile import ColumnProfile, merge_profiles, profile_table
 from headrace.schema import Schema
 from headrace.split import TEST
 from headrace.table import KEY, TRAINING, Table
@@ -55,10 +55,10 @@ class Prepared:
 
 @dataclass(frozen=True, eq=False)
 class Counted:
-    """What preparing a partition counted: its ledger, and its profile if it was among the partitions profiled."""
+    """What preparing a partition counted: its ledger, and the profile of its rows or of the first of them."""
 
     ledger: Ledger
-    profile: dict[str, ColumnProfile] | None
+    profile: dict[str, ColumnProfile]
 
 
 def prepare_partition(work: Work, what: Prepare, partition: Partition) -> tuple[Prepared, Counted]:
@@ -77,7 +77,7 @@ def prepare_partition(work: Work, what: Prepare, partition: Partition) -> tuple[
     else:
         for _ in batches():
             pass
-    return _joined(rows, what), Counted(ledger, _merged(_profiles(work, what, partition)))
+    return _joined(rows, what), Counted(ledger, merge_profiles(_profiles(work, what, partition)))
 
 
 def _profiles(work: Work, what: Prepare, partition: Partition) -> list[dict[str, ColumnProfile]]:
@@ -182,12 +182,3 @@ def _joined(rows: Sequence[Prepared], what: Prepare) -> Prepared:
         np.concatenate([part.test for part in rows]),
         tuple(table for part in rows for table in part.passed),
     )
-
-
-def _merged(profiles: Sequence[dict[str, ColumnProfile]]) -> dict[str, ColumnProfile] | None:
-    if not profiles:
-        return None
-    merged = dict(profiles[0])
-    for profile in profiles[1:]:
-        merged = {name: merged[name].merged(profile[name]) for name in merged}
-    return merged
