@@ -11,6 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from headrace import json_text
 from headrace.errors import BundleError, JobError
 from headrace.ops import make_op, op_name
 from headrace.ops.base import FittedOp, Op, StatefulOp
@@ -62,7 +63,7 @@ def write_fitted(fitted: FittedSteps, folder: Path) -> None:
     }
     with (folder / "states.arrows").open("wb") as sink:
         places = write_streams(streams, sink)
-    (folder / "pipeline.json").write_text(json.dumps({**content, "streams": places}, indent=1) + "\n")
+    (folder / "pipeline.json").write_text(json_text.dump({**content, "streams": places}) + "\n")
 
 
 def read_fitted(folder: Path, ops: Sequence[Any] = ()) -> FittedSteps:

@@ -33,6 +33,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "gpus",
         "versions",
         "startup",
+        "json_text",
     ),
     ("dataset", "expressions", "backends", "frames"),
     ("ops",),

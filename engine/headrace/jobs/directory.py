@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 import os
 import secrets
 import shutil
@@ -15,6 +14,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from headrace import json_text
 from headrace.errors import JobError
 from headrace.sha256sums import sha256_of
 from headrace_kernels.threads import over_items
@@ -98,9 +98,9 @@ class Listing:
         self._pool.shutdown(cancel_futures=True)
 
     def begin(self, folder: Path) -> None:
-        """Begin with the files below a folder: nobody will write to them any more."""
+        """Begin with the files below a folder that are complete: names of those being written start with a dot."""
         for path in _files(folder):
-            if path not in self._entries:
+            if path not in self._entries and path.name[0] != ".":
                 self._entries[path] = self._pool.submit(file_entry, path, self._folder)
 
     def entries(self) -> list[dict[str, Any]]:
@@ -125,4 +125,4 @@ def file_entry(path: Path, folder: Path) -> dict[str, Any]:
 def write_manifest(folder: Path, files: Sequence[Mapping[str, Any]]) -> None:
     """Write `manifest.json` of `files`, as `Listing.entries` returns them."""
     listed = sorted(files, key=lambda entry: str(entry["path"]))
-    (folder / "manifest.json").write_text(json.dumps({"format": 1, "files": listed}, indent=1) + "\n")
+    (folder / "manifest.json").write_text(json_text.dump({"format": 1, "files": listed}) + "\n")

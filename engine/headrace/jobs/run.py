@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import json
 import os
 import platform
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from headrace import json_text
 from headrace import metrics as measures
 from headrace.cluster import Cluster, open_cluster
 from headrace.errors import DataError
@@ -41,6 +43,8 @@ PACKAGES = ("headrace", "pyarrow", "numpy", "numba", "xgboost-cpu", "xgboost", "
 PROFILE_VALUES, SAMPLED_VALUES = 16_000_000, 6_400_000
 # Exact TreeSHAP costs about 2 ms a row for 100 trees of depth 8: what matters most is measured on a sample.
 EXPLAINED_ROWS = 400
+# How often a run looks for feature files that are complete.
+LOOKS = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,26 +164,31 @@ class _Execution:
             with self.stages.stage("transform"):
                 work = replace(work, states=found.states)
                 rows = exchange_steps(self.cluster, work, opened.steps, found.rows, range(len(opened.steps.ops)), self.progress)
-                what, handles, counted = self._prepare(plan, work, rows)
-        self.listing.begin(self.folder)
-        fitted = FittedSteps(opened.steps.ops, opened.source.schema, opened.tables.schemas, found.states, found.parts)
+                what, handles = self._prepare(plan, work, rows)
+                # What needs no row of the result is done beside the tasks.
+                fitted = FittedSteps(opened.steps.ops, opened.source.schema, opened.tables.schemas, found.states, found.parts)
+                if job.model_settings is None:
+                    self._write_pipeline(fitted)
+                record: dict[str, Any] = {
+                    "machine": _machine(self.cluster, plan),
+                    "versions": {"python": platform.python_version(), **installed_versions(PACKAGES)},
+                    "dataset": opened.source.describe(),
+                    "plan": plan.describe(),
+                    "lineage": _lineage(opened),
+                }
+                counted = self._counted(handles)
         ledger = Ledger.total(one.ledger for one in counted)
-        record = {
-            "machine": _machine(self.cluster, plan),
-            "versions": {"python": platform.python_version(), **installed_versions(PACKAGES)},
-            "dataset": opened.source.describe(),
-            "plan": plan.describe(),
+        record |= {
             "steps": _step_records(opened, fitted, ledger),
             "ledger": {"rows": ledger.rows(), "counts": _all_counts(opened, ledger)},
             "profile": _profile_records(counted),
-            "lineage": _lineage(opened),
         }
         if job.model_settings is None:
-            self._write_pipeline(fitted)
             return record
         return {**record, **self._model(plan, what, fitted, handles)}
 
-    def _prepare(self, plan: Plan, work: Work, rows: Rows) -> tuple[Prepare, list[Any], list[Counted]]:
+    def _prepare(self, plan: Plan, work: Work, rows: Rows) -> tuple[Prepare, list[Any]]:
+        """Start the tasks that apply the steps and write features; return what they were told, and their handles."""
         opened, settings = self.opened, self.opened.job.settings
         folder = None
         if settings.output.features:
@@ -199,12 +208,23 @@ class _Execution:
         )
         shared, shared_what = self.cluster.share(work), self.cluster.share(what)
         self.progress.start("transform", len(plan.partitions))
-        handles = [self.cluster.submit(prepare_partition, shared, shared_what, partition) for partition in rows.partitions]
-        self.cluster.wait(handles, self.progress.advance)
+        return what, [self.cluster.submit(prepare_partition, shared, shared_what, partition) for partition in rows.partitions]
+
+    def _counted(self, handles: list[Any]) -> list[Counted]:
+        """Wait for the tasks, beginning with the entries of the files that they leave, and return what they counted."""
+        n_done, look_every = itertools.count(1), max(len(handles) // LOOKS, 1)
+
+        def done() -> None:
+            self.progress.advance()
+            if next(n_done) % look_every == 0:
+                self.listing.begin(self.folder)
+
+        self.cluster.wait(handles, done)
         counted = self.cluster.gather([self.cluster.submit(counted_of, handle) for handle in handles])
         if not sum(one.ledger.rows_out for one in counted):
-            raise DataError("no row is left after the pipeline", file=opened.source.source, hint="look at the filters: they leave nothing")
-        return what, handles, counted
+            hint = "look at the filters: they leave nothing"
+            raise DataError("no row is left after the pipeline", file=self.opened.source.source, hint=hint)
+        return counted
 
     def _model(self, plan: Plan, what: Prepare, fitted: FittedSteps, handles: list[Any]) -> dict[str, Any]:
         job, opened = self.opened.job, self.opened
@@ -320,7 +340,7 @@ def _finish(folder: Path, record: dict[str, Any], stages: Stages, listing: Listi
     record["files"] = listing.entries()
     from headrace.report import render
 
-    pages = {"report.html": render(record), "run.json": json.dumps(record, indent=1, allow_nan=False) + "\n"}
+    pages = {"report.html": render(record), "run.json": json_text.dump(record) + "\n"}
     for name, text in pages.items():
         (folder / name).write_text(text, encoding="utf-8")
     write_manifest(folder, [*record["files"], *(file_entry(folder / name, folder) for name in pages)])

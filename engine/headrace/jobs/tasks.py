@@ -18,7 +18,7 @@ from headrace.jobs.bundle import prediction_table
 from headrace.ledger import Ledger
 from headrace.models import Model, ModelSettings, fit_model
 from headrace.partitions import Partition, read_partition
-from headrace.profile import ColumnProfile, merge_profiles, profile_table
+from headrace.profile import MOST_DETAILED, ColumnProfile, merge_profiles, profile_table
 from headrace.schema import Schema
 from headrace.split import TEST
 from headrace.table import KEY, TRAINING, Table
@@ -73,7 +73,10 @@ def prepare_partition(work: Work, what: Prepare, partition: Partition) -> tuple[
             yield feature_table(table, what)
 
     if what.folder is not None:
-        write_batches(what.folder / part_name(partition), batches(), feature_schema(what))
+        path = what.folder / part_name(partition)
+        unfinished = path.with_name(f".{path.name}")
+        write_batches(unfinished, batches(), feature_schema(what))
+        unfinished.rename(path)  # whoever sees the name may read the file
     else:
         for _ in batches():
             pass
@@ -84,8 +87,8 @@ def _profiles(work: Work, what: Prepare, partition: Partition) -> list[dict[str,
     profiles = []
     for table in read_partition(work.source, partition, what.columns, ArrowBackend(), Ledger(), cache=work.cache):
         if what.profiled_rows is not None:
-            return [profile_table(table.first(what.profiled_rows))]
-        profiles.append(profile_table(table))
+            return [profile_table(table.first(what.profiled_rows), MOST_DETAILED)]
+        profiles.append(profile_table(table, MOST_DETAILED))
     return profiles
 
 
