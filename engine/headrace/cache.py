@@ -55,7 +55,7 @@ class KeptRows:
 
     batches: list[Batch]
     ledger: Ledger
-    profile: Profile | None
+    profile: Profile
 
 
 @dataclass

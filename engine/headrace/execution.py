@@ -25,7 +25,7 @@ from headrace.ledger import Ledger
 from headrace.ops.base import FittedOp, Op
 from headrace.partitions import Partition, Source, read_partition
 from headrace.plan import Pass, Plan
-from headrace.profile import Profile, merged_profiles, profile_table
+from headrace.profile import MOST_DETAILED, Profile, merge_profiles, profile_table
 from headrace.schema import Schema
 from headrace.split import AnySplit
 from headrace.spool import Spool
@@ -87,7 +87,7 @@ class Work:
         kept = recall(self.cache, partition.index)
         if kept is not None:
             ledger.add(kept.ledger)
-            if profiles is not None and kept.profile is not None:
+            if profiles is not None:
                 profiles.append(kept.profile)
             backend = ArrowBackend(pools_of(self.cache))
             yield from ((Table(backend, columns_of(batch), batch[0], ledger), self.cache.lead) for batch in kept.batches)
@@ -99,7 +99,7 @@ class Work:
             done = apply_steps(table, self.ops, states, range(self.cache.lead)).only(self.cache.keeps)
             batches.append((done.n_rows, done.columns))
             yield replace(done, ledger=ledger), self.cache.lead
-        keep(self.cache, partition.index, KeptRows(batches, own, merged_profiles(found)))
+        keep(self.cache, partition.index, KeptRows(batches, own, merge_profiles(found)))
         ledger.add(own)
         if profiles is not None:
             profiles += found
@@ -117,7 +117,7 @@ class Work:
         wanted = n_rows if self.profiled_rows is None else self.profiled_rows
         for table in tables:
             if profiles is not None and (wanted > 0 or (self.profiled_rows is None and not profiles)):
-                profiles.append(profile_table(table.first(wanted)))
+                profiles.append(profile_table(table.first(wanted), MOST_DETAILED))
                 wanted -= table.n_rows
             ledger.rows_in += table.n_rows
             yield table

@@ -17,7 +17,7 @@ from headrace.jobs.bundle import prediction_table
 from headrace.ledger import Ledger
 from headrace.models import Model, ModelSettings, fit_model
 from headrace.partitions import Partition
-from headrace.profile import Profile, merged_profiles
+from headrace.profile import Profile, merge_profiles
 from headrace.schema import Schema
 from headrace.split import TEST
 from headrace.table import KEY, TRAINING, Table
@@ -53,10 +53,10 @@ class Prepared:
 
 @dataclass(frozen=True, eq=False)
 class Counted:
-    """What preparing a partition counted: its ledger, and its profile if it was among the partitions profiled."""
+    """What preparing a partition counted: its ledger, and the profile of its rows or of the first of them."""
 
     ledger: Ledger
-    profile: Profile | None
+    profile: Profile
 
 
 def prepare_partition(work: Work, what: Prepare, partition: Partition) -> tuple[Prepared, Counted]:
@@ -72,11 +72,14 @@ def prepare_partition(work: Work, what: Prepare, partition: Partition) -> tuple[
             yield feature_table(table, what)
 
     if what.folder is not None:
-        write_batches(what.folder / part_name(partition), batches(), feature_schema(what))
+        path = what.folder / part_name(partition)
+        unfinished = path.with_name(f".{path.name}")
+        write_batches(unfinished, batches(), feature_schema(what))
+        unfinished.rename(path)  # whoever sees the name may read the file
     else:
         for _ in batches():
             pass
-    return _joined(rows, what), Counted(ledger, merged_profiles(profiles))
+    return _joined(rows, what), Counted(ledger, merge_profiles(profiles))
 
 
 def feature_schema(what: Prepare) -> pa.Schema:
