@@ -176,7 +176,7 @@ def observe_pass(cluster: Cluster, work: Work, one: Pass, partitions: Sequence[A
     """Read the data once and return the merged part of each step observed, and the number of training rows."""
     shared = cluster.share(work)
     progress.start(one.name, len(partitions))
-    handles = [cluster.submit(observe_partition, shared, one, partition) for partition in partitions]
+    handles = [cluster.submit_about(place, observe_partition, shared, one, partition) for place, partition in enumerate(partitions)]
     cluster.wait(handles, progress.advance)
     parts, rows = cluster.gather([reduce_tree(cluster, merge_observed, shared, handles)])[0]
     return parts, rows
@@ -295,6 +295,6 @@ def part_name(partition: Partition) -> str:
 def _map(cluster: Cluster, function: Any, work: Work, what: Any, partitions: Sequence[Any], progress: Progress) -> list[Any]:
     shared, shared_what = cluster.share(work), cluster.share(what)
     progress.start("transform", len(partitions))
-    handles = [cluster.submit(function, shared, shared_what, partition) for partition in partitions]
+    handles = [cluster.submit_about(place, function, shared, shared_what, partition) for place, partition in enumerate(partitions)]
     cluster.wait(handles, progress.advance)
     return cluster.gather(handles)

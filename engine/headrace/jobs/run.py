@@ -209,7 +209,8 @@ class _Execution:
         )
         shared, shared_what = self.cluster.share(work), self.cluster.share(what)
         self.progress.start("transform", len(plan.partitions))
-        return what, [self.cluster.submit(prepare_partition, shared, shared_what, partition) for partition in rows.partitions]
+        tasks = enumerate(rows.partitions)
+        return what, [self.cluster.submit_about(place, prepare_partition, shared, shared_what, partition) for place, partition in tasks]
 
     def _counted(self, handles: list[Any]) -> list[Counted]:
         """Wait for the tasks, beginning with the entries of the files that they leave, and return what they counted."""
