@@ -101,6 +101,9 @@ def _checked(function: Callable[..., Any], real: dict[str, Any], name: str, *, m
 
 
 def _refuse(self: Any, members: dict[str, Any], name: str, asked: str) -> Any:
+    shown = getattr(type(self), asked, None)
+    if isinstance(shown, property) and shown.fget is not None:
+        return shown.fget(self)  # it raised AttributeError itself: once more, so that its own message is seen
     if asked in members:
         raise NotImplementedError(f"the stand-in for {name} lacks {asked!r}, which the real one has")
     raise AttributeError(f"{name!r} has no attribute {asked!r}")
