@@ -142,6 +142,7 @@ class ndarray:  # noqa: N801
     # ---- parts of it --------------------------------------------------------------------------------------------------
 
     def __getitem__(self, key: Any) -> ndarray:
+        checked_dtype(self.dtype)
         return on_device(self._host[_indices(key)])
 
     def __setitem__(self, key: Any, value: Any) -> None:
@@ -173,7 +174,7 @@ class ndarray:  # noqa: N801
         return on_device(cast(self._host, dtype).copy() if dtype == self.dtype else cast(self._host, dtype))
 
     def view(self, dtype: Any = None) -> ndarray:
-        return on_device(self._host.view() if dtype is None else self._host.view(checked_dtype(dtype)), new=False)
+        return on_device(self._host.view() if dtype is None else self._host.view(dtype), new=False)
 
     def copy(self, order: str = "C") -> ndarray:
         return on_device(self._host.copy(order))  # type: ignore[arg-type]
@@ -238,6 +239,7 @@ def on_device(host: Any, *, new: bool = True) -> ndarray:
 def operand(value: Any) -> Any:
     """Return what NumPy may compute with; a host array is refused, as CuPy's kernels refuse it."""
     if isinstance(value, ndarray):
+        checked_dtype(value.dtype)  # times can be viewed, not computed with
         return value._host
     if hasattr(value, "__cuda_array_interface__"):
         return memory_of(value)
