@@ -182,3 +182,30 @@ def test_rmm_has_its_names_and_no_others() -> None:
         rmm.set_pool  # noqa: B018
     with pytest.raises(NotImplementedError, match="lacks 'DeviceBuffer'"):
         rmm.DeviceBuffer  # noqa: B018
+
+
+def test_the_least_floats_of_32_bits_are_0_to_a_kernel_but_can_be_moved(cupy: Any) -> None:
+    tiny = cupy.asarray(np.array([1e-40, -1e-40], np.float32))
+    assert tiny.astype(np.float64).tolist() == [0.0, 0.0]
+    assert np.signbit(tiny.astype(np.float64).get()).tolist() == [False, True]
+    assert (tiny == 0).tolist() == [True, True]
+    half = cupy.asarray(np.array([np.finfo(np.float32).tiny], np.float32)) / np.float32(2)
+    assert half.tolist() == [0.0]
+    moved = cupy.where(cupy.asarray([False, True]), cupy.zeros(2, np.float32), tiny)
+    assert moved.view(np.int32).tolist() == [71362, 0]
+
+
+def test_fmod_of_integers_has_53_bits(cupy: Any) -> None:
+    wide = cupy.asarray([2**53 + 1, -7, 5])
+    assert cupy.fmod(wide, cupy.asarray([2, 3, 0])).tolist() == [0, -1, 0]
+    assert (wide % cupy.asarray([2, 3, 0])).tolist() == [1, 2, 0]
+
+
+def test_floats_are_divided_and_rounded_down(cupy: Any) -> None:
+    assert (cupy.asarray([np.inf, 1.0]) // 2.0).tolist() == [np.inf, 0.0]
+    assert float((cupy.asarray([1e300]) % 3.0)[0]) == 1e300 - np.floor(1e300 / 3.0) * 3.0
+
+
+def test_a_power_of_one_half_is_no_root(cupy: Any) -> None:
+    assert cupy.power(cupy.asarray([-np.inf, 4.0]), cupy.asarray(0.5)).tolist() == [np.inf, 2.0]
+    assert float(cupy.power(cupy.asarray(-np.inf), 0.5)) == np.inf

@@ -15,6 +15,8 @@ import numpy as np
 from tests.gpu.standin.memory import TRANSFERS, allocate
 from tests.gpu.standin.offered import offered
 
+from cupy._arithmetic import flushed
+
 IMPLICIT = "Implicit conversion to a NumPy array is not allowed. Please use `.get()` to construct a NumPy array explicitly."
 
 
@@ -281,8 +283,11 @@ def stable_only(kind: Any) -> Any:
 
 def cast(host: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
     """Convert as PTX's cvt does: floats saturate, and NaN becomes 0, or the least integer if either side has 64 bits."""
+    if host.dtype == dtype:
+        return host
+    host = flushed(host)
     if host.dtype.kind != "f" or dtype.kind not in "iu":
-        return host.astype(dtype, copy=False)
+        return flushed(host.astype(dtype))
     wide = dtype if dtype.itemsize >= 4 else np.dtype(f"{dtype.kind}4")  # there is no conversion to fewer bits: the rest is cut off
     info = np.iinfo(wide)
     of_nan = 0 if host.dtype.itemsize < 8 and wide.itemsize < 8 else (info.min if wide.kind == "i" else 1 << (8 * wide.itemsize - 1))

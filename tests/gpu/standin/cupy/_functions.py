@@ -221,7 +221,10 @@ def _where(condition: Any, x: Any = None, y: Any = None) -> Arguments:
         raise ValueError("Must provide both 'x' and 'y' or neither.")
     if x is None:
         TRANSFERS.scalar()
-    return (condition,) if x is None else (condition.astype(bool), x, y), {}
+    if x is None:
+        return (condition,), {}
+    dtype = np.result_type(*(value._host if isinstance(value, ndarray) else value for value in (x, y)))
+    return (condition.astype(bool), *(value.astype(dtype, copy=False) if isinstance(value, ndarray) else value for value in (x, y))), {}
 
 
 def _one_device_array(name: str) -> Callable[..., Arguments]:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from tests.gpu.standin.offered import has_name
 
+from cupy._arithmetic import apply_ufunc
 from cupy._array import cast, ndarray, on_device, operand
 
 # What atomic operations there are, from the messages of CuPy 14.2.
@@ -43,7 +44,7 @@ class ufunc:  # noqa: N801
         if out is not None:
             settings["out"] = operand(out)
         with np.errstate(all="ignore"):
-            found = self._on_host(*operands, **settings)
+            found = apply_ufunc(self._on_host, operands, **settings)
         if out is not None:
             return out
         return tuple(on_device(part) for part in found) if self.nout > 1 else on_device(found)
