@@ -358,7 +358,7 @@ def _in_place(name: str) -> Callable[..., Any]:
 _REDUCTIONS = {
     **dict.fromkeys(("sum", "prod", "mean"), "dtype out keepdims"),
     **dict.fromkeys(("max", "min", "any", "all"), "out keepdims"),
-    **dict.fromkeys(("argmax", "argmin"), "dtype out keepdims"),
+    **dict.fromkeys(("argmax", "argmin"), "out dtype keepdims"),
     **dict.fromkeys(("cumsum", "cumprod"), "dtype out"),
     **dict.fromkeys(("std", "var"), "dtype out ddof keepdims"),
 }
