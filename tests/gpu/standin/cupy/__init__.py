@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import numpy as _np
 from tests.gpu.standin import offered as _offered
-from tests.gpu.standin.memory import OUT_OF_MEMORY as _OUT_OF_MEMORY  # noqa: F401
 
 from cupy._array import ndarray
 from cupy._functions import functions as _functions
@@ -14,7 +11,7 @@ from cupy._ufuncs import UFUNCS as _UFUNCS
 from cupy._ufuncs import ufunc
 
 __version__ = "14.2.0"
-__all__ = ["cuda", "ndarray", "ufunc"]
+__all__ = ["ndarray", "ufunc"]
 
 # Types and constants are NumPy's own there too.
 _CONSTANTS = {
@@ -24,7 +21,5 @@ _CONSTANTS = {
 }
 globals().update({**_CONSTANTS, **_UFUNCS, **_functions()})
 globals().update(result_type=_np.result_type, promote_types=_np.promote_types, can_cast=_np.can_cast, issubdtype=_np.issubdtype)
-
-cuda = SimpleNamespace(runtime=SimpleNamespace(getDeviceCount=lambda: 1))
 
 __getattr__ = _offered.refuse_names("cupy")

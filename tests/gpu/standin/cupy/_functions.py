@@ -64,8 +64,6 @@ SIGNATURES = {
     "isclose": "(a, b, rtol=, atol=, equal_nan=)",
     "allclose": "(a, b, rtol=, atol=, equal_nan=)",
 }  # fmt: skip
-# They keep CuPy's rule of ufuncs: elements may be scalars.
-_OF_SCALARS = ("full", "full_like", "where", "clip", "select", "searchsorted", "take", "nan_to_num", "isin", "interp", "diff")
 
 
 def functions() -> dict[str, Callable[..., Any]]:
