@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from headrace.backends.arrow.backend import ArrowBackend
+from headrace.backends import CPU, open_backend
 from headrace.cluster import open_cluster
 from headrace.dataset import Dataset
 from headrace.execution import Progress
@@ -50,7 +50,7 @@ def profile_source(path: str, progress: Progress) -> dict[str, Any]:
 def profile_partition(dataset: Dataset, partition: Partition) -> dict[str, ColumnProfile]:
     """Return the profile of one partition's rows."""
     merged: dict[str, ColumnProfile] = {}
-    for table in read_partition(dataset, partition, dataset.schema.names, ArrowBackend(), Ledger()):
+    for table in read_partition(dataset, partition, dataset.schema.names, open_backend(CPU), Ledger()):
         merged = {name: merged[name].merged(one) if name in merged else one for name, one in profile_table(table).items()}
     return merged
 

@@ -28,6 +28,7 @@ from headrace.jobs.tasks import Counted, Prepare, counted_of, predict_prepared, 
 from headrace.ledger import Ledger
 from headrace.models import Model, preload
 from headrace.ops.base import StatefulOp
+from headrace.pipeline import worker_device
 from headrace.plan import Plan
 from headrace.profile import ColumnProfile
 from headrace.versions import installed_versions
@@ -145,9 +146,12 @@ class _Execution:
         """Plan, fit, transform, train, predict, evaluate; return the record."""
         opened, job = self.opened, self.opened.job
         with self.stages.stage("plan"):
-            plan = opened.plan(self.cluster.n_workers)
+            with opened.job.placed():
+                device = worker_device(self.cluster, job.settings.run.device)
+            plan = opened.plan(self.cluster.n_workers, device)
         states = opened.tables.states(opened.steps.ops)
         unlearnt = Work(opened.source, opened.steps.ops, job.split, states, opened.key, sides=opened.tables.shuffled)
+        unlearnt = replace(unlearnt, device=device, strict=job.settings.run.strict)
         with (
             keeping_rows(self.cluster, unlearnt, plan) as kept,
             exchanging(self.cluster, kept, plan.exchange_bytes) as work,
@@ -159,14 +163,20 @@ class _Execution:
                 rows = exchange_steps(self.cluster, work, opened.steps, found.rows, range(len(opened.steps.ops)), self.progress)
                 what, handles, counted = self._prepare(plan, work, rows)
         fitted = FittedSteps(opened.steps.ops, opened.source.schema, opened.tables.schemas, found.states, found.parts)
-        ledger = Ledger.total(one.ledger for one in counted)
+        ledger = Ledger.total([*(one.ledger for one in counted), found.ledger])
         record = {
             "machine": _machine(self.cluster, plan),
             "versions": {"python": platform.python_version(), **installed_versions(PACKAGES)},
             "dataset": opened.source.describe(),
             "plan": plan.describe(),
             "steps": _step_records(opened, fitted, ledger),
-            "ledger": {"rows": ledger.rows(), "counts": _all_counts(opened, ledger)},
+            "ledger": {
+                "rows": ledger.rows(),
+                "counts": _all_counts(opened, ledger),
+                "transfers": ledger.transfers.describe(),
+                "device": dict(sorted(ledger.device.items())),
+                "fallbacks": list(plan.fallbacks),
+            },
             "profile": _profile_records(counted),
             "lineage": _lineage(opened),
         }
@@ -209,7 +219,7 @@ class _Execution:
         assert section is not None  # noqa: S101
         with self.stages.stage("train"):
             self.progress.start("train", 1)
-            handle = self.cluster.submit(train, settings, opened.features, os.cpu_count() or 1, *handles)
+            handle = self.cluster.submit(train, settings, opened.features, os.cpu_count() or 1, plan.device, *handles)
             self.cluster.wait([handle], self.progress.advance)
             model: Model = self.cluster.gather([handle])[0]
         with self.stages.stage("predict"):

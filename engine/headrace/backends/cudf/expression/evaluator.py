@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from headrace.backends.arrow.expression.evaluator import _as_case
-from headrace.backends.arrow.expression.evaluator import evaluate as evaluate_on_host
+from headrace.backends.arrow.expression.evaluator import _Evaluation as EvaluationOnHost
 from headrace.backends.arrow.expression.operands import typed_constant
 from headrace.backends.cudf.by_value import by_value
 from headrace.backends.cudf.column import Coded, Column, Lists, Plain, concat, take
@@ -25,7 +25,7 @@ from headrace.backends.cudf.expression.host import on_the_host
 from headrace.backends.cudf.expression.lists import LISTS
 from headrace.backends.cudf.expression.operands import Implementation, Operand, Values, as_rows, as_type, given, is_true
 from headrace.backends.cudf.expression.times import TIMES
-from headrace.errors import DataError, JobError, unknown_name
+from headrace.errors import DataError, HeadraceError, JobError, unknown_name
 from headrace.expressions.nodes import Call, Cast, Expression, Literal, Node, columns_of
 from headrace.expressions.nodes import Column as Named
 from headrace.expressions.promotion import common_type
@@ -50,11 +50,16 @@ def evaluate(expression: Expression, columns: Mapping[str, Column], n_rows: int)
     try:
         return as_rows(_Evaluation(columns, n_rows).values(expression.root), n_rows)
     except DataError as error:
-        raise DataError(f"{error.message} in the expression {expression.sql!r}", hint=error.hint) from None
+        raise DataError(f"{_told(error)} in the expression {expression.sql!r}", hint=error.hint) from None
     except JobError as error:
-        raise JobError(f"{error.message} in the expression {expression.sql!r}", hint=error.hint) from None
+        raise JobError(f"{_told(error)} in the expression {expression.sql!r}", hint=error.hint) from None
     except pa.ArrowInvalid as error:
         raise DataError(f"{error} in the expression {expression.sql!r}") from error
+
+
+def _told(error: HeadraceError) -> str:
+    """Return an error's message in the words of the schema, to which texts of every width are one type."""
+    return error.message.replace("large_string", "string")
 
 
 class _Evaluation:
@@ -128,7 +133,12 @@ def _applied(function: str, operands: list[Operand]) -> Values:
 
 def _of_distinct(node: Node, name: str, column: Column) -> Values:
     """Return a part that reads one coded column alone, computed once for each of its distinct values."""
-    return by_value(lambda arrays: evaluate_on_host(Expression(name, node), {name: arrays[0]}, len(arrays[0])), [column])
+
+    def of_arrays(arrays: list[pa.Array]) -> pa.Array:
+        found = EvaluationOnHost({name: arrays[0]}, len(arrays[0])).values(node)
+        return found if isinstance(found, pa.Array) else pa.repeat(found, len(arrays[0]))
+
+    return by_value(of_arrays, [column])
 
 
 def _computable(column: Column) -> Column:
