@@ -10,20 +10,25 @@ from pathlib import Path
 from tests.gpu.standin.memory import TRANSFERS
 
 PACKAGES = ("cudf", "cuml", "cupy", "dask_cuda", "rmm")
+_PATH = str(Path(__file__).parent)
+
+
+def install() -> None:
+    """Import cudf, cupy and the others from here from now on, for as long as the process lives; transfers are counted from 0."""
+    _forget()
+    sys.path.insert(0, _PATH)
+    TRANSFERS.clear()
 
 
 @contextmanager
 def standins() -> Iterator[None]:
     """Import cudf, cupy and the others from here while this is entered; transfers are counted from 0."""
-    path = str(Path(__file__).parent)
     kept = {name: module for name, module in sys.modules.items() if _is_ours(name)}
-    _forget()
-    sys.path.insert(0, path)
-    TRANSFERS.clear()
+    install()
     try:
         yield
     finally:
-        sys.path.remove(path)
+        sys.path.remove(_PATH)
         _forget()
         sys.modules.update(kept)
 
