@@ -21,6 +21,12 @@ if ON_STANDIN:
     prepare()
 
 
+def pytest_unconfigure() -> None:
+    """Take the stand-ins away again."""
+    if ON_STANDIN:
+        _standins.__exit__(None, None, None)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def device(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """On stand-ins: a driver that answers for one GPU, and an XGBoost that takes rows from it."""

@@ -195,7 +195,9 @@ class CudfBackend:
         return tuple(Plain(values, valid, pa.from_numpy_dtype(values.dtype)) for values in made)
 
     def run_stages(self, column: Column, stages: Sequence[Stage]) -> tuple[Column, tuple[int, ...]] | None:
-        return None  # each op's own kernel: on a device a pass over a column is bounded by nothing but memory
+        from headrace.backends.cudf.stages import run_stages
+
+        return run_stages(column, stages)
 
     def scan(self, scan: str, columns: Sequence[Column], starts: npt.NDArray[np.int64], constants: Mapping[str, Any]) -> tuple[Column, ...]:
         """Run a scan on the host: rows of ordered ops come from an exchange, which holds them there."""

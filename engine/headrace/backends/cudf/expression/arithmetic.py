@@ -154,8 +154,15 @@ def _modulo(function: str, operands: Sequence[Operand]) -> Column | None:
     divisor, nonzero = _without_zero(right)
     if pa.types.is_signed_integer(type_):  # the least integer divided by -1 overflows; its rest is 0, as with 1
         divisor = cupy.where(divisor == -1, divisor.dtype.type(1), divisor)
-    made = computed(cupy.fmod(left.values, divisor), [left, right], type_)
-    return _not_by_zero(made, nonzero)
+    return _not_by_zero(computed(_rest(left.values, divisor), [left, right], type_), nonzero)
+
+
+def _rest(left: Any, divisor: Any) -> Rows:
+    """Return what a division towards zero leaves; CuPy's fmod of integers would go through float64."""
+    if left.dtype.kind == "f":
+        return cupy.fmod(left, divisor)
+    rest = left % divisor
+    return cupy.where((rest != 0) & ((left < 0) != (divisor < 0)), rest - divisor, rest)
 
 
 def _negate(function: str, operands: Sequence[Operand]) -> Column | None:
