@@ -67,8 +67,8 @@ class Backend(Protocol):
     def from_numpy(self, values: npt.NDArray[Any], valid: npt.NDArray[np.bool_] | None = None) -> Device:
         """Take computed values of rows; null where `valid` is false."""
 
-    def to_numpy(self, rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Hand an array of rows to the host."""
+    def to_numpy(self, array: npt.NDArray[Any], *, by_row: bool = True) -> npt.NDArray[Any]:
+        """Hand an array to the host; `by_row` tells whether it has a value a row, which is counted as such."""
 
     def values(self, column: Device) -> npt.NDArray[Any]:
         """Return the values of a number or truth column that holds no null, as an array of rows."""

@@ -14,17 +14,10 @@ from headrace.table import Backend
 
 if ON_STANDIN:
     from tests.gpu.standin.simulator import prepare
-    from tests.gpu.standin.use import standins
+    from tests.gpu.standin.use import install
 
-    _standins = standins()
-    _standins.__enter__()  # for as long as the process lives: it is one of its own
+    install()
     prepare()
-
-
-def pytest_unconfigure() -> None:
-    """Take the stand-ins away again."""
-    if ON_STANDIN:
-        _standins.__exit__(None, None, None)
 
 
 @pytest.fixture(scope="session", autouse=True)

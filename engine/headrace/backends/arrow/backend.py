@@ -52,8 +52,8 @@ class ArrowBackend:
     def from_numpy(self, values: npt.NDArray[Any], valid: npt.NDArray[np.bool_] | None = None) -> Array:
         return pa.array(values, mask=None if valid is None else ~valid)
 
-    def to_numpy(self, rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        return rows
+    def to_numpy(self, array: npt.NDArray[Any], *, by_row: bool = True) -> npt.NDArray[Any]:
+        return array
 
     def values(self, column: Array) -> npt.NDArray[Any]:
         return column.to_numpy(zero_copy_only=False)

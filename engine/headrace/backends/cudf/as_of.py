@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from headrace.backends.cudf.casts import cast_exactly
 from headrace.backends.cudf.column import Column, Plain, Rows
-from headrace.backends.cudf.values import from_arrow, numbers
+from headrace.backends.cudf.values import as_float64, from_arrow, numbers
 from headrace.order import comparable_type, units
 from headrace.schema import Type
 from headrace.states import Ints
@@ -54,5 +54,5 @@ def _column(times: pa.Array, type_: pa.DataType) -> Plain:
 def _elapsed(later: Rows, earlier: Rows) -> Rows:
     """Return the difference of times as floats; of integers exact before it is rounded once, as times do not fall."""
     if later.dtype.kind == "f":
-        return later.astype(np.float64) - earlier.astype(np.float64)
+        return as_float64(later) - as_float64(earlier)
     return (later.astype(np.int64).view(np.uint64) - earlier.astype(np.int64).view(np.uint64)).astype(np.float64)

@@ -17,6 +17,7 @@ from headrace.backends.cudf.column import Coded, Column, Lists, Plain, Rows, con
 from headrace.backends.cudf.grouping import count_keys, distinct_rows, keys_at
 from headrace.backends.cudf.kernels import launch
 from headrace.backends.cudf.lookup import find_keys
+from headrace.backends.cudf.transfers import ROWS, STATE, to_host
 from headrace.backends.cudf.values import float_values, from_arrow, hash_column, merged_valid, numbers, of_rows, to_arrow
 from headrace.dataset import Dataset, RowGroup
 from headrace.group_stats import GroupStats
@@ -48,10 +49,8 @@ class CudfBackend:
     def from_numpy(self, values: Any, valid: Any = None) -> Column:
         return of_rows(values, valid)
 
-    def to_numpy(self, rows: Rows) -> npt.NDArray[Any]:
-        from headrace.backends.cudf.transfers import ROWS, to_host
-
-        return to_host(rows, ROWS)
+    def to_numpy(self, array: Rows, *, by_row: bool = True) -> npt.NDArray[Any]:
+        return to_host(array, ROWS if by_row else STATE)
 
     def values(self, column: Column) -> Rows:
         assert isinstance(column, Plain)  # noqa: S101  (what travels with the rows)

@@ -139,11 +139,6 @@ def _nulls_like(column: Column, n_rows: int) -> Column:
     return replace(column, values=cupy.zeros(n_rows, column.values.dtype), valid=none)
 
 
-def keep(column: Column, rows: Rows) -> Column:
-    """Return the rows where a truth value is true."""
-    return take(column, cupy.flatnonzero(rows))
-
-
 def concat(columns: Sequence[Column]) -> Column:
     """Return the rows of columns of one type, one after another."""
     first = columns[0]

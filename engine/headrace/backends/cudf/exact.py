@@ -14,7 +14,7 @@ import numpy as np
 
 from headrace.backends.cudf.column import Column, Rows
 from headrace.backends.cudf.transfers import STATE, to_host
-from headrace.backends.cudf.values import numbers
+from headrace.backends.cudf.values import as_float64, numbers
 from headrace.group_stats import ColumnStats, column_stats
 from headrace.schema import Type
 from headrace.states import MAX_BINS, Ints, Moments, Quantiles
@@ -78,7 +78,7 @@ def group_stats(column: Column, groups: Rows, n_groups: int, type_: Type) -> Col
 
 def quantiles(values: Rows) -> Quantiles:
     """Return the counts of floats by bins; NaN is left out."""
-    wide = values[~cupy.isnan(values)].astype(np.float64) + 0.0
+    wide = as_float64(values[~cupy.isnan(values)]) + 0.0
     bits = wide.view(np.int64)
     bins, counts = cupy.unique(cupy.where(bits < 0, np.int64(-(2**63)) - bits - 1, bits), return_counts=True)
     precision = 52
@@ -93,6 +93,8 @@ def quantiles(values: Rows) -> Quantiles:
 def _kept(column: Column, groups: Rows | None) -> Kept:
     plain = numbers(column)
     values, valid = plain.values, plain.valid
+    if values.dtype.kind == "f":
+        values = as_float64(values)
     chosen = cupy.ones(len(values), bool) if valid is None else valid
     nulls = len(values) - int(cupy.count_nonzero(chosen))
     nans = positive = negative = 0
@@ -109,7 +111,7 @@ def _kept(column: Column, groups: Rows | None) -> Kept:
 
 def _mantissas(values: Rows) -> tuple[Rows, Rows]:
     """Return finite floats as integers (int64) and their powers of two."""
-    bits = values.astype(np.float64).view(np.int64)
+    bits = values.view(np.int64)
     biased = (bits >> np.int64(52)) & np.int64(0x7FF)
     mantissa = (bits & _FRACTION) | ((biased > 0).astype(np.int64) << np.int64(52))
     return cupy.where(bits < 0, -mantissa, mantissa), cupy.maximum(biased, 1) - 1075

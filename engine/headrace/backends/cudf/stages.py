@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from headrace.backends.cudf.column import Column, Plain, Rows, both
 from headrace.backends.cudf.kernels import launch
+from headrace.backends.cudf.values import as_float64
 from headrace.schema import FLOAT32
 from headrace.table import Stage
 
@@ -73,7 +74,7 @@ def _log(values: Rows, valid: Rows | None, stage: Stage) -> Staged:
 
 
 def _scale(values: Rows, valid: Rows | None, stage: Stage) -> Staged:
-    return ((values.astype(np.float64) - stage.first) / stage.second).astype(values.dtype), valid, 0
+    return ((as_float64(values) - stage.first) / stage.second).astype(values.dtype), valid, 0
 
 
 _STAGES: dict[str, Callable[[Rows, Rows | None, Stage], Staged]] = {
