@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from headrace import yaml_text
-from headrace.backends import CPU, find_device
+from headrace.backends import CPU, GPU, find_device, thread_count
 from headrace.cluster import Cluster, open_cluster
 from headrace.dataset import Dataset
 from headrace.errors import JobError, JobErrors
@@ -156,7 +156,7 @@ class Pipeline:
             If a file cannot be read or nothing is left to learn from.
         """
         opened = Opened.of(self.steps, source, tables)
-        with using(cluster) as workers:
+        with using(cluster, device) as workers:
             plan = opened.plan(workers, fit_only=True, device=worker_device(workers, device))
             with keeping_rows(workers, opened.work(plan.device), plan) as kept, exchanging(workers, kept, plan.exchange_bytes) as work:
                 return FittedPipeline(opened.fitted(fit_steps(workers, work, opened.steps, plan, progress or Silent())))
@@ -180,7 +180,7 @@ class Pipeline:
             table of the source's kind.
         """
         opened = Opened.of(self.steps, source, tables)
-        with using(cluster) as workers:
+        with using(cluster, device) as workers:
             plan = opened.plan(workers, device=worker_device(workers, device))
             with keeping_rows(workers, opened.work(plan.device), plan) as kept, exchanging(workers, kept, plan.exchange_bytes) as work:
                 found = fit_steps(workers, work, opened.steps, plan, progress or Silent())
@@ -303,7 +303,7 @@ class FittedPipeline:
         columns = [name for name in steps.columns_for(outputs, indices) if name in opened.schema]
         states, sides = serve_tables(self.fitted.ops, self.fitted.tables, self.fitted.states, indices, tables or {})
         ready = Work(opened, self.fitted.ops, Serving(), states, expects=self.fitted.source, sides=sides)
-        with using(cluster) as workers, exchanging(workers, ready, usual_bytes()) as spooled:
+        with using(cluster, device) as workers, exchanging(workers, ready, usual_bytes()) as spooled:
             work = replace(spooled, device=worker_device(workers, device))
             rows = exchange_steps(workers, work, steps, Rows.of(cut(opened, columns)), indices, progress or Silent())
             moved = _Moved(workers, work, columns, indices, rows.partitions, schema)
@@ -330,7 +330,7 @@ class FittedPipeline:
         states, sides = serve_tables(self.fitted.ops, self.fitted.tables, self.fitted.states, range(len(steps.ops)), tables or {})
         parts = dict(self.fitted.parts)
         ready = Work(opened, self.fitted.ops, NoSplit(), expects=self.fitted.source, sides=sides)
-        with using(cluster) as workers, exchanging(workers, ready, usual_bytes()) as spooled:
+        with using(cluster, device) as workers, exchanging(workers, ready, usual_bytes()) as spooled:
             on = worker_device(workers, device)
             rows = Rows.of(cut(opened, steps.columns_for(steps.schema.names)))
             for level in range(steps.n_levels):
@@ -438,6 +438,8 @@ def worker_device(cluster: Cluster, asked: str) -> str:
     if asked not in ("auto", "cpu", "gpu"):
         raise JobError(f"no device {asked!r}", key="device", hint="devices: auto, cpu, gpu")
     found: str = cluster.gather([cluster.submit(find_device, asked)])[0] if asked != CPU else CPU
+    if found == GPU:
+        cluster.everywhere(find_device, GPU)  # the others must have one too, and memory of their own
     return found
 
 
@@ -452,12 +454,12 @@ def open_source(source: Any) -> tuple[Source, Callable[[pa.Table], Any]]:
 
 
 @contextmanager
-def using(cluster: str | Cluster) -> Iterator[Cluster]:
+def using(cluster: str | Cluster, device: str = CPU) -> Iterator[Cluster]:
     """Open a cluster by name and close it at the end; one that is open already stays open."""
     if not isinstance(cluster, str):
         yield cluster
         return
-    opened = open_cluster(cluster)
+    opened = open_cluster(cluster, thread_count(cluster, None, device))
     try:
         yield opened
     finally:

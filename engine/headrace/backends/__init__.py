@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import AbstractContextManager, nullcontext
 from importlib import import_module
 from importlib.util import find_spec
@@ -13,6 +14,8 @@ from headrace.ledger import Ledger
 from headrace.table import Backend
 
 CPU, GPU = "cpu", "gpu"
+# One thread alone leaves a device waiting while it reads and writes; each has a partition in the device's memory.
+THREADS_OF_A_GPU = 4
 _LIBRARIES = ("cudf", "cupy")
 _INSTALL = "pip install 'headrace[gpu]', in an environment without the extra `cpu`; `headrace doctor` says what is missing"
 
@@ -20,7 +23,8 @@ _INSTALL = "pip install 'headrace[gpu]', in an environment without the extra `cp
 def find_device(asked: str) -> str:
     """Return the device that ``auto``, ``cpu`` or ``gpu`` means for this process.
 
-    ``auto`` is the GPU if there is one and cuDF can be imported.
+    ``auto`` is the GPU if there is one and cuDF can be imported. A process that finds its GPU for the first time gets a pool of its
+    memory, unless dask-cuda gave it one, or cuDF was in use before: then the memory is the caller's.
 
     Raises
     ------
@@ -39,6 +43,7 @@ def find_device(asked: str) -> str:
             key="run.device",
             hint="`headrace doctor` says what is missing; or write `device: cpu`",
         )
+    ours = not {"cudf", "dask_cuda"} & sys.modules.keys()
     try:
         for name in _LIBRARIES:
             import_module(name)
@@ -46,7 +51,18 @@ def find_device(asked: str) -> str:
         if asked != GPU:
             return CPU
         raise MissingLibraryError(f"`device: gpu` needs cuDF and CuPy: {error}", key="run.device", hint=_INSTALL) from error
+    if ours:
+        from headrace.backends.cudf.memory import use_pool
+
+        use_pool()
     return GPU
+
+
+def thread_count(cluster: str, workers: int | None, asked: str) -> int | None:
+    """Return how many workers a cluster is to have: `workers` if that is said, few threads where they share a GPU, else None: its default."""
+    if workers is None and cluster == "local" and find_device(asked) == GPU:
+        return THREADS_OF_A_GPU
+    return workers
 
 
 def open_backend(device: str) -> Backend:

@@ -130,7 +130,7 @@ class Bundle:
         asked = Asked.of(self, opened)
         states, sides = serve_tables(self.fitted.ops, self.fitted.tables, self.fitted.states, asked.steps, tables or {})
         ready = Work(opened, self.fitted.ops, Serving(), states, asked.key, expects=self.fitted.source, sides=sides)
-        with using(cluster) as workers, exchanging(workers, ready, usual_bytes()) as spooled:
+        with using(cluster, device) as workers, exchanging(workers, ready, usual_bytes()) as spooled:
             work = replace(spooled, device=worker_device(workers, device))
             partitions = cut(opened, asked.columns)
             rows = exchange_steps(workers, work, self.fitted.steps, Rows.of(partitions), asked.steps, progress or Silent())

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from headrace import yaml_text
-from headrace.backends import find_device
+from headrace.backends import find_device, thread_count
 from headrace.cluster import planned_workers
 from headrace.dataset import Dataset
 from headrace.errors import HeadraceError, JobError, JobErrors, MemoryBudgetError, unknown_name
@@ -247,7 +247,7 @@ class OpenJob:
         run = self.job.settings.run
         if n_workers is None:
             with _placed(self.job.file, self.job.lines):
-                n_workers = planned_workers(run.cluster, run.workers)
+                n_workers = planned_workers(run.cluster, thread_count(run.cluster, run.workers, run.device))
         with _placed(self.job.file, self.job.lines):
             return make_plan(
                 self.source,

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from headrace import metrics as measures
+from headrace.backends import thread_count
 from headrace.cluster import Cluster, open_cluster
 from headrace.errors import DataError
 from headrace.exchange import Rows, exchange_steps, exchanging
@@ -113,7 +114,8 @@ def run_job(job: Job, progress: Progress | None = None) -> Run:
         opened = job.open()
     with run_directory(job.settings.output.path, run_id) as folder:
         with stages.stage("plan"):
-            cluster = open_cluster(job.settings.run.cluster, job.settings.run.workers)
+            run = job.settings.run
+            cluster = open_cluster(run.cluster, thread_count(run.cluster, run.workers, run.device))
         try:
             execution = _Execution(opened, cluster, folder, progress or Silent(), stages)
             record = execution.execute()

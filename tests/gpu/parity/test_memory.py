@@ -146,6 +146,11 @@ def test_memory_that_runs_out_on_the_cpu_is_not_caught(monkeypatch: pytest.Monke
 class TestLittleMemory:
     """Allocations themselves fail, wherever they happen."""
 
+    def test_a_pool_is_asked_for_with_settings_that_rmm_has(self) -> None:
+        from headrace.backends.cudf.memory import use_pool
+
+        use_pool()
+
     def test_row_groups_that_do_not_fit_together_are_read_apart(self, task: Any) -> None:
         from tests.gpu.standin.memory import little_memory
 
