@@ -1,7 +1,9 @@
-"""The headers of a column chunk's pages, read from Thrift's compact protocol into one table of integers.
+"""Where column chunks and their pages are, and how they are packed, as tables of integers.
 
-Only what finding and decoding a page takes is kept; statistics are skipped. Source: `parquet.thrift` (`PageHeader` and the headers in
-it) of the Parquet format, and "Thrift Compact protocol encoding" of Apache Thrift.
+Only what finding and decoding a page takes is kept; statistics are skipped. pyarrow shows the same of a footer, but to ask it for a
+chunk's compression ends the process if the number is of none (an exception of C++ that nobody catches, pyarrow 26).
+
+Source: `parquet.thrift` of the Parquet format, `PageHeader` and `FileMetaData` and what is in them.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from numpy.typing import NDArray
 
 from headrace_kernels.compiled import jit
 from headrace_kernels.elementary import Number, inlined
+from headrace_kernels.thrift import BINARY, DEEPEST, FALSE, I32, I64, STRUCT, TRUE, step
 
 BODY, KIND, SIZE, STORED_SIZE, CRC = range(5)
 """Places in a page's row: where its bytes begin, its type, its bytes unpacked and as stored, its checksum."""
@@ -26,8 +29,10 @@ WIDTH = 19
 ABSENT = -(1 << 62)
 DATA_PAGE, DICTIONARY_PAGE, DATA_PAGE_V2 = 0, 2, 3
 
-_TRUE, _FALSE, _BYTE, _I16, _I32, _I64, _DOUBLE, _BINARY, _STRUCT = 1, 2, 3, 4, 5, 6, 7, 8, 12
-_DEEPEST = 8
+CHUNK_CODEC, CHUNK_VALUES, CHUNK_UNPACKED, CHUNK_BYTES, CHUNK_DATA, CHUNK_DICTIONARY, CHUNK_GROUP, CHUNK_ELSEWHERE = range(8)
+"""Places in a column chunk's row: its compression, values, bytes unpacked and as stored, where its data pages and its dictionary
+begin, the index of its row group, and whether it is in another file or encrypted."""
+
 _FULL = -2
 
 
@@ -58,21 +63,6 @@ def scan_pages(chunk: NDArray[np.uint8], n_values: int) -> NDArray[np.int64] | N
 
 
 @inlined
-def read_varint(data: Any, at: Number, stop: Number) -> tuple[Number, Number]:
-    """Return a number of 7 bits a byte, the lowest first, and the place after it; a place of -1 if there is none before `stop`."""
-    value = np.int64(0)
-    shift = np.int64(0)
-    while at < stop and shift < 70:
-        byte = np.int64(data[at])
-        at += 1
-        value |= (byte & 0x7F) << min(shift, np.int64(63))
-        if byte < 0x80:
-            return value, at
-        shift += 7
-    return np.int64(0), -1
-
-
-@inlined
 def _place_of(outer: Number, field: Number) -> int:
     """Return where a field is kept, -1 for one that is skipped; `outer` is the field of the struct around it, 0 for the header."""
     if outer == 0:
@@ -89,60 +79,17 @@ def _place_of(outer: Number, field: Number) -> int:
 @jit
 def _read_header(data: Any, at: Number, page: Any) -> Number:
     """Write the fields of the header at `at` and return the place after it, -1 if it is none."""
-    stop = len(data)
-    depth = 0
-    fields = np.zeros(_DEEPEST, np.int64)  # the last field read, of each struct that is open
-    while at < stop:
-        head = np.int64(data[at])
-        at += 1
-        if head == 0:
-            if depth == 0:
-                return at
-            depth -= 1
-            continue
-        kind = head & 15
-        if head >> 4:
-            fields[depth] += head >> 4
-        else:
-            number, at = read_varint(data, at, stop)
-            if at < 0:
-                return -1
-            fields[depth] = (number >> 1) ^ -(number & 1)
-        place = -1
-        if depth == 0:
-            place = _place_of(0, fields[0])
-        elif depth == 1:
-            place = _place_of(fields[0], fields[1])
-        if kind in (_I16, _I32, _I64):
-            number, at = read_varint(data, at, stop)
-            if at < 0:
-                return -1
+    walk = np.zeros((DEEPEST, 3), np.int64)
+    depth = np.int64(0)
+    while at >= 0 and depth >= 0:
+        at, depth, kind, number = step(data, at, depth, walk)
+        if kind in (TRUE, FALSE, I32) and 0 <= depth <= 1:
+            place = _place_of(0, walk[0, 2]) if depth == 0 else _place_of(walk[0, 2], walk[1, 2])
             if place >= 0:
-                if kind != _I32 or number < 0 or number >> 32:
-                    return -1
-                page[place] = (number >> 1) ^ -(number & 1)
-        elif kind in (_TRUE, _FALSE):
-            if place >= 0:
-                if place != V2_COMPRESSED:
-                    return -1
-                page[place] = 1 if kind == _TRUE else 0
-        elif place >= 0:
-            return -1
-        elif kind == _STRUCT:
-            depth += 1
-            if depth == _DEEPEST:
-                return -1
-            fields[depth] = 0
-        elif kind == _BINARY:
-            number, at = read_varint(data, at, stop)
-            if at < 0 or number < 0 or number > stop - at:
-                return -1
-            at += number
-        elif kind in (_BYTE, _DOUBLE):
-            at += 1 if kind == _BYTE else 8
-        else:  # lists and maps are in no header of a page
-            return -1
-    return -1
+                if (kind == I32) == (place == V2_COMPRESSED) or number != np.int32(number):
+                    return np.int64(-1)
+                page[place] = number
+    return at
 
 
 @jit
@@ -169,3 +116,62 @@ def _scan(data: Any, n_values: int, pages: Any) -> int:
             return -1
         n_pages += 1
     return n_pages if at == len(data) else -1
+
+
+def scan_footer(footer: NDArray[np.uint8], n_groups: int, n_columns: int) -> NDArray[np.int64] | None:
+    """Return one row of fields for each column chunk, ABSENT for what is not there; None if the footer is of another shape.
+
+    Parameters
+    ----------
+    footer : ndarray of uint8
+        The file's metadata, without its length and magic.
+    n_groups, n_columns : int
+        How many row groups and leaf columns there are.
+
+    Returns
+    -------
+    ndarray of int64, shape (n_groups, n_columns, 8)
+    """
+    chunks = np.full((n_groups * n_columns, 8), ABSENT, np.int64)
+    if _scan_footer(footer, chunks) != len(chunks):
+        return None
+    by_group = chunks.reshape(n_groups, n_columns, 8)
+    return by_group if np.array_equal(by_group[:, :, CHUNK_GROUP], np.arange(n_groups)[:, None].repeat(n_columns, 1)) else None
+
+
+@inlined
+def _place_in_chunk(field: Number) -> int:
+    if 4 <= field <= 7:
+        return field - 4 + CHUNK_CODEC
+    return CHUNK_DATA if field == 9 else CHUNK_DICTIONARY if field == 11 else -1
+
+
+@jit
+def _scan_footer(data: Any, chunks: Any) -> Number:
+    """Fill the table of column chunks and return how many there are, -1 for damage."""
+    walk = np.zeros((DEEPEST, 3), np.int64)
+    at = depth = np.int64(0)
+    group = chunk = np.int64(-1)
+    while depth >= 0:
+        at, depth, kind, number = step(data, at, depth, walk)
+        if at < 0:
+            return np.int64(-1)
+        # the fields on the way: 4 row groups, 1 columns, 3 the chunk's metadata
+        if walk[0, 2] != 4:
+            continue
+        if depth == 2 and kind == STRUCT:
+            group += 1
+        elif depth >= 4 and walk[2, 2] == 1:
+            if depth == 4 and kind == STRUCT:
+                chunk += 1
+                if chunk >= len(chunks):
+                    return np.int64(-1)
+                chunks[chunk, CHUNK_GROUP] = group
+                chunks[chunk, CHUNK_ELSEWHERE] = 0
+            elif (depth == 4 and kind == BINARY) or (depth == 5 and kind == STRUCT and walk[4, 2] == 8):
+                chunks[chunk, CHUNK_ELSEWHERE] = 1
+            elif depth == 5 and walk[4, 2] == 3 and kind in (I32, I64):
+                place = _place_in_chunk(walk[5, 2])
+                if place >= 0:
+                    chunks[chunk, place] = number
+    return chunk + 1

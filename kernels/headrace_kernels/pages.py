@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from headrace_kernels.compiled import jit
 from headrace_kernels.elementary import Number, inlined
 from headrace_kernels.hashing import U64, load_word
-from headrace_kernels.page_headers import read_varint
+from headrace_kernels.thrift import read_varint
 
 NO_LEVELS, LEVELS_BEFORE, LEVELS_APART = range(3)
 """Where a page's definition levels are: nowhere (no nulls), before its values with their length (v1), in bytes of their own (v2)."""

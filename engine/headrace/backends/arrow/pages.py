@@ -12,6 +12,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,10 +24,13 @@ from headrace_kernels import page_headers as header
 from headrace_kernels import pages as kernels
 
 Bytes = NDArray[np.uint8]
+_Unpack = Callable[[Bytes, int], Bytes]
+_Decode = Callable[..., pa.Array]
 
 # A page may claim to unpack to more than memory holds. pyarrow reads larger chunks, and has its own limits.
 LARGEST_CHUNK = 1 << 30
 
+_MAGIC = b"PAR1"
 _PLAIN, _PLAIN_DICTIONARY, _RLE, _RLE_DICTIONARY = 0, 2, 3, 8
 # What stands in a file for each type of numbers; a type that is stored otherwise is converted by pyarrow.
 _STORED_AS = {
@@ -55,81 +59,88 @@ class _Page:
     n_nulls: int | None
 
 
-def read_columns(handle: Any, metadata: Any, schema: pa.Schema, row_group: int, names: Sequence[str]) -> dict[str, pa.Array]:
-    """Read those columns of a row group that this decoder can read; leave out the others.
+class PageReader:
+    """Reads those columns of a file that this decoder can read.
 
     Parameters
     ----------
     handle : pyarrow.NativeFile
         The file, open for random access.
     metadata : pyarrow.parquet.FileMetaData
-        Its footer.
-    schema : pyarrow.Schema
-        The types of its columns, as pyarrow reads them without `read_dictionary`.
-    row_group : int
-        The row group's index in the file.
-    names : sequence of str
-        Top-level columns.
-
-    Returns
-    -------
-    dict of str to Array
-        Strings as dictionary arrays with the smallest signed indices that hold their codes, each value checked to be UTF-8 and each
-        index to be in the dictionary; numbers as arrays of the column's type.
+        Its footer. Columns that are encrypted must have been refused before.
     """
-    if not names or row_group >= metadata.num_row_groups:
-        return {}
-    group = metadata.row_group(row_group)
-    index_of = {metadata.schema.column(index).path: index for index in range(metadata.num_columns)}
-    size = handle.size()
-    found = {}
-    for name in names:
-        index, field = index_of.get(name), schema.get_field_index(name)
-        if index is not None and field >= 0:
-            array = _read_column(handle, size, group.column(index), metadata.schema.column(index), schema.field(field).type, group.num_rows)
-            if array is not None:
-                found[name] = array
-    return found
 
+    def __init__(self, handle: Any, metadata: Any) -> None:
+        self._handle = handle
+        self._size = handle.size()
+        # The footer is read once more: what pyarrow shows of it takes 20 us a chunk, and not all of it can be asked for.
+        n_footer = metadata.serialized_size
+        footer = _array(handle.read_at(n_footer, max(0, self._size - 8 - n_footer)))
+        self._chunks = header.scan_footer(footer, metadata.num_row_groups, metadata.num_columns)
+        self._n_rows = [metadata.row_group(index).num_rows for index in range(metadata.num_row_groups)]
+        self._columns = dict(_known_columns(metadata))
 
-def _read_column(handle: Any, file_size: int, chunk: Any, column: Any, type_: pa.DataType, n_rows: int) -> pa.Array | None:
-    """Return a column of one row group; None if it is of another kind, or not as it should be."""
-    decode = _decoder_of(column, type_)
-    if decode is None or not n_rows or chunk.num_values != n_rows or chunk.file_path or chunk.total_uncompressed_size > LARGEST_CHUNK:
-        return None
-    try:
-        codec = _CODECS[chunk.compression]
-        start = chunk.data_page_offset
-        if chunk.has_dictionary_page and 0 < chunk.dictionary_page_offset < start:
-            start = chunk.dictionary_page_offset
-        n_bytes = chunk.total_compressed_size
-        if start < 4 or n_bytes < 0 or n_bytes > file_size - start:
+    def read(self, row_group: int, names: Sequence[str]) -> dict[str, pa.Array]:
+        """Return the columns of a row group that can be read here, the others left out.
+
+        Strings are dictionary arrays with the smallest signed indices that hold their codes, each value checked to be UTF-8 and each
+        index to be in the dictionary. Numbers are arrays of the column's type.
+        """
+        if self._chunks is None or row_group >= len(self._n_rows):
+            return {}
+        found = {}
+        for name in names:
+            if name in self._columns:
+                index, optional, decode = self._columns[name]
+                array = self._read_chunk(self._chunks[row_group, index].tolist(), self._n_rows[row_group], optional, decode)
+                if array is not None:
+                    found[name] = array
+        return found
+
+    def _read_chunk(self, chunk: list[int], n_rows: int, optional: bool, decode: _Decode) -> pa.Array | None:
+        """Return one column of a row group; None if anything of it is not as it should be."""
+        codec = _CODECS.get(chunk[header.CHUNK_CODEC])
+        start, n_bytes, n_unpacked = chunk[header.CHUNK_DATA], chunk[header.CHUNK_BYTES], chunk[header.CHUNK_UNPACKED]
+        if 0 < chunk[header.CHUNK_DICTIONARY] < start:
+            start = chunk[header.CHUNK_DICTIONARY]
+        if codec is None or not n_rows or chunk[header.CHUNK_VALUES] != n_rows or chunk[header.CHUNK_ELSEWHERE]:
             return None
-        stored = _array(handle.read_at(n_bytes, start))
-        table = header.scan_pages(stored, n_rows)
-        if len(stored) != n_bytes or table is None:
+        if start < len(_MAGIC) or not 0 <= n_bytes <= self._size - start or n_unpacked > LARGEST_CHUNK:
             return None
-        rows = table.tolist()
-        if sum(row[header.SIZE] for row in rows) > chunk.total_uncompressed_size:
+        try:
+            stored = _array(self._handle.read_at(n_bytes, start))
+            table = header.scan_pages(stored, n_rows)
+            if len(stored) != n_bytes or table is None:
+                return None
+            rows = table.tolist()
+            if sum(row[header.SIZE] for row in rows) > n_unpacked:
+                return None
+            dictionary = _dictionary_page(stored, rows, codec)
+            pages = (_data_page(stored, row, codec, optional) for row in rows if row[header.KIND] != header.DICTIONARY_PAGE)
+            return decode(dictionary, pages, n_rows, optional)
+        except (_Irregular, pa.ArrowException, OSError, ValueError, OverflowError, MemoryError):
             return None
-        optional = column.max_definition_level == 1
-        dictionary = _dictionary_page(stored, rows, codec)
-        pages = (_data_page(stored, row, codec, optional) for row in rows if row[header.KIND] != header.DICTIONARY_PAGE)
-        return decode(dictionary, pages, n_rows, optional)
-    except (_Irregular, KeyError, pa.ArrowException, OSError, ValueError, OverflowError, MemoryError):
-        return None
 
 
-def _decoder_of(column: Any, type_: pa.DataType) -> Callable[..., pa.Array] | None:
+def _known_columns(metadata: Any) -> Iterator[tuple[str, tuple[int, bool, _Decode]]]:
+    """Yield the name, the index, whether nulls may be, and the decoder of each column that is of a known kind."""
+    schema = metadata.schema.to_arrow_schema()
+    for index in range(metadata.num_columns):
+        column = metadata.schema.column(index)
+        field = schema.get_field_index(column.name)
+        if column.max_repetition_level or column.max_definition_level > 1 or column.path != column.name or "." in column.name or field < 0:
+            continue
+        decode = _decoder_of(column, schema.field(field).type)
+        if decode is not None:
+            yield column.name, (index, column.max_definition_level == 1, decode)
+
+
+def _decoder_of(column: Any, type_: pa.DataType) -> _Decode | None:
     """Return what decodes a column of this type, None for pyarrow."""
-    if column.max_repetition_level or column.max_definition_level > 1 or "." in column.path:
-        return None
     if column.physical_type == "BYTE_ARRAY":
         # pyarrow's `read_dictionary` gives strings of 32-bit offsets, too, whatever was written
         return _strings if column.logical_type.type == "STRING" and Type.from_arrow(type_).is_string else None
-    if _STORED_AS.get(type_) == column.physical_type:
-        return lambda *chunk: _numbers(type_, *chunk)
-    return None
+    return partial(_numbers, type_) if _STORED_AS.get(type_) == column.physical_type else None
 
 
 def _strings(dictionary: tuple[int, Bytes] | None, pages: Iterator[_Page], n_rows: int, optional: bool) -> pa.DictionaryArray:
@@ -229,7 +240,7 @@ def _array(buffer: Any) -> Bytes:
     return array
 
 
-def _dictionary_page(stored: Bytes, rows: Sequence[list[int]], codec: Callable[[Bytes, int], Bytes]) -> tuple[int, Bytes] | None:
+def _dictionary_page(stored: Bytes, rows: Sequence[list[int]], codec: _Unpack) -> tuple[int, Bytes] | None:
     """Return the number of values and the bytes of the dictionary, None if there is none."""
     kinds = [row[header.KIND] for row in rows]
     if header.DICTIONARY_PAGE not in kinds:
@@ -242,7 +253,7 @@ def _dictionary_page(stored: Bytes, rows: Sequence[list[int]], codec: Callable[[
     return row[header.DICTIONARY_VALUES], codec(_verified(stored, row), row[header.SIZE])
 
 
-def _data_page(stored: Bytes, row: list[int], codec: Callable[[Bytes, int], Bytes], optional: bool) -> _Page:
+def _data_page(stored: Bytes, row: list[int], codec: _Unpack, optional: bool) -> _Page:
     body = _verified(stored, row)
     if row[header.KIND] == header.DATA_PAGE:
         if optional and row[header.V1_LEVELS] != _RLE:
@@ -255,7 +266,7 @@ def _data_page(stored: Bytes, row: list[int], codec: Callable[[Bytes, int], Byte
     if row[header.V2_ROWS] != row[header.V2_VALUES]:
         raise _Irregular
     levels, body = body[:n_levels], body[n_levels:]
-    unpack = codec if row[header.V2_COMPRESSED] else _CODECS["UNCOMPRESSED"]  # a header that does not say is of a compressed page
+    unpack = codec if row[header.V2_COMPRESSED] else _not_compressed  # a header that does not say is of a compressed page
     placed = kernels.LEVELS_APART if optional else kernels.NO_LEVELS
     body = unpack(body, row[header.SIZE] - n_levels)
     return _Page(row[header.V2_VALUES], row[header.V2_ENCODING], placed, levels, body, row[header.V2_NULLS])
@@ -287,7 +298,7 @@ def _snappy(body: Bytes, size: int) -> Bytes:
     return _array(_SNAPPY.decompress(body, size))
 
 
-def _streamed(name: str) -> Callable[[Bytes, int], Bytes]:
+def _streamed(name: str) -> _Unpack:
     """Return a decompressor that sees how many bytes there really are: `Codec.decompress` does not tell."""
 
     def decompress(body: Bytes, size: int) -> Bytes:
@@ -301,8 +312,5 @@ def _streamed(name: str) -> Callable[[Bytes, int], Bytes]:
 
 
 _SNAPPY = pa.Codec("snappy")
-_CODECS: Mapping[str, Callable[[Bytes, int], Bytes]] = {
-    "UNCOMPRESSED": _not_compressed,
-    "SNAPPY": _snappy,
-    **{name: _streamed(name.lower()) for name in ("ZSTD", "GZIP", "BROTLI")},
-}
+# By the format's numbers. Of LZ4 there are three framings, and few files: pyarrow knows them.
+_CODECS: Mapping[int, _Unpack] = {0: _not_compressed, 1: _snappy, 2: _streamed("gzip"), 4: _streamed("brotli"), 6: _streamed("zstd")}

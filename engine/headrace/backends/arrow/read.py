@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from headrace.backends.arrow.pages import read_columns
+from headrace.backends.arrow.pages import PageReader
 from headrace.backends.arrow.values import standard_layout
 from headrace.dataset import INT96_UNIT, READ_ERRORS, Dataset, RowGroup, filesystem_of
 from headrace.errors import DataError
@@ -28,11 +28,10 @@ LEAST_ROWS = 1 << 16
 
 @dataclass(frozen=True)
 class _Opened:
-    """A file, pyarrow's reader of it, and the types of its columns where no dictionary is asked for."""
+    """A file's two readers: pyarrow's for everything, ours for the common columns of a row group that is read alone."""
 
-    handle: Any
     reader: Any
-    schema: pa.Schema
+    pages: PageReader
 
 
 def read_batches(dataset: Dataset, groups: Sequence[RowGroup], columns: Sequence[str]) -> Iterator[tuple[int, int, dict[str, pa.Array]]]:
@@ -104,7 +103,7 @@ def _open(dataset: Dataset, file_index: int, columns: Sequence[str]) -> _Opened:
             page_checksum_verification=True,
             coerce_int96_timestamp_unit=INT96_UNIT,
         )
-        return _Opened(handle, reader, metadata.schema.to_arrow_schema())
+        return _Opened(reader, PageReader(handle, metadata))
     except READ_ERRORS as error:
         raise DataError(
             f"cannot be opened any more: {error}", file=file.path, hint="did the file change since the plan was made?"
@@ -142,7 +141,7 @@ def _read(dataset: Dataset, opened: _Opened, groups: Sequence[RowGroup], columns
 
 def _read_alone(dataset: Dataset, opened: _Opened, group: RowGroup, columns: Sequence[str]) -> dict[str, pa.Array]:
     """Return the columns of a row group that need no pyarrow, in the data set's common types."""
-    found = read_columns(opened.handle, opened.reader.metadata, opened.schema, group.index, columns)
+    found = opened.pages.read(group.index, columns)
     return {name: _of_type(array, dataset.schema[name]) for name, array in found.items() if len(array) == group.n_rows}
 
 
