@@ -20,7 +20,7 @@ from headrace_kernels.thrift import BINARY, DEEPEST, FALSE, I32, I64, STRUCT, TR
 BODY, KIND, SIZE, STORED_SIZE, CRC = range(5)
 """Places in a page's row: where its bytes begin, its type, its bytes unpacked and as stored, its checksum."""
 
-V1_VALUES, V1_ENCODING, V1_LEVELS = 5, 6, 7
+V1_VALUES, V1_ENCODING, V1_LEVELS, V1_REPETITION = 5, 6, 7, 8
 DICTIONARY_VALUES, DICTIONARY_ENCODING = 9, 10
 V2_VALUES, V2_NULLS, V2_ROWS, V2_ENCODING, V2_LEVEL_BYTES, V2_REPETITION_BYTES, V2_COMPRESSED = range(12, 19)
 """Places of what the header of each kind of page says: rows, encodings, bytes of levels."""

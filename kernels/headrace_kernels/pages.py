@@ -157,7 +157,7 @@ def decode_levels(page: Any, at: Number, stop: Number, first_row: Number, n_rows
         if header & 1:
             n_run = min((header >> 1) * 8, last - row)
             n_bytes = (n_run + 7) >> 3
-            if n_bytes > stop - at:
+            if header >> 1 > stop - at:
                 return DAMAGED
             place, shift = row >> 3, row & 7
             for j in range(n_bytes):
@@ -246,7 +246,7 @@ def decode_indices(page: Any, start: Number, stop: Number, n_codes: Number, out:
             return False
         if header & 1:
             n_run = min((header >> 1) * 8, n_values - done)
-            if (n_run * width + 7) >> 3 > stop - at:
+            if (header >> 1) * width > stop - at:  # a run must be whole, even where its end is not wanted
                 return False
             largest = max(largest, _unpack(page, at, stop, width, out[done : done + n_run]))
             at += (header >> 1) * width

@@ -256,7 +256,7 @@ def _dictionary_page(stored: Bytes, rows: Sequence[list[int]], codec: _Unpack) -
 def _data_page(stored: Bytes, row: list[int], codec: _Unpack, optional: bool) -> _Page:
     body = _verified(stored, row)
     if row[header.KIND] == header.DATA_PAGE:
-        if optional and row[header.V1_LEVELS] != _RLE:
+        if (optional and row[header.V1_LEVELS] != _RLE) or header.ABSENT in (row[header.V1_LEVELS], row[header.V1_REPETITION]):
             raise _Irregular
         placed = kernels.LEVELS_BEFORE if optional else kernels.NO_LEVELS
         return _Page(row[header.V1_VALUES], row[header.V1_ENCODING], placed, _NOTHING, codec(body, row[header.SIZE]), None)
