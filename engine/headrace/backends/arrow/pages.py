@@ -151,15 +151,16 @@ def _strings(dictionary: tuple[int, Bytes] | None, pages: Iterator[_Page], n_row
     codes = np.empty(n_rows, np.int8 if n_codes < 1 << 7 else np.int16 if n_codes < 1 << 15 else np.int32)
     bits = kernels.bitmap_space(n_rows if optional else 0)
     scratch = np.empty(0, np.int32)
-    row = 0
+    row = n_valid = 0
     for page in pages:
         if page.encoding not in (_RLE_DICTIONARY, _PLAIN_DICTIONARY):
             raise _Irregular
         if len(scratch) <= page.n_rows:
             scratch = np.empty(page.n_rows + 1, np.int32)
-        _check(kernels.decode_codes(page.levels, page.placed, page.body, n_codes, row, page.n_rows, bits, scratch, codes), page)
+        place = (page.levels, page.placed, page.body, n_codes, row, page.n_rows)
+        n_valid += _checked(kernels.decode_codes(*place, bits, scratch, codes), page)
         row += page.n_rows
-    return pa.DictionaryArray.from_arrays(_as_arrow(pa.from_numpy_dtype(codes.dtype), codes, bits, optional), values, safe=False)
+    return pa.DictionaryArray.from_arrays(_as_arrow(pa.from_numpy_dtype(codes.dtype), codes, bits, n_valid), values, safe=False)
 
 
 def _dictionary_of_strings(n_values: int, page: Bytes) -> pa.StringArray:
@@ -186,14 +187,14 @@ def _numbers(type_: pa.DataType, dictionary: tuple[int, Bytes] | None, pages: It
     out = np.empty(n_rows, moved)
     bits = kernels.bitmap_space(n_rows if optional else 0)
     scratch = np.empty(0, np.int32)
-    row = 0
+    row = n_valid = 0
     for page in pages:
         if page.encoding == _PLAIN:
-            n_valid, start = kernels.open_page(page.levels, page.placed, page.body, row, page.n_rows, bits)
-            _check(n_valid, page)
-            numbers = _plain_numbers(page.body[start:], n_valid, dtype).view(moved)
+            n_here, start = kernels.open_page(page.levels, page.placed, page.body, row, page.n_rows, bits)
+            n_valid += _checked(n_here, page)
+            numbers = _plain_numbers(page.body[start:], n_here, dtype).view(moved)
             rows = out[row : row + page.n_rows]
-            if n_valid == page.n_rows:
+            if n_here == page.n_rows:
                 rows[:] = numbers
             else:
                 kernels.spread(np.append(numbers, moved.type(0)), bits, row, rows)
@@ -201,11 +202,11 @@ def _numbers(type_: pa.DataType, dictionary: tuple[int, Bytes] | None, pages: It
             if len(scratch) <= page.n_rows:
                 scratch = np.empty(page.n_rows + 1, np.int32)
             place = (page.levels, page.placed, page.body, values.view(moved), row, page.n_rows)
-            _check(kernels.decode_numbers(*place, bits, scratch, out), page)
+            n_valid += _checked(kernels.decode_numbers(*place, bits, scratch, out), page)
         else:
             raise _Irregular
         row += page.n_rows
-    return _as_arrow(type_, out, bits, optional)
+    return _as_arrow(type_, out, bits, n_valid)
 
 
 def _stored(dtype: np.dtype[Any]) -> np.dtype[Any]:
@@ -221,14 +222,15 @@ def _plain_numbers(page: Bytes, n_values: int, dtype: np.dtype[Any]) -> NDArray[
     return narrow
 
 
-def _check(n_valid: int, page: _Page) -> None:
+def _checked(n_valid: int, page: _Page) -> int:
+    """Return how many values a page has, if that is known, and is what its header says."""
     if n_valid < 0 or (page.n_nulls is not None and n_valid != page.n_rows - page.n_nulls):
         raise _Irregular
+    return n_valid
 
 
-def _as_arrow(type_: pa.DataType, values: NDArray[Any], bits: Bytes, optional: bool) -> pa.Array:
+def _as_arrow(type_: pa.DataType, values: NDArray[Any], bits: Bytes, n_valid: int) -> pa.Array:
     n_rows = len(values)
-    n_valid = int(np.bitwise_count(bits).sum(dtype=np.int64)) if optional else n_rows
     validity = pa.py_buffer(bits) if n_valid < n_rows else None
     return pa.Array.from_buffers(type_, n_rows, [validity, pa.py_buffer(values)], n_rows - n_valid)
 
