@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headrace_kernels import page_headers, pages
+from headrace_kernels import page_headers
 from headrace_kernels.pages import (
     DAMAGED,
     LEVELS_APART,
@@ -243,9 +243,3 @@ def test_a_chunk_of_many_small_pages_is_scanned():
     assert found[:, page_headers.BODY].tolist() == [len(header) * (i + 1) for i in range(1000)]
     assert page_headers.scan_pages(page(header * 1000), 999) is None
     assert page_headers.scan_pages(page(header * 1000), 1001) is None
-
-
-def test_words_are_stored_where_they_belong():
-    data = np.zeros(12, np.uint8)
-    pages.store_word(data, 3, np.uint64(0x0807060504030201))
-    assert data.tolist() == [0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 0]

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from headrace.schema import Type
 from headrace_kernels import page_headers as header
 from headrace_kernels import pages as kernels
+from headrace_kernels.snappy import unpack_snappy
 
 Bytes = NDArray[np.uint8]
 _Unpack = Callable[[Bytes, int], Bytes]
@@ -288,16 +289,10 @@ def _not_compressed(body: Bytes, size: int) -> Bytes:
 
 
 def _snappy(body: Bytes, size: int) -> Bytes:
-    # The codec fills less than it is given room for if the block says so, and does not tell.
-    promised = shift = 0
-    for byte in body[:5].tobytes():
-        promised |= (byte & 0x7F) << shift
-        shift += 7
-        if byte < 0x80:
-            break
-    if promised != size:
+    unpacked = unpack_snappy(body, size)
+    if unpacked is None:
         raise _Irregular
-    return _array(_SNAPPY.decompress(body, size))
+    return _array(unpacked)
 
 
 def _streamed(name: str) -> _Unpack:
@@ -313,6 +308,5 @@ def _streamed(name: str) -> _Unpack:
     return decompress
 
 
-_SNAPPY = pa.Codec("snappy")
 # By the format's numbers. Of LZ4 there are three framings, and few files: pyarrow knows them.
 _CODECS: Mapping[int, _Unpack] = {0: _not_compressed, 1: _snappy, 2: _streamed("gzip"), 4: _streamed("brotli"), 6: _streamed("zstd")}
