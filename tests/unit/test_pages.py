@@ -48,7 +48,8 @@ def _written(table: pa.Table, **options: object) -> pa.BufferReader:
 
 def _ours(source: pa.NativeFile, names: Sequence[str] | None = None, row_group: int = 0) -> dict[str, pa.Array]:
     metadata = pq.read_metadata(source)
-    return PageReader(source, metadata).read(row_group, metadata.schema.to_arrow_schema().names if names is None else names)
+    names = metadata.schema.to_arrow_schema().names if names is None else names
+    return PageReader(source, metadata, names).read(row_group, names)
 
 
 def _assert_all_read(source: pa.NativeFile, but: Sequence[str] = ()) -> dict[str, pa.Array]:
@@ -324,7 +325,7 @@ for version in ("1.0", "2.0"):
                 changed[place] ^= 1 << int(rng.integers(0, 8))
             source = pa.BufferReader(bytes(changed))
             pages._array = plain
-            reader = PageReader(source, metadata)
+            reader = PageReader(source, metadata, table.column_names)
             pages._array = edge
             for name in table.column_names:
                 found = reader.read(0, [name]).get(name)

@@ -10,7 +10,7 @@ Source: the Parquet format's `parquet.thrift`, "Data Pages", "Encodings", "Check
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -69,9 +69,11 @@ class PageReader:
         The file, open for random access.
     metadata : pyarrow.parquet.FileMetaData
         Its footer. Columns that are encrypted must have been refused before.
+    names : sequence of str
+        The top-level columns that will be asked for.
     """
 
-    def __init__(self, handle: Any, metadata: Any) -> None:
+    def __init__(self, handle: Any, metadata: Any, names: Sequence[str]) -> None:
         self._handle = handle
         self._size = handle.size()
         # The footer is read once more: what pyarrow shows of it takes 20 us a chunk, and not all of it can be asked for.
@@ -79,7 +81,7 @@ class PageReader:
         footer = _array(handle.read_at(n_footer, max(0, self._size - 8 - n_footer)))
         self._chunks = header.scan_footer(footer, metadata.num_row_groups, metadata.num_columns)
         self._n_rows = [metadata.row_group(index).num_rows for index in range(metadata.num_row_groups)]
-        self._columns = dict(_known_columns(metadata))
+        self._columns = dict(_known_columns(metadata, frozenset(names)))
 
     def read(self, row_group: int, names: Sequence[str]) -> dict[str, pa.Array]:
         """Return the columns of a row group that can be read here, the others left out.
@@ -123,11 +125,13 @@ class PageReader:
             return None
 
 
-def _known_columns(metadata: Any) -> Iterator[tuple[str, tuple[int, bool, _Decode]]]:
+def _known_columns(metadata: Any, names: Set[str]) -> Iterator[tuple[str, tuple[int, bool, _Decode]]]:
     """Yield the name, the index, whether nulls may be, and the decoder of each column that is of a known kind."""
     schema = metadata.schema.to_arrow_schema()
     for index in range(metadata.num_columns):
         column = metadata.schema.column(index)
+        if column.name not in names:
+            continue
         field = schema.get_field_index(column.name)
         if column.max_repetition_level or column.max_definition_level > 1 or column.path != column.name or "." in column.name or field < 0:
             continue
@@ -182,7 +186,7 @@ def _numbers(type_: pa.DataType, dictionary: tuple[int, Bytes] | None, pages: It
     values = np.zeros(0, dtype)
     if dictionary is not None:
         n_values, page_bytes = dictionary
-        values = _plain_numbers(page_bytes, n_values, dtype)
+        values = _plain_numbers(page_bytes, n_values, dtype).copy()  # aligned, and of one kind: kernels are compiled for each
         if len(page_bytes) != n_values * _stored(dtype).itemsize:
             raise _Irregular
     out = np.empty(n_rows, moved)

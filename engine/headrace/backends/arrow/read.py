@@ -103,7 +103,7 @@ def _open(dataset: Dataset, file_index: int, columns: Sequence[str]) -> _Opened:
             page_checksum_verification=True,
             coerce_int96_timestamp_unit=INT96_UNIT,
         )
-        return _Opened(reader, PageReader(handle, metadata))
+        return _Opened(reader, PageReader(handle, metadata, columns))
     except READ_ERRORS as error:
         raise DataError(
             f"cannot be opened any more: {error}", file=file.path, hint="did the file change since the plan was made?"
