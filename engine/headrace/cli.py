@@ -12,12 +12,17 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from headrace.errors import HeadraceError, JobError, JobErrors
+from headrace.startup import collect_seldom, spare_pandas
+
+if TYPE_CHECKING:
+    from headrace.execution import Progress
 
 app = typer.Typer(
     add_completion=False,
@@ -66,10 +71,9 @@ def run(
 
     def act() -> None:
         from headrace.jobs.job import Job
-        from headrace.terminal import make_progress, run_summary
 
         loaded = Job.load(job, _overrides(settings, cluster, device))
-        with make_progress(quiet=as_json) as progress:
+        with _progress(quiet=as_json) as progress:
             done = loaded.run(progress)
         if as_json:
             _print_json(
@@ -82,6 +86,8 @@ def run(
                 }
             )
         else:
+            from headrace.terminal import run_summary
+
             run_summary(done)
 
     _guarded(act, as_json=as_json, debug=debug)
@@ -120,13 +126,14 @@ def predict(
 
     def act() -> None:
         from headrace.jobs.bundle import Bundle
-        from headrace.terminal import make_progress, predict_summary
 
-        with make_progress(quiet=as_json) as progress:
+        with _progress(quiet=as_json) as progress:
             ledger = Bundle.load(bundle).predict(source, output, tables=_named_paths(table), progress=progress)
         if as_json:
             _print_json({"output": str(output), "rows": ledger.rows()})
         else:
+            from headrace.terminal import predict_summary
+
             predict_summary(output, ledger)
 
     _guarded(act, as_json=as_json, debug=debug)
@@ -191,13 +198,14 @@ def profile(
 
     def act() -> None:
         from headrace.profiling import profile_source
-        from headrace.terminal import make_progress, show_profile
 
-        with make_progress(quiet=as_json) as progress:
+        with _progress(quiet=as_json) as progress:
             found = profile_source(path, progress)
         if as_json:
             _print_json(found)
         else:
+            from headrace.terminal import show_profile
+
             show_profile(found)
 
     _guarded(act, as_json=as_json, debug=debug)
@@ -292,6 +300,17 @@ def _write_sample(make: Callable[[], Any], *, as_json: bool, debug: bool) -> Non
     _guarded(act, as_json=as_json, debug=debug)
 
 
+def _progress(*, quiet: bool) -> AbstractContextManager[Progress]:
+    """Give what shows progress: nothing with `--json`, which then does without the libraries that draw on a terminal."""
+    if quiet:
+        from headrace.execution import Silent
+
+        return nullcontext(Silent())
+    from headrace.terminal import make_progress
+
+    return make_progress()
+
+
 def _overrides(settings: list[str] | None, cluster: str | None, device: str | None) -> list[str]:
     chosen = [*(settings or ())]
     if cluster is not None:
@@ -329,6 +348,7 @@ def _print_json(value: Any) -> None:
 def _guarded(act: Callable[[], None], *, as_json: bool, debug: bool) -> None:
     """Run a command; show an error in a few lines and exit with its code, with no traceback unless asked."""
     try:
+        spare_pandas()
         act()
     except HeadraceError as error:
         _show_error(error, as_json=as_json, debug=debug)
@@ -369,5 +389,6 @@ def _kind(error: HeadraceError) -> str:
 
 def main() -> None:
     """Run the command line; a request to end (SIGTERM) is heeded as Ctrl-C is: what was begun is cleared away."""
+    collect_seldom()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     app(prog_name="headrace")

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from headrace.backends.arrow.backend import ArrowBackend
 from headrace.backends.arrow.write import write_batches
-from headrace.cache import CacheSettings, forget, pools_of
+from headrace.cache import Batch, CacheSettings, KeptRows, columns_of, forget, keep, pools_of, recall
 from headrace.cluster import Cluster, reduce_tree
 from headrace.errors import DataError
 from headrace.exchange import Rows, exchange_steps
@@ -25,6 +25,7 @@ from headrace.ledger import Ledger
 from headrace.ops.base import FittedOp, Op
 from headrace.partitions import Partition, Source, read_partition
 from headrace.plan import Pass, Plan
+from headrace.profile import MOST_DETAILED, Profile, merge_profiles, profile_table
 from headrace.schema import Schema
 from headrace.split import AnySplit
 from headrace.spool import Spool
@@ -65,11 +66,61 @@ class Work:
     expects: Schema | None = None  # the types a pipeline was fitted on, for data that may differ
     sides: Mapping[int, Source] = field(default_factory=dict)  # tables too large for a state, by the step that joins them
     spool: Spool = field(default_factory=Spool)  # where exchanges hold rows
+    profiled_rows: int | None = 0  # of each partition; None for all
 
     def read(self, partition: Partition, columns: Sequence[str], ledger: Ledger) -> Iterator[Table]:
-        """Yield a partition's rows in the types that the steps expect."""
-        for table in read_partition(self.source, partition, columns, ArrowBackend(pools_of(self.cache)), ledger, self.key, self.cache):
-            yield table if self.expects is None else conform(table, self.expects)
+        """Yield a partition's rows in the types that the steps expect, each known to train or to test."""
+        for table in read_partition(self.source, partition, columns, ArrowBackend(pools_of(self.cache)), ledger, self.key):
+            yield self.split.mark(table if self.expects is None else conform(table, self.expects))
+
+    def begin(
+        self, partition: Partition, columns: Sequence[str], profiles: list[Profile] | None, ledger: Ledger
+    ) -> Iterator[tuple[Table, int]]:
+        """Yield a partition's rows with the number of steps that are done: the leading ones where rows are kept, else none.
+
+        What these counted goes to the ledger, and the profile of the rows as they were read to `profiles`, if that is given.
+        """
+        if self.cache is None or not set(columns) <= set(self.cache.reads):
+            counting = self._counting(self.read(partition, columns, ledger), partition.n_rows, profiles, ledger)
+            yield from ((table, 0) for table in counting)
+            return
+        kept = recall(self.cache, partition.index)
+        if kept is not None:
+            ledger.add(kept.ledger)
+            if profiles is not None:
+                profiles.append(kept.profile)
+            backend = ArrowBackend(pools_of(self.cache))
+            yield from ((Table(backend, columns_of(batch), batch[0], ledger), self.cache.lead) for batch in kept.batches)
+            return
+        batches: list[Batch] = []
+        found: list[Profile] = []
+        own, states = Ledger(), self.states_of(partition)
+        for table in self._counting(self.read(partition, self.cache.reads, own), partition.n_rows, found, own):
+            done = apply_steps(table, self.ops, states, range(self.cache.lead)).only(self.cache.keeps)
+            batches.append((done.n_rows, done.columns))
+            yield replace(done, ledger=ledger), self.cache.lead
+        keep(self.cache, partition.index, KeptRows(batches, own, merge_profiles(found)))
+        ledger.add(own)
+        if profiles is not None:
+            profiles += found
+
+    def rows(
+        self, partition: Partition, columns: Sequence[str], steps: Sequence[int], profiles: list[Profile] | None, ledger: Ledger
+    ) -> Iterator[Table]:
+        """Yield a partition's rows after `steps`."""
+        states = self.states_of(partition)
+        for table, done in self.begin(partition, columns, profiles, ledger):
+            yield apply_steps(table, self.ops, states, [step for step in steps if step >= done])
+
+    def _counting(self, tables: Iterator[Table], n_rows: int, profiles: list[Profile] | None, ledger: Ledger) -> Iterator[Table]:
+        """Count rows as they were read, and profile them or, of much data, the first of each partition."""
+        wanted = n_rows if self.profiled_rows is None else self.profiled_rows
+        for table in tables:
+            if profiles is not None and (wanted > 0 or (self.profiled_rows is None and not profiles)):
+                profiles.append(profile_table(table.first(wanted), MOST_DETAILED))
+                wanted -= table.n_rows
+            ledger.rows_in += table.n_rows
+            yield table
 
     def states_of(self, partition: Partition) -> dict[int, Any]:
         """Return the states for one partition's rows: what was learnt, and what exchanges found for these rows."""
@@ -79,9 +130,10 @@ class Work:
 @contextmanager
 def keeping_rows(cluster: Cluster, work: Work, plan: Plan) -> Iterator[Work]:
     """Give the work a cache for as long as its passes run: what the first reads and numbers, the others need not."""
-    keeps = len(plan.passes) > 1 and plan.cache_bytes
-    columns = tuple(dict.fromkeys(name for one in plan.passes for name in one.columns)) if keeps else ()
-    settings = CacheSettings(uuid.uuid4().hex, columns, plan.cache_bytes)
+    settings = CacheSettings(uuid.uuid4().hex, memory=plan.cache_bytes)
+    if len(plan.passes) > 1 and plan.cache_bytes:
+        reads = tuple(dict.fromkeys(name for one in plan.passes for name in one.columns))
+        settings = replace(settings, reads=reads, lead=plan.lead, keeps=plan.lead_columns)
     try:
         yield replace(work, cache=settings)
     finally:
@@ -124,7 +176,7 @@ def observe_pass(cluster: Cluster, work: Work, one: Pass, partitions: Sequence[A
     """Read the data once and return the merged part of each step observed, and the number of training rows."""
     shared = cluster.share(work)
     progress.start(one.name, len(partitions))
-    handles = [cluster.submit(observe_partition, shared, one, partition) for partition in partitions]
+    handles = [cluster.submit_about(place, observe_partition, shared, one, partition) for place, partition in enumerate(partitions)]
     cluster.wait(handles, progress.advance)
     parts, rows = cluster.gather([reduce_tree(cluster, merge_observed, shared, handles)])[0]
     return parts, rows
@@ -133,14 +185,13 @@ def observe_pass(cluster: Cluster, work: Work, one: Pass, partitions: Sequence[A
 def observe_partition(work: Work, one: Pass, partition: Partition) -> tuple[dict[int, Any], int]:
     """Return what one partition's training rows say to each step observed, and how many they are."""
     states = work.states_of(partition)
-    tables = work.read(partition, one.columns, Ledger())
-    return merge_observed(work, *(_observe(work.split.mark(table), work, states, one) for table in tables))
+    tables = work.begin(partition, one.columns, None, Ledger())
+    return merge_observed(work, *(_observe(table, done, work, states, one) for table, done in tables))
 
 
-def _observe(table: Table, work: Work, states: Mapping[int, Any], one: Pass) -> tuple[dict[int, Any], int]:
+def _observe(table: Table, done: int, work: Work, states: Mapping[int, Any], one: Pass) -> tuple[dict[int, Any], int]:
     parts = {}
     n_rows = 0
-    done = 0
     for index in one.observed:
         table = apply_steps(table, work.ops, states, [step for step in one.applied if done <= step < index])
         done = index
@@ -162,12 +213,11 @@ def merge_observed(work: Work, *observed: tuple[dict[int, Any], int]) -> tuple[d
     return merged, sum(rows for _, rows in observed)
 
 
-def transform_partition(work: Work, columns: Sequence[str], steps: Sequence[int], partition: Partition, ledger: Ledger) -> Iterator[Table]:
+def transform_partition(
+    work: Work, columns: Sequence[str], steps: Sequence[int], partition: Partition, ledger: Ledger, profiles: list[Profile] | None = None
+) -> Iterator[Table]:
     """Yield the rows of a partition after `steps`, batch by batch; what was done to them goes to the ledger."""
-    states = work.states_of(partition)
-    for table in work.read(partition, columns, ledger):
-        ledger.rows_in += table.n_rows
-        done = apply_steps(work.split.mark(table), work.ops, states, steps)
+    for done in work.rows(partition, columns, steps, profiles, ledger):
         ledger.rows_out += done.n_rows
         yield done
 
@@ -245,6 +295,6 @@ def part_name(partition: Partition) -> str:
 def _map(cluster: Cluster, function: Any, work: Work, what: Any, partitions: Sequence[Any], progress: Progress) -> list[Any]:
     shared, shared_what = cluster.share(work), cluster.share(what)
     progress.start("transform", len(partitions))
-    handles = [cluster.submit(function, shared, shared_what, partition) for partition in partitions]
+    handles = [cluster.submit_about(place, function, shared, shared_what, partition) for place, partition in enumerate(partitions)]
     cluster.wait(handles, progress.advance)
     return cluster.gather(handles)

@@ -60,6 +60,8 @@ class Plan:
     exchanges: tuple[Exchange, ...] = ()
     look_ups: tuple[LookUp, ...] = ()
     cache_bytes: int = 0  # rows kept between passes, in each process
+    lead: int = 0  # steps, from the first on, that need nothing learnt: they are applied before rows are kept
+    lead_columns: tuple[str, ...] = ()  # what must be there after them
     exchange_bytes: int = 0  # rows that exchanges may hold in memory; the others are in files
     fallbacks: tuple[str, ...] = ()
 
@@ -125,7 +127,9 @@ def make_plan(
     spare = memory - peak if memory is not None else usual_bytes()
     keeps = spare if len(passes) > 1 and not isinstance(source, TableSource) else 0
     made = Plan(source.describe(), partitions, tuple(passes), "cpu", peak, matrix_columns, _exchanges(steps))
-    return replace(made, look_ups=tuple(look_ups), cache_bytes=keeps, exchange_bytes=exchange)
+    lead = steps.lead({one.step for one in look_ups if not one.shuffled})
+    needed = tuple(sorted(steps.columns_after(lead, outputs)))
+    return replace(made, look_ups=tuple(look_ups), cache_bytes=keeps, exchange_bytes=exchange, lead=lead, lead_columns=needed)
 
 
 def usual_bytes() -> int:

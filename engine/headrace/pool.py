@@ -26,7 +26,7 @@ class Pool:
     Parameters
     ----------
     memory : int
-        Bytes of dictionaries whose numbers are remembered (they are kept alive: by their addresses they are known again).
+        Bytes of dictionaries and rows whose numbers are remembered (they are kept alive: by their addresses they are known again).
 
     Examples
     --------
@@ -58,20 +58,21 @@ class Pool:
         numbers[values.is_valid().to_numpy(zero_copy_only=False)] = self._table.intern(*string_buffers(values.drop_null()))
         return numbers
 
-    def number_dictionary(self, dictionary: pa.Array) -> Numbers:
-        """Return the number of each string of a dictionary, and remember them."""
-        numbers = self.known(dictionary)
+    def remember(self, values: pa.Array) -> Numbers:
+        """Return what `number` returns of rows or of a dictionary, at once where the same memory was numbered before."""
+        numbers = self.known(values)
         if numbers is None:
-            numbers = self.number(dictionary)
+            numbers = self.number(values)
+            nbytes = values.nbytes + numbers.nbytes
             with self._lock:
-                if dictionary.nbytes <= self._memory:
-                    self._memory -= dictionary.nbytes
-                    self._seen[_address(dictionary)] = dictionary, numbers
+                if nbytes <= self._memory:
+                    self._memory -= nbytes
+                    self._seen[_address(values)] = values, numbers
         return numbers
 
-    def known(self, dictionary: pa.Array) -> Numbers | None:
-        """Return the numbers of a dictionary that was seen before; None for any other."""
-        found = self._seen.get(_address(dictionary))
+    def known(self, values: pa.Array) -> Numbers | None:
+        """Return the numbers of strings in memory that was numbered before; None for any other."""
+        found = self._seen.get(_address(values))
         return None if found is None else found[1]
 
     def codes(self, keys: Keys) -> Numbers:
@@ -168,5 +169,5 @@ def can_be_pooled(array: pa.Array) -> bool:
     return is_text(array.dictionary.type) if pa.types.is_dictionary(array.type) else is_text(array.type)
 
 
-def _address(dictionary: pa.Array) -> tuple[int, ...]:
-    return (dictionary.offset, len(dictionary), *(buffer.address if buffer is not None else 0 for buffer in dictionary.buffers()))
+def _address(values: pa.Array) -> tuple[int, ...]:
+    return (values.offset, len(values), *(buffer.address if buffer is not None else 0 for buffer in values.buffers()))

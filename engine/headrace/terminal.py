@@ -64,14 +64,10 @@ class BarProgress:
 
 
 @contextmanager
-def make_progress(*, quiet: bool) -> Iterator[Progress]:
-    """Give what shows progress: bars on a terminal, lines elsewhere, nothing with `--json`."""
-    from headrace.execution import Silent
-
+def make_progress() -> Iterator[Progress]:
+    """Give what shows progress: bars on a terminal, lines elsewhere."""
     console = Console(stderr=True)
-    if quiet:
-        yield Silent()
-    elif console.is_terminal:
+    if console.is_terminal:
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
         from rich.progress import Progress as Bars
 

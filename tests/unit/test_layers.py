@@ -33,6 +33,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "yaml_text",
         "gpus",
         "versions",
+        "startup",
+        "json_text",
     ),
     ("dataset", "expressions", "backends", "frames"),
     ("ops",),

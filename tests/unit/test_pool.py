@@ -60,10 +60,23 @@ def test_a_dictionary_seen_when_fitting_is_encoded_by_its_numbers() -> None:
     assert (encoded.to_pylist(), unseen) == ([1, 2, 0], 1)
 
 
+def test_plain_strings_seen_when_fitting_are_encoded_by_their_numbers() -> None:
+    pools = Pools(memory=1 << 20)
+    backend = ArrowBackend(pools)
+    array = pa.array(["a", "b", None, "c"])
+    backend.counts({"city": array})
+    assert pools.of("city").known(array) is not None
+    for known in (backend, ArrowBackend()):
+        encoded, unseen = known.encode({"city": array}, Keys.of({"city": [None, "b"]}), np.array([1, 0, 2], np.int32))
+        assert (encoded.to_pylist(), unseen) == ([1, 2, 0, 1], 2)
+        encoded, unseen = known.encode({"city": array}, Keys.of({"city": ["b"]}), np.array([1, 2], np.int32))
+        assert (encoded.to_pylist(), unseen) == ([1, 2, 1, 1], 3)
+
+
 def test_dictionaries_are_remembered_within_the_memory_given() -> None:
     pool = Pool(memory=0)
     values = pa.array(["a", "b"])
-    assert pool.number_dictionary(values).tolist() == [0, 1]
+    assert pool.remember(values).tolist() == [0, 1]
     assert pool.known(values) is None
 
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headrace.backends.arrow.lookup import encode_dictionary, find_keys
+from headrace.backends.arrow.lookup import encode_strings, find_keys
 from headrace.backends.arrow.memory import choose_memory_pool, keep_freed_memory
 from headrace.backends.arrow.read import read_batches
 from headrace.backends.arrow.values import array_of, float_values, hash_array, kernel_column, standard_layout, to_array
@@ -160,8 +160,8 @@ class ArrowBackend:
 
     def encode(self, columns: Mapping[str, Array], keys: Keys, ids: npt.NDArray[np.int32]) -> tuple[Array, int]:
         arrays = list(columns.values())
-        if len(arrays) == 1 and pa.types.is_dictionary(arrays[0].type):
-            encoded, n_unseen = encode_dictionary(arrays[0], keys, ids, self.pools.of(next(iter(columns))))
+        if len(arrays) == 1 and can_be_pooled(arrays[0]):
+            encoded, n_unseen = encode_strings(arrays[0], keys, ids, self.pools.of(next(iter(columns))))
         else:
             codes = find_keys(arrays, keys)
             encoded, n_unseen = ids[codes + 1], int((codes < 0).sum())
@@ -239,12 +239,12 @@ def _fill_dictionary(column: Array, value: Any) -> Array:
 def _counted_strings(name: str, array: Array, pool: Pool) -> Counts:
     """Return the distinct strings of a column and how often each occurs; of a dictionary only those that occur."""
     if not pa.types.is_dictionary(array.type):
-        keys, codes = distinct_keys(name, pool, pool.number(array))
+        keys, codes = distinct_keys(name, pool, pool.remember(array))
         return Counts(keys, np.bincount(codes, minlength=len(keys)).astype(np.int64))
     from headrace_kernels.counting import count_indices, sum_by_code
 
     counts = count_indices(kernel_column(array.indices), len(array.dictionary))
-    numbers = np.append(pool.number_dictionary(array.dictionary), NULL)
+    numbers = np.append(pool.remember(array.dictionary), NULL)
     used = np.flatnonzero(counts)
     keys, codes = distinct_keys(name, pool, numbers[used])  # a dictionary may repeat a value
     return Counts(keys, sum_by_code(codes, counts[used], len(keys)))

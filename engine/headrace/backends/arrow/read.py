@@ -99,7 +99,7 @@ def _open(dataset: Dataset, file_index: int, columns: Sequence[str]) -> _Opened:
         reader = pq.ParquetFile(
             handle,
             metadata=metadata,
-            read_dictionary=sorted(set(strings) - _delta_encoded(metadata, strings)),
+            read_dictionary=_in_dictionaries(metadata, strings),
             page_checksum_verification=True,
             coerce_int96_timestamp_unit=INT96_UNIT,
         )
@@ -110,13 +110,21 @@ def _open(dataset: Dataset, file_index: int, columns: Sequence[str]) -> _Opened:
         ) from error
 
 
-def _delta_encoded(metadata: Any, names: Sequence[str]) -> set[str]:
-    """Return which of some columns have pages of strings as differences: pyarrow cannot read those as dictionaries."""
+def _in_dictionaries(metadata: Any, names: Sequence[str]) -> list[str]:
+    """Return which of some columns to read as dictionaries: those that have dictionary pages.
+
+    Of others pyarrow would make a dictionary, which costs more than it saves; and of pages of differences it cannot.
+    """
     if not names:
-        return set()
+        return []
     index_of = {metadata.schema.column(index).path: index for index in range(metadata.num_columns)}
-    chunks = [(name, metadata.row_group(group).column(index_of[name])) for group in range(metadata.num_row_groups) for name in names]
-    return {name for name, chunk in chunks if any(encoding.startswith("DELTA_") for encoding in chunk.encodings)}
+    groups = [metadata.row_group(group) for group in range(metadata.num_row_groups)]
+    return [name for name in names if all(_has_dictionary(group.column(index_of[name])) for group in groups)]
+
+
+def _has_dictionary(chunk: Any) -> bool:
+    encodings = chunk.encodings
+    return any(encoding.endswith("_DICTIONARY") for encoding in encodings) and not any(one.startswith("DELTA_") for one in encodings)
 
 
 def _read(dataset: Dataset, opened: _Opened, groups: Sequence[RowGroup], columns: Sequence[str]) -> tuple[int, int, dict[str, pa.Array]]:
