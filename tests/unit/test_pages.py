@@ -174,6 +174,11 @@ def test_strings_whose_dictionary_grew_too_large_are_left_to_pyarrow(tmp_path: P
     assert _batch(path)["s"].to_pylist() == table["s"].to_pylist()
 
 
+@pytest.fixture(autouse=True)
+def _few_rows_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("headrace.backends.arrow.read.LEAST_DECODED", 1)
+
+
 def _batch(path: Path) -> dict[str, pa.Array]:
     dataset = Dataset.open(path)
     [(_, _, columns)] = ArrowBackend().read(dataset, dataset.row_groups, dataset.schema.names)
@@ -185,6 +190,28 @@ def _damaged(path: Path, table: pa.Table, old: bytes, new: bytes, **options: obj
     assert content.count(old) == 1
     path.write_bytes(content.replace(old, new))
     return path
+
+
+def test_a_dictionary_may_repeat_a_value(tmp_path: Path) -> None:
+    table = pa.table({"s": ["one", "two", "six", None, "one"]})
+    path = _damaged(tmp_path / "a.parquet", table, b"two\3\0\0\0six", b"one\3\0\0\0six", write_statistics=False)
+    assert _batch(path)["s"].to_pylist() == ["one", "one", "six", None, "one"]
+
+
+def test_only_what_our_reader_leaves_is_read_by_pyarrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    read = pq.ParquetFile.read_row_groups
+    monkeypatch.setattr(
+        pq.ParquetFile, "read_row_groups", lambda *args, **options: asked.append(options["columns"]) or read(*args, **options)
+    )
+    table = pa.table({"s": ["a", "b"], "day": pa.array([1, 2], pa.date32()), "i": [1, 2]})
+    pq.write_table(table, tmp_path / "a.parquet")
+    found = _batch(tmp_path / "a.parquet")
+    assert list(found) == ["s", "day", "i"]
+    assert asked == [["day"]]
+    monkeypatch.setattr("headrace.backends.arrow.read.LEAST_DECODED", 3)
+    assert {name: array.to_pylist() for name, array in _batch(tmp_path / "a.parquet").items()} == table.to_pydict()
+    assert asked[1:] == [["s", "day", "i"]]
 
 
 def test_a_dictionary_that_is_no_utf8_is_refused(tmp_path: Path) -> None:
