@@ -8,14 +8,19 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from headrace.cli_bench import bench
 from headrace.commands import DebugOption, JsonOption, guarded, print_json
 from headrace.errors import JobError
+from headrace.startup import collect_seldom
+
+if TYPE_CHECKING:
+    from headrace.execution import Progress
 
 app = typer.Typer(
     add_completion=False,
@@ -46,6 +51,7 @@ def options(
 
 JobFile = Annotated[Path, typer.Argument(metavar="JOB.yaml", help="The job file.", show_default=False)]
 SetOption = Annotated[list[str] | None, typer.Option("--set", metavar="a.b=value", help="Replace one setting of the job; may be repeated.")]
+DeviceOption = Annotated[str | None, typer.Option(metavar="DEVICE", help="auto, cpu or gpu.")]
 ClusterOption = Annotated[str | None, typer.Option(metavar="KIND", help="local, processes, or a scheduler's address.")]
 
 
@@ -54,7 +60,7 @@ def run(
     job: JobFile,
     settings: SetOption = None,
     cluster: ClusterOption = None,
-    device: Annotated[str | None, typer.Option(metavar="DEVICE", help="auto, cpu or gpu.")] = None,
+    device: DeviceOption = None,
     as_json: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
@@ -62,10 +68,9 @@ def run(
 
     def act() -> None:
         from headrace.jobs.job import Job
-        from headrace.terminal import make_progress, run_summary
 
         loaded = Job.load(job, _overrides(settings, cluster, device))
-        with make_progress(quiet=as_json) as progress:
+        with _progress(quiet=as_json) as progress:
             done = loaded.run(progress)
         if as_json:
             print_json(
@@ -78,6 +83,8 @@ def run(
                 }
             )
         else:
+            from headrace.terminal import run_summary
+
             run_summary(done)
 
     guarded(act, as_json=as_json, debug=debug)
@@ -88,6 +95,7 @@ def plan(
     job: JobFile,
     settings: SetOption = None,
     cluster: ClusterOption = None,
+    device: DeviceOption = None,
     rates: Annotated[
         Path | None, typer.Option(metavar="FILE", show_default=False, help="Rates of `headrace bench calibrate --out FILE`.")
     ] = None,
@@ -101,7 +109,7 @@ def plan(
         from headrace.rates import MachineRates, rates_file
         from headrace.terminal import show_plan
 
-        opened = Job.load(job, _overrides(settings, cluster, None)).open()
+        opened = Job.load(job, _overrides(settings, cluster, device)).open()
         made = opened.plan()
         found = opened.estimate(made, MachineRates.read(rates_file() if rates is None else rates, must_exist=rates is not None))
         if as_json:
@@ -125,13 +133,14 @@ def predict(
 
     def act() -> None:
         from headrace.jobs.bundle import Bundle
-        from headrace.terminal import make_progress, predict_summary
 
-        with make_progress(quiet=as_json) as progress:
+        with _progress(quiet=as_json) as progress:
             ledger = Bundle.load(bundle).predict(source, output, tables=_named_paths(table), progress=progress)
         if as_json:
             print_json({"output": str(output), "rows": ledger.rows()})
         else:
+            from headrace.terminal import predict_summary
+
             predict_summary(output, ledger)
 
     guarded(act, as_json=as_json, debug=debug)
@@ -196,13 +205,14 @@ def profile(
 
     def act() -> None:
         from headrace.profiling import profile_source
-        from headrace.terminal import make_progress, show_profile
 
-        with make_progress(quiet=as_json) as progress:
+        with _progress(quiet=as_json) as progress:
             found = profile_source(path, progress)
         if as_json:
             print_json(found)
         else:
+            from headrace.terminal import show_profile
+
             show_profile(found)
 
     guarded(act, as_json=as_json, debug=debug)
@@ -298,6 +308,17 @@ def _write_sample(make: Callable[[], Any], *, as_json: bool, debug: bool) -> Non
     guarded(act, as_json=as_json, debug=debug)
 
 
+def _progress(*, quiet: bool) -> AbstractContextManager[Progress]:
+    """Give what shows progress: nothing with `--json`, which then does without the libraries that draw on a terminal."""
+    if quiet:
+        from headrace.execution import Silent
+
+        return nullcontext(Silent())
+    from headrace.terminal import make_progress
+
+    return make_progress()
+
+
 def _overrides(settings: list[str] | None, cluster: str | None, device: str | None) -> list[str]:
     chosen = [*(settings or ())]
     if cluster is not None:
@@ -330,5 +351,6 @@ def _brief(record: Any) -> dict[str, Any]:
 
 def main() -> None:
     """Run the command line; a request to end (SIGTERM) is heeded as Ctrl-C is: what was begun is cleared away."""
+    collect_seldom()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     app(prog_name="headrace")

@@ -65,14 +65,10 @@ class BarProgress:
 
 
 @contextmanager
-def make_progress(*, quiet: bool) -> Iterator[Progress]:
-    """Give what shows progress: bars on a terminal, lines elsewhere, nothing with `--json`."""
-    from headrace.execution import Silent
-
+def make_progress() -> Iterator[Progress]:
+    """Give what shows progress: bars on a terminal, lines elsewhere."""
     console = Console(stderr=True)
-    if quiet:
-        yield Silent()
-    elif console.is_terminal:
+    if console.is_terminal:
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
         from rich.progress import Progress as Bars
 
@@ -164,6 +160,8 @@ def show_plan(opened: OpenJob, plan: Plan, estimate: Estimate) -> None:
         say(f"columns: {', '.join(one.columns)}", indent=4)
         if one.observed:
             say(f"learns: {', '.join(f'{index} {ops[index].name}' for index in one.observed)}", indent=4)
+    for fallback in plan.fallbacks:
+        say(fallback, label="on the CPU: ", indent=2)
     for exchange in plan.exchanges:
         order = f", in order of {exchange.order}" if exchange.order else ""
         say(
