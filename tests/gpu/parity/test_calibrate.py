@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from headrace.backends import THREADS_OF_A_GPU
@@ -9,13 +11,26 @@ from headrace.bench.calibrate import calibrate
 from headrace.gpus import find_gpus
 
 
-def test_a_gpu_is_measured_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+JOB = """
+job: small
+source: {path: x}
+pipeline:
+  - normalize: [I1]
+  - categorify: [C1]
+  - select: [I1, C1]
+output: {path: y}
+"""
+
+
+def test_a_gpu_is_measured_where_there_is_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     started: list[str] = []
 
     def start_seconds(files: object, folder: object, device: str) -> float:
         started.append(device)
         return 1.5
 
+    (tmp_path / "job.yaml").write_text(JOB)  # the 39 columns of the real one take half a minute in the simulator
+    monkeypatch.setattr("headrace.bench.calibrate.config", lambda name: str(tmp_path / "job.yaml"))
     # A fresh process would have no stand-ins.
     monkeypatch.setattr("headrace.bench.calibrate._start_seconds", start_seconds)
     told: list[str] = []
