@@ -10,7 +10,6 @@ from headrace.backends import THREADS_OF_A_GPU
 from headrace.bench.calibrate import calibrate
 from headrace.gpus import find_gpus
 
-
 JOB = """
 job: small
 source: {path: x}
