@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from tests.comparing import assert_same_table
 from tests.gpu.parity.courier import ROWS, write_courier
-from tests.gpu.parity.where import MARKS, ON_STANDIN
+from tests.gpu.where import MARKS, ON_STANDIN
 
 import headrace as hr
 from headrace.errors import JobError
