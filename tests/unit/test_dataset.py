@@ -262,6 +262,7 @@ def test_strings_are_read_from_every_page_encoding(parquet: Write, backend: Back
     assert read(Dataset.open(path), backend)["c"].to_pylist() == values
 
 
+@pytest.mark.parametrize("backend", ["cpu"], indirect=True)  # cuDF does not verify checksums
 def test_a_damaged_page_is_refused_with_its_place(parquet: Write, backend: Backend) -> None:
     path = parquet(
         pa.table({"good": [1, 2], "bad": ["aaaa", "bbbb"]}),
@@ -348,6 +349,7 @@ def test_files_are_found_from_any_working_folder(months: Path, monkeypatch: pyte
     assert read(dataset, backend).num_rows == 6
 
 
+@pytest.mark.parametrize("backend", ["cpu"], indirect=True)  # on a GPU batches are as large as memory allows
 def test_small_files_of_long_strings_are_not_read_as_one(backend: Backend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("headrace.backends.arrow.read.BATCH_BYTES", 10_000)
     for index in range(4):

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from headrace.backends import counting, outgoing
+from headrace.backends import counting
 from headrace.backends.arrow.write import write_batches
 from headrace.cluster import Cluster
 from headrace.errors import BundleError, JobError
@@ -196,7 +196,7 @@ def prediction_table(table: Table, predicted: np.ndarray[Any, Any], schema: Sche
     """Return predictions beside the columns that name their rows."""
     keys = {name.removeprefix(KEY): column for name, column in table.columns.items() if name.startswith(KEY)}
     columns = {**{name: table.columns[name] for name in table.names}, **(keys or {"row": table.columns[ROW]})}
-    with outgoing(table.backend):
+    with table.backend.moving("output"):
         host = {name: table.backend.to_arrow(columns[name]) for name in schema if name in columns}
     if predicted.ndim == 2:
         host["prediction"] = pa.array(predicted.argmax(axis=1).astype(np.float32))
