@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from headrace.keys import Keys, factorize
-from headrace.order import comparable, order_values
+from headrace.order import order_values
 from headrace.states import Ints
 from headrace.table import Table, one_array
 
@@ -44,22 +44,12 @@ class AsOfTable:
 
         `tolerance` is in the units of the table's own column.
         """
-        from headrace_kernels.as_of import last_at_or_before
-
-        wanted, times = comparable(table.backend.to_arrow(table[on]), self.times)
-        finer = _units(wanted.type) / _units(table.backend.to_arrow(table[on]).type)
-        values, missing = order_values(wanted)
-        groups = table.find(by, self.keys).astype(np.int64) if by else np.zeros(table.n_rows, np.int64)
-        groups[missing] = -1
-        return last_at_or_before(order_values(times)[0], self.starts, groups, values, tolerance=tolerance * finer, allow_exact=allow_exact)
+        backend = table.backend
+        groups = table.find(by, self.keys).astype(np.int64) if by else np.zeros_like(backend.row_numbers(table.n_rows))
+        return backend.find_as_of(table[on], self.times, self.starts, groups, tolerance, allow_exact=allow_exact)
 
 
 def _groups(by: pa.Table, n_rows: int) -> tuple[Ints, Ints]:
     if not by.num_columns:
         return np.zeros(n_rows, np.int64), np.zeros(1, np.int64)
     return factorize([one_array(column) for column in by.columns])
-
-
-def _units(type_: pa.DataType) -> int:
-    """Return how many units of a timestamp are a second."""
-    return {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[type_.unit] if pa.types.is_timestamp(type_) else 1

@@ -10,6 +10,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import threading
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -70,6 +71,8 @@ class Kept:
 
 
 _kept: dict[str, Kept] = {}
+# A task that is at work when its run fails ends later, and must not begin a cache that nobody would drop.
+_over: deque[str] = deque(maxlen=256)
 _lock = threading.Lock()
 
 
@@ -80,7 +83,10 @@ def pools_of(settings: CacheSettings | None) -> Pools:
 
 def _kept_by(settings: CacheSettings) -> Kept:
     with _lock:
-        return _kept.setdefault(settings.token, Kept(Pools(settings.memory)))
+        kept = _kept.get(settings.token) or Kept(Pools(settings.memory))
+        if settings.token not in _over:
+            _kept[settings.token] = kept
+        return kept
 
 
 def recall(settings: CacheSettings, partition: int) -> KeptRows | None:
@@ -99,6 +105,8 @@ def keep(settings: CacheSettings, partition: int, rows: KeptRows) -> None:
             kept.nbytes += nbytes
             kept.partitions[partition] = rows
             return
+        if settings.token in _over:
+            return
         if kept.folder is None:
             kept.folder = Path(tempfile.mkdtemp(prefix="headrace-rows-"))
     spilled = [_spill(kept.folder / f"{partition}-{index}.arrow", batch) for index, batch in enumerate(rows.batches)]
@@ -111,6 +119,7 @@ def forget(token: str) -> None:
     """Drop what a run kept in this process, files included."""
     with _lock:
         kept = _kept.pop(token, None)
+        _over.append(token)
     if kept is not None and kept.folder is not None:
         shutil.rmtree(kept.folder, ignore_errors=True)
 

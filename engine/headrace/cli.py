@@ -55,6 +55,7 @@ JobFile = Annotated[Path, typer.Argument(metavar="JOB.yaml", help="The job file.
 SetOption = Annotated[list[str] | None, typer.Option("--set", metavar="a.b=value", help="Replace one setting of the job; may be repeated.")]
 JsonOption = Annotated[bool, typer.Option("--json", metavar="", help="Print one JSON object and nothing else.")]
 DebugOption = Annotated[bool, typer.Option("--debug", metavar="", help="Show the traceback of an error.")]
+DeviceOption = Annotated[str | None, typer.Option(metavar="DEVICE", help="auto, cpu or gpu.")]
 ClusterOption = Annotated[str | None, typer.Option(metavar="KIND", help="local, processes, or a scheduler's address.")]
 
 
@@ -63,7 +64,7 @@ def run(
     job: JobFile,
     settings: SetOption = None,
     cluster: ClusterOption = None,
-    device: Annotated[str | None, typer.Option(metavar="DEVICE", help="auto, cpu or gpu.")] = None,
+    device: DeviceOption = None,
     as_json: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
@@ -95,7 +96,12 @@ def run(
 
 @app.command(epilog="Example: headrace plan configs/flights.yaml")
 def plan(
-    job: JobFile, settings: SetOption = None, cluster: ClusterOption = None, as_json: JsonOption = False, debug: DebugOption = False
+    job: JobFile,
+    settings: SetOption = None,
+    cluster: ClusterOption = None,
+    device: DeviceOption = None,
+    as_json: JsonOption = False,
+    debug: DebugOption = False,
 ) -> None:
     """Show what a job would do: passes, partitions, columns read, bytes. Nothing is computed."""
 
@@ -103,7 +109,7 @@ def plan(
         from headrace.jobs.job import Job
         from headrace.terminal import show_plan
 
-        opened = Job.load(job, _overrides(settings, cluster, None)).open()
+        opened = Job.load(job, _overrides(settings, cluster, device)).open()
         made = opened.plan()
         if as_json:
             _print_json({**made.describe(), "features": list(opened.features)})

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from headrace.backends.arrow.backend import ArrowBackend
+from headrace.backends import CPU, falling_back, open_backend
 from headrace.errors import DataError
 from headrace.keys import factorize, undictionaried
 from headrace.ledger import Ledger
@@ -105,18 +105,20 @@ def deal_partition(work: Work, shuffle: Shuffle, partition: Partition) -> Dealt:
 
 def deal_side(work: Work, shuffle: Shuffle, columns: tuple[str, ...], partition: Partition) -> Dealt:
     """Deal the rows of a partition of the table to be joined."""
-    tables = read_partition(work.sides[shuffle.indices[0]], partition, columns, ArrowBackend(), Ledger())
+    tables = read_partition(work.sides[shuffle.indices[0]], partition, columns, open_backend(CPU), Ledger())
     names = [*columns, ROW]
     return Dealt(tuple(work.spool.hold(shuffle.stage, _dealt(table, shuffle.side_keys, names, shuffle.buckets)) for table in tables))
 
 
 def _dealt(table: Table, keys: Sequence[str], names: Sequence[str], buckets: int) -> list[pa.Table]:
     # No dictionaries: a slice of such a column would take its whole dictionary along to every bucket.
-    arrays = [undictionaried(table.backend.to_arrow(table.columns[name])) for name in names]
+    with falling_back(table.backend):
+        arrays = [undictionaried(table.backend.to_arrow(table.columns[name])) for name in names]
     host = pa.table(arrays, names=names)
     if buckets == 1 or not keys:
         return [host, *(host.slice(0, 0) for _ in range(buckets - 1))]
-    bucket = (table.backend.hash_rows(table.pick(keys), 0) % np.uint64(buckets)).astype(np.int64)
+    with falling_back(table.backend):
+        bucket = table.backend.to_numpy((table.backend.hash_rows(table.pick(keys), 0) % np.uint64(buckets)).astype(np.int64))
     order = np.argsort(bucket, kind="stable")
     ends = np.cumsum(np.bincount(bucket, minlength=buckets)).tolist()
     dealt = host.take(pa.array(order))
@@ -138,7 +140,7 @@ def scan_bucket(work: Work, shuffle: Shuffle, bucket: int, *dealt: Pieces) -> Pi
     order, starts = sorted_groups(arrays, shuffle.grouping)
     back = np.empty(len(order), np.int64)
     back[order] = np.arange(len(order))
-    backend = ArrowBackend()
+    backend = open_backend(CPU)  # rows of an exchange are on the host
     columns = {name: backend.from_arrow(array) for name, array in arrays.items()}
     table = Table(backend, backend.take(columns, order), len(order))
     found: dict[str, Any] = {ROW: arrays[ROW]}
@@ -198,7 +200,7 @@ def join_bucket(work: Work, shuffle: Shuffle, bucket: int, n_side: int, *dealt: 
 
 
 def _joined(op: Join[Any], state: Any, shuffle: Shuffle, bucket: int, dealt: Iterable[Pieces]) -> Iterator[pa.Table]:
-    backend = ArrowBackend()
+    backend = open_backend(CPU)
     for pieces in dealt:
         piece = pieces.piece(bucket)
         table = Table.from_arrow(backend, piece)

@@ -164,10 +164,10 @@ def _kernels() -> dict[str, str]:
     """Run a kernel for real: Numba may be there and yet not work (a CPU it does not know, a cache it cannot write)."""
     import pyarrow as pa
 
-    from headrace.backends.arrow.backend import ArrowBackend
+    from headrace.backends import CPU, open_backend
 
     try:
-        (km,) = ArrowBackend().launch("haversine_km", [pa.array([value]) for value in (40.64, -73.78, 51.47, -0.46)], {})
+        (km,) = open_backend(CPU).launch("haversine_km", [pa.array([value]) for value in (40.64, -73.78, 51.47, -0.46)], {})
     except Exception as error:  # noqa: BLE001  (whatever goes wrong is what the user must be told)
         return _finding("kernels", "error", _first_line(error), "reinstall numba, or set NUMBA_CACHE_DIR to a folder you may write")
     return _finding("kernels", "ok", f"compiled and run: JFK to LHR is {km[0].as_py():,.0f} km")

@@ -10,17 +10,19 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import pyarrow as pa
 
-from headrace.backends.arrow.backend import ArrowBackend
+from headrace.backends import CPU, counting, open_backend, outgoing
 from headrace.backends.arrow.write import write_batches
 from headrace.cache import Batch, CacheSettings, KeptRows, columns_of, forget, keep, pools_of, recall
 from headrace.cluster import Cluster, reduce_tree
 from headrace.errors import DataError
 from headrace.exchange import Rows, exchange_steps
+from headrace.fallbacks import within_memory
 from headrace.ledger import Ledger
 from headrace.ops.base import FittedOp, Op
 from headrace.partitions import Partition, Source, read_partition
@@ -30,7 +32,7 @@ from headrace.schema import Schema
 from headrace.split import AnySplit
 from headrace.spool import Spool
 from headrace.steps import Steps, apply_steps
-from headrace.table import Table
+from headrace.table import TRAINING, Backend, Table
 
 
 class Progress(Protocol):
@@ -67,11 +69,22 @@ class Work:
     sides: Mapping[int, Source] = field(default_factory=dict)  # tables too large for a state, by the step that joins them
     spool: Spool = field(default_factory=Spool)  # where exchanges hold rows
     profiled_rows: int | None = 0  # of each partition; None for all
+    device: str = CPU
+    strict: bool = False  # nothing that a GPU was asked for may run on the CPU
+
+    def backend(self) -> Backend:
+        """Return the verbs of the device, with what this process knows of the run's strings."""
+        return open_backend(self.device, pools_of(self.cache))
 
     def read(self, partition: Partition, columns: Sequence[str], ledger: Ledger) -> Iterator[Table]:
-        """Yield a partition's rows in the types that the steps expect, each known to train or to test."""
-        for table in read_partition(self.source, partition, columns, ArrowBackend(pools_of(self.cache)), ledger, self.key):
-            yield self.split.mark(table if self.expects is None else conform(table, self.expects))
+        """Yield a partition's rows in the types that the steps expect."""
+        for table in read_partition(self.source, partition, columns, self.backend(), ledger, self.key):
+            yield table if self.expects is None else conform(table, self.expects)
+
+    def apply(self, table: Table, states: Mapping[int, Any], steps: Sequence[int]) -> Table:
+        """Return rows after some steps; rows that have just been read are first marked as those that train and those that test."""
+        marked = table if TRAINING in table.columns else self.split.mark(table)
+        return apply_steps(marked, self.ops, states, steps)
 
     def begin(
         self, partition: Partition, columns: Sequence[str], profiles: list[Profile] | None, ledger: Ledger
@@ -89,14 +102,14 @@ class Work:
             ledger.add(kept.ledger)
             if profiles is not None:
                 profiles.append(kept.profile)
-            backend = ArrowBackend(pools_of(self.cache))
+            backend = self.backend()
             yield from ((Table(backend, columns_of(batch), batch[0], ledger), self.cache.lead) for batch in kept.batches)
             return
         batches: list[Batch] = []
         found: list[Profile] = []
         own, states = Ledger(), self.states_of(partition)
         for table in self._counting(self.read(partition, self.cache.reads, own), partition.n_rows, found, own):
-            done = apply_steps(table, self.ops, states, range(self.cache.lead)).only(self.cache.keeps)
+            done = self.apply(table, states, range(self.cache.lead)).only(self.cache.keeps)
             batches.append((done.n_rows, done.columns))
             yield replace(done, ledger=ledger), self.cache.lead
         keep(self.cache, partition.index, KeptRows(batches, own, merge_profiles(found)))
@@ -110,7 +123,8 @@ class Work:
         """Yield a partition's rows after `steps`."""
         states = self.states_of(partition)
         for table, done in self.begin(partition, columns, profiles, ledger):
-            yield apply_steps(table, self.ops, states, [step for step in steps if step >= done])
+            apply = partial(self.apply, states=states, steps=[step for step in steps if step >= done])
+            yield from within_memory(table, apply, strict=self.strict)
 
     def _counting(self, tables: Iterator[Table], n_rows: int, profiles: list[Profile] | None, ledger: Ledger) -> Iterator[Table]:
         """Count rows as they were read, and profile them or, of much data, the first of each partition."""
@@ -131,7 +145,8 @@ class Work:
 def keeping_rows(cluster: Cluster, work: Work, plan: Plan) -> Iterator[Work]:
     """Give the work a cache for as long as its passes run: what the first reads and numbers, the others need not."""
     settings = CacheSettings(uuid.uuid4().hex, memory=plan.cache_bytes)
-    if len(plan.passes) > 1 and plan.cache_bytes:
+    # On a GPU rows are not kept: its memory is for the pass at work, and a device decodes faster than a host hands rows back.
+    if len(plan.passes) > 1 and plan.cache_bytes and work.device == CPU:
         reads = tuple(dict.fromkeys(name for one in plan.passes for name in one.columns))
         settings = replace(settings, reads=reads, lead=plan.lead, keeps=plan.lead_columns)
     try:
@@ -148,16 +163,27 @@ class Fitted:
     parts: dict[int, Any]
     training_rows: int
     rows: Rows
+    ledger: Ledger = field(default_factory=Ledger)
+
+
+class Observed(NamedTuple):
+    """The part of each step observed, the number of training rows, and what moved between device and host meanwhile."""
+
+    parts: dict[int, Any]
+    rows: int
+    ledger: Ledger
 
 
 def fit_steps(cluster: Cluster, work: Work, steps: Steps, plan: Plan, progress: Progress) -> Fitted:
     """Fit all fitted steps, level by level: one pass over the data for each level, however many steps it has."""
     known, parts, training_rows, rows = dict(work.states), {}, 0, Rows.of(plan.partitions)
+    ledger = Ledger()
     for level in range(steps.n_levels):
         one = plan.passes[level]
         ready = replace(work, states=known)
         rows = exchange_steps(cluster, ready, steps, rows, range(len(steps.ops)), progress, level)
-        found, training_rows = observe_pass(cluster, ready, one, rows.partitions, progress)
+        found, training_rows, counted = observe_pass(cluster, ready, one, rows.partitions, progress)
+        ledger.add(counted)
         if not training_rows:
             raise DataError(
                 "no training row is left",
@@ -169,48 +195,57 @@ def fit_steps(cluster: Cluster, work: Work, steps: Steps, plan: Plan, progress: 
             assert isinstance(op, FittedOp)  # noqa: S101  (only fitted ops are observed)
             known[index] = op.finish(found[index])
             parts[index] = found[index]
-    return Fitted(known, parts, training_rows, rows)
+    return Fitted(known, parts, training_rows, rows, ledger)
 
 
-def observe_pass(cluster: Cluster, work: Work, one: Pass, partitions: Sequence[Any], progress: Progress) -> tuple[dict[int, Any], int]:
-    """Read the data once and return the merged part of each step observed, and the number of training rows."""
+def observe_pass(cluster: Cluster, work: Work, one: Pass, partitions: Sequence[Any], progress: Progress) -> Observed:
+    """Read the data once and return the merged part of each step observed."""
     shared = cluster.share(work)
     progress.start(one.name, len(partitions))
-    handles = [cluster.submit(observe_partition, shared, one, partition) for partition in partitions]
+    handles = [cluster.submit_about(place, observe_partition, shared, one, partition) for place, partition in enumerate(partitions)]
     cluster.wait(handles, progress.advance)
-    parts, rows = cluster.gather([reduce_tree(cluster, merge_observed, shared, handles)])[0]
-    return parts, rows
+    merged: Observed = cluster.gather([reduce_tree(cluster, merge_observed, shared, handles)])[0]
+    return merged
 
 
-def observe_partition(work: Work, one: Pass, partition: Partition) -> tuple[dict[int, Any], int]:
+def observe_partition(work: Work, one: Pass, partition: Partition) -> Observed:
     """Return what one partition's training rows say to each step observed, and how many they are."""
     states = work.states_of(partition)
-    tables = work.begin(partition, one.columns, None, Ledger())
-    return merge_observed(work, *(_observe(table, done, work, states, one) for table, done in tables))
+    ledger = Ledger()
+    with counting(work.device, ledger):
+        merged = merge_observed(
+            work,
+            *(
+                found
+                for table, done in work.begin(partition, one.columns, None, ledger)
+                for found in within_memory(table, partial(_observe, done=done, work=work, states=states, one=one), strict=work.strict)
+            ),
+        )
+    return merged._replace(ledger=Ledger(transfers=ledger.transfers, device=ledger.device))
 
 
-def _observe(table: Table, done: int, work: Work, states: Mapping[int, Any], one: Pass) -> tuple[dict[int, Any], int]:
+def _observe(table: Table, done: int, work: Work, states: Mapping[int, Any], one: Pass) -> Observed:
     parts = {}
     n_rows = 0
     for index in one.observed:
-        table = apply_steps(table, work.ops, states, [step for step in one.applied if done <= step < index])
+        table = work.apply(table, states, [step for step in one.applied if done <= step < index])
         done = index
         training = table.training_rows()
         n_rows = training.n_rows
         op = work.ops[index]
         assert isinstance(op, FittedOp)  # noqa: S101  (only fitted ops are observed)
         parts[index] = op.observe(training)
-    return parts, n_rows
+    return Observed(parts, n_rows, Ledger())
 
 
-def merge_observed(work: Work, *observed: tuple[dict[int, Any], int]) -> tuple[dict[int, Any], int]:
+def merge_observed(work: Work, *observed: Observed) -> Observed:
     """Merge what several batches or tasks observed, in their order."""
     merged = {}
-    for index in observed[0][0]:
+    for index in observed[0].parts:
         op = work.ops[index]
         assert isinstance(op, FittedOp)  # noqa: S101  (only fitted ops have parts)
-        merged[index] = op.merge(*(parts[index] for parts, _ in observed))
-    return merged, sum(rows for _, rows in observed)
+        merged[index] = op.merge(*(one.parts[index] for one in observed))
+    return Observed(merged, sum(one.rows for one in observed), Ledger.total(one.ledger for one in observed))
 
 
 def transform_partition(
@@ -269,7 +304,8 @@ def transform_to_table(work: Work, what: tuple[Any, ...], partition: Partition) 
     """Return a partition's rows after `steps` as a table on the host."""
     columns, steps, schema = what
     ledger = Ledger()
-    tables = [host_table(table, schema) for table in transform_partition(work, columns, steps, partition, ledger)]
+    with counting(work.device, ledger):
+        tables = [host_table(table, schema) for table in transform_partition(work, columns, steps, partition, ledger)]
     return pa.concat_tables(tables), ledger
 
 
@@ -277,14 +313,17 @@ def transform_to_file(work: Work, what: tuple[Any, ...], partition: Partition) -
     """Write a partition's rows after `steps` to its file."""
     columns, steps, schema, folder = what
     ledger = Ledger()
-    tables = transform_partition(work, columns, steps, partition, ledger)
-    write_batches(folder / part_name(partition), (host_table(table, schema) for table in tables), schema.to_arrow())
+    with counting(work.device, ledger):
+        tables = transform_partition(work, columns, steps, partition, ledger)
+        write_batches(folder / part_name(partition), (host_table(table, schema) for table in tables), schema.to_arrow())
     return ledger
 
 
 def host_table(table: Table, schema: Schema) -> pa.Table:
     """Return some columns of a table on the host, with the types of `schema`."""
-    return table.select(schema.names).to_arrow().cast(schema.to_arrow())
+    with outgoing(table.backend):
+        host = table.select(schema.names).to_arrow()
+    return host.cast(schema.to_arrow())
 
 
 def part_name(partition: Partition) -> str:
@@ -295,6 +334,6 @@ def part_name(partition: Partition) -> str:
 def _map(cluster: Cluster, function: Any, work: Work, what: Any, partitions: Sequence[Any], progress: Progress) -> list[Any]:
     shared, shared_what = cluster.share(work), cluster.share(what)
     progress.start("transform", len(partitions))
-    handles = [cluster.submit(function, shared, shared_what, partition) for partition in partitions]
+    handles = [cluster.submit_about(place, function, shared, shared_what, partition) for place, partition in enumerate(partitions)]
     cluster.wait(handles, progress.advance)
     return cluster.gather(handles)

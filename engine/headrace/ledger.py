@@ -30,6 +30,37 @@ class StepTally:
 
 
 @dataclass
+class Transfers:
+    """What moved from a device to the host, by reason: how many arrays, and their bytes.
+
+    ``rows`` are values by row, which none should be between read and train; ``distinct`` the distinct values of columns;
+    ``state`` what is learnt; ``output`` rows on their way out.
+
+    >>> transfers = Transfers()
+    >>> transfers.add("state", 800)
+    >>> transfers.describe()
+    {'state': {'count': 1, 'bytes': 800}}
+    """
+
+    counts: Counter[str] = field(default_factory=Counter)
+    nbytes: Counter[str] = field(default_factory=Counter)
+
+    def add(self, reason: str, nbytes: int) -> None:
+        """Count one array."""
+        self.counts[reason] += 1
+        self.nbytes[reason] += nbytes
+
+    def update(self, other: Transfers) -> None:
+        """Add what another task moved."""
+        self.counts.update(other.counts)
+        self.nbytes.update(other.nbytes)
+
+    def describe(self) -> dict[str, dict[str, int]]:
+        """Return counts and bytes by reason, as JSON values."""
+        return {reason: {"count": self.counts[reason], "bytes": self.nbytes[reason]} for reason in sorted(self.counts)}
+
+
+@dataclass
 class Ledger:
     """Tallies by step; `step` says which one is at work.
 
@@ -44,6 +75,8 @@ class Ledger:
     rows_quarantined: int = 0
     step: int = 0
     tallies: dict[int, StepTally] = field(default_factory=dict)
+    transfers: Transfers = field(default_factory=Transfers)
+    device: Counter[str] = field(default_factory=Counter)  # batches split for memory, batches that fell back to the CPU
 
     def tally(self) -> StepTally:
         """Return the tally of the step at work."""
@@ -61,6 +94,8 @@ class Ledger:
         self.rows_quarantined += other.rows_quarantined
         for step, tally in other.tallies.items():
             self.tallies.setdefault(step, StepTally()).add(tally)
+        self.transfers.update(other.transfers)
+        self.device.update(other.device)
 
     @classmethod
     def total(cls, ledgers: Iterable[Ledger]) -> Ledger:

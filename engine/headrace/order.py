@@ -33,15 +33,22 @@ def order_values(array: pa.Array) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool
 
 def comparable(left: pa.Array, right: pa.Array) -> tuple[pa.Array, pa.Array]:
     """Return two columns of one kind in one type, that of the finer unit; raise DataError where a time does not fit it."""
-    if left.type == right.type:
-        return left, right
-    if pa.types.is_timestamp(left.type) and pa.types.is_timestamp(right.type):
-        wanted = pa.timestamp(max(left.type.unit, right.type.unit, key=UNITS.index), left.type.tz)
-    elif pa.types.is_integer(left.type) and pa.types.is_integer(right.type):
-        wanted = pa.int64()
-    else:
-        wanted = pa.float64()
+    wanted = comparable_type(left.type, right.type)
     try:
         return left.cast(wanted), right.cast(wanted)
     except pa.ArrowException as error:
         raise DataError(f"cannot be compared as {wanted}: {error}") from error
+
+
+def comparable_type(left: pa.DataType, right: pa.DataType) -> pa.DataType:
+    """Return the type in which two columns of one kind are compared."""
+    if left == right:
+        return left
+    if pa.types.is_timestamp(left) and pa.types.is_timestamp(right):
+        return pa.timestamp(max(left.unit, right.unit, key=UNITS.index), left.tz)
+    return pa.int64() if pa.types.is_integer(left) and pa.types.is_integer(right) else pa.float64()
+
+
+def units(type_: pa.DataType) -> int:
+    """Return how many units of a timestamp are a second; 1 for all others."""
+    return {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[type_.unit] if pa.types.is_timestamp(type_) else 1

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-import numpy as np
 import pyarrow as pa
 
 from headrace.dataset import Dataset, RowGroup
@@ -130,5 +129,5 @@ def read_partition(
 
 
 def _identified(table: Table, first_row: int, key: Sequence[str]) -> Table:
-    rows = pa.array(np.arange(first_row, first_row + table.n_rows, dtype=np.int64))
-    return table.with_columns({ROW: table.backend.from_arrow(rows), **{KEY + name: table[name] for name in key}})
+    rows = table.backend.row_numbers(table.n_rows) + first_row
+    return table.with_columns({ROW: table.backend.from_numpy(rows), **{KEY + name: table[name] for name in key}})

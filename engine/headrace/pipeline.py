@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from headrace import yaml_text
+from headrace.backends import CPU, GPU, find_device, thread_count
 from headrace.cluster import Cluster, open_cluster
 from headrace.dataset import Dataset
 from headrace.errors import JobError, JobErrors
@@ -110,14 +111,29 @@ class Pipeline:
         """
         return yaml_text.dump(pipeline_settings(self.steps))
 
-    def plan(self, source: Any, *, tables: Tables | None = None, memory: int | None = None, workers: int = 1) -> Plan:
-        """Return what fitting and transforming `source` would take; nothing is computed."""
+    def plan(self, source: Any, *, tables: Tables | None = None, memory: int | None = None, workers: int = 1, device: str = "auto") -> Plan:
+        """Return what fitting and transforming `source` would take, and on a GPU what the CPU would do; nothing is computed."""
         opened = Opened.of(self.steps, source, tables, memory)
         outputs = opened.steps.schema.names
-        return make_plan(opened.source, opened.steps, NoSplit(), outputs, n_workers=workers, memory=memory, look_ups=opened.tables.look_ups)
+        return make_plan(
+            opened.source,
+            opened.steps,
+            NoSplit(),
+            outputs,
+            n_workers=workers,
+            memory=memory,
+            look_ups=opened.tables.look_ups,
+            device=find_device(device),
+        )
 
     def fit(
-        self, source: Any, *, tables: Tables | None = None, cluster: str | Cluster = "local", progress: Progress | None = None
+        self,
+        source: Any,
+        *,
+        tables: Tables | None = None,
+        cluster: str | Cluster = "local",
+        progress: Progress | None = None,
+        device: str = "auto",
     ) -> FittedPipeline:
         """Learn every operator's state from all rows of a source.
 
@@ -129,6 +145,8 @@ class Pipeline:
             The tables that `JoinExternal` and `AsOfJoin` look things up in.
         cluster : str or Cluster
             ``local``, ``processes``, or a scheduler's address.
+        device : "auto", "cpu" or "gpu"
+            ``auto`` is the GPU if the workers have one, and cuDF.
 
         Raises
         ------
@@ -138,9 +156,9 @@ class Pipeline:
             If a file cannot be read or nothing is left to learn from.
         """
         opened = Opened.of(self.steps, source, tables)
-        with using(cluster) as workers:
-            plan = opened.plan(workers, fit_only=True)
-            with keeping_rows(workers, opened.work(), plan) as kept, exchanging(workers, kept, plan.exchange_bytes) as work:
+        with using(cluster, device) as workers:
+            plan = opened.plan(workers, fit_only=True, device=worker_device(workers, device))
+            with keeping_rows(workers, opened.work(plan.device), plan) as kept, exchanging(workers, kept, plan.exchange_bytes) as work:
                 return FittedPipeline(opened.fitted(fit_steps(workers, work, opened.steps, plan, progress or Silent())))
 
     def fit_transform(
@@ -151,6 +169,7 @@ class Pipeline:
         tables: Tables | None = None,
         cluster: str | Cluster = "local",
         progress: Progress | None = None,
+        device: str = "auto",
     ) -> Transformed:
         """Fit, and transform the same rows as training rows (target encodings out of fold).
 
@@ -161,14 +180,16 @@ class Pipeline:
             table of the source's kind.
         """
         opened = Opened.of(self.steps, source, tables)
-        with using(cluster) as workers:
-            plan = opened.plan(workers)
-            with keeping_rows(workers, opened.work(), plan) as kept, exchanging(workers, kept, plan.exchange_bytes) as work:
+        with using(cluster, device) as workers:
+            plan = opened.plan(workers, device=worker_device(workers, device))
+            with keeping_rows(workers, opened.work(plan.device), plan) as kept, exchanging(workers, kept, plan.exchange_bytes) as work:
                 found = fit_steps(workers, work, opened.steps, plan, progress or Silent())
                 work, fitted, indices = replace(work, states=found.states), opened.fitted(found), range(len(self.steps))
                 rows = exchange_steps(workers, work, opened.steps, found.rows, indices, progress or Silent())
                 moved = _Moved(workers, work, plan.passes[-1].columns, indices, rows.partitions, fitted.steps.schema)
-                return moved.to(output, opened.back, FittedPipeline(fitted), progress or Silent())
+                done = moved.to(output, opened.back, FittedPipeline(fitted), progress or Silent())
+                done.ledger.add(found.ledger)
+                return done
 
 
 @dataclass(frozen=True, eq=False)
@@ -254,6 +275,7 @@ class FittedPipeline:
         tables: Tables | None = None,
         cluster: str | Cluster = "local",
         progress: Progress | None = None,
+        device: str = "auto",
     ) -> Any:
         """Transform rows that were not trained on.
 
@@ -281,14 +303,21 @@ class FittedPipeline:
         columns = [name for name in steps.columns_for(outputs, indices) if name in opened.schema]
         states, sides = serve_tables(self.fitted.ops, self.fitted.tables, self.fitted.states, indices, tables or {})
         ready = Work(opened, self.fitted.ops, Serving(), states, expects=self.fitted.source, sides=sides)
-        with using(cluster) as workers, exchanging(workers, ready, usual_bytes()) as work:
+        with using(cluster, device) as workers, exchanging(workers, ready, usual_bytes()) as spooled:
+            work = replace(spooled, device=worker_device(workers, device))
             rows = exchange_steps(workers, work, steps, Rows.of(cut(opened, columns)), indices, progress or Silent())
             moved = _Moved(workers, work, columns, indices, rows.partitions, schema)
             done = moved.to(output, back, self, progress or Silent())
         return done.table if output is None else done.dataset
 
     def update(
-        self, source: Any, *, tables: Tables | None = None, cluster: str | Cluster = "local", progress: Progress | None = None
+        self,
+        source: Any,
+        *,
+        tables: Tables | None = None,
+        cluster: str | Cluster = "local",
+        progress: Progress | None = None,
+        device: str = "auto",
     ) -> FittedPipeline:
         """Learn from more rows: their parts are merged with the saved ones; ids given before never move.
 
@@ -301,18 +330,19 @@ class FittedPipeline:
         states, sides = serve_tables(self.fitted.ops, self.fitted.tables, self.fitted.states, range(len(steps.ops)), tables or {})
         parts = dict(self.fitted.parts)
         ready = Work(opened, self.fitted.ops, NoSplit(), expects=self.fitted.source, sides=sides)
-        with using(cluster) as workers, exchanging(workers, ready, usual_bytes()) as spooled:
+        with using(cluster, device) as workers, exchanging(workers, ready, usual_bytes()) as spooled:
+            on = worker_device(workers, device)
             rows = Rows.of(cut(opened, steps.columns_for(steps.schema.names)))
             for level in range(steps.n_levels):
                 observed, applied, columns = steps.fit_pass(level)
                 one = Pass(f"update {level + 1} of {steps.n_levels}", columns, 0, observed, applied)
-                work = replace(spooled, states=states)
+                work = replace(spooled, states=states, device=on)
                 rows = exchange_steps(workers, work, steps, rows, range(len(steps.ops)), progress or Silent(), level)
-                found, _ = observe_pass(workers, work, one, rows.partitions, progress or Silent())
+                found = observe_pass(workers, work, one, rows.partitions, progress or Silent())
                 for index in observed:
                     op = self.fitted.ops[index]
                     assert isinstance(op, FittedOp)  # noqa: S101  (only fitted ops are observed)
-                    parts[index] = op.merge(parts[index], found[index])
+                    parts[index] = op.merge(parts[index], found.parts[index])
                     states[index] = op.update(states[index], parts[index])
         return FittedPipeline(replace(self.fitted, states=states, parts=parts))
 
@@ -358,15 +388,23 @@ class Opened:
         sides = SideTables.open(ops, tables or {}, memory)
         return cls(opened, back, Steps.of(ops, opened.schema, sides.schemas), sides)
 
-    def plan(self, cluster: Cluster, *, fit_only: bool = False) -> Plan:
+    def plan(self, cluster: Cluster, *, fit_only: bool = False, device: str = CPU) -> Plan:
         """Return the passes of fitting and, unless only that is asked for, of transforming."""
-        outputs = self.steps.schema.names
-        plan = make_plan(self.source, self.steps, NoSplit(), outputs, n_workers=cluster.n_workers, look_ups=self.tables.look_ups)
+        plan = make_plan(
+            self.source,
+            self.steps,
+            NoSplit(),
+            self.steps.schema.names,
+            n_workers=cluster.n_workers,
+            look_ups=self.tables.look_ups,
+            device=device,
+        )
         return replace(plan, passes=plan.passes[:-1]) if fit_only and len(plan.passes) > 1 else plan
 
-    def work(self) -> Work:
+    def work(self, device: str = CPU) -> Work:
         """Return what the tasks need to know before anything is learnt; small tables are read."""
-        return Work(self.source, self.steps.ops, NoSplit(), self.tables.states(self.steps.ops), sides=self.tables.shuffled)
+        states = self.tables.states(self.steps.ops)
+        return Work(self.source, self.steps.ops, NoSplit(), states, sides=self.tables.shuffled, device=device)
 
     def fitted(self, found: Fitted) -> FittedSteps:
         """Return the steps with what fitting found."""
@@ -395,6 +433,16 @@ class _Moved:
         return Transformed(fitted, ledger, dataset=Dataset.open(output))
 
 
+def worker_device(cluster: Cluster, asked: str) -> str:
+    """Return the device that ``auto``, ``cpu`` or ``gpu`` means where tasks run."""
+    if asked not in ("auto", "cpu", "gpu"):
+        raise JobError(f"no device {asked!r}", key="device", hint="devices: auto, cpu, gpu")
+    found: str = cluster.gather([cluster.submit(find_device, asked)])[0] if asked != CPU else CPU
+    if found == GPU:
+        cluster.everywhere(find_device, GPU)  # the others must have one too, and memory of their own
+    return found
+
+
 def open_source(source: Any) -> tuple[Source, Callable[[pa.Table], Any]]:
     """Return files as a data set, or a frame as a source in memory, and what turns Arrow into the frame's kind."""
     if isinstance(source, Dataset):
@@ -406,12 +454,12 @@ def open_source(source: Any) -> tuple[Source, Callable[[pa.Table], Any]]:
 
 
 @contextmanager
-def using(cluster: str | Cluster) -> Iterator[Cluster]:
+def using(cluster: str | Cluster, device: str = CPU) -> Iterator[Cluster]:
     """Open a cluster by name and close it at the end; one that is open already stays open."""
     if not isinstance(cluster, str):
         yield cluster
         return
-    opened = open_cluster(cluster)
+    opened = open_cluster(cluster, thread_count(cluster, None, device))
     try:
         yield opened
     finally:

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from headrace.backends import CPU
 from headrace.dealing import bucket_count
 from headrace.errors import MemoryBudgetError
+from headrace.fallbacks import fallbacks, refuse_fallbacks
 from headrace.ops.base import OrderedOp
 from headrace.partitions import Partition, Source, TableSource, cut
 from headrace.side_tables import LookUp
@@ -93,11 +95,17 @@ def make_plan(
     memory: int | None = None,
     matrix_columns: int = 0,
     look_ups: Sequence[LookUp] = (),
+    device: str = CPU,
+    strict: bool = False,
 ) -> Plan:
     """Return what fitting `steps` on a source and writing `outputs` will take.
 
-    Raises MemoryBudgetError if the predicted peak is above `memory` and smaller partitions cannot help.
+    Raises MemoryBudgetError if the predicted peak is above `memory` and smaller partitions cannot help, and JobError with `strict`
+    if the CPU would carry out a step of a plan on a GPU.
     """
+    fallen = fallbacks(steps.ops, (one.step for one in look_ups if one.shuffled), device)
+    if strict:
+        refuse_fallbacks(fallen)
     besides = [*split.columns(), *key]
     read = tuple(dict.fromkeys([*steps.columns_for(outputs), *besides]))
     passes = []
@@ -125,11 +133,11 @@ def make_plan(
     exchange = min(_exchange_nbytes(source, steps, look_ups), usual_bytes() if memory is None else (memory - peak) // 2)
     peak += exchange
     spare = memory - peak if memory is not None else usual_bytes()
-    keeps = spare if len(passes) > 1 and not isinstance(source, TableSource) else 0
-    made = Plan(source.describe(), partitions, tuple(passes), "cpu", peak, matrix_columns, _exchanges(steps))
+    keeps = spare if len(passes) > 1 and not isinstance(source, TableSource) and device == CPU else 0
+    made = Plan(source.describe(), partitions, tuple(passes), device, peak, matrix_columns, _exchanges(steps))
+    made = replace(made, look_ups=tuple(look_ups), cache_bytes=keeps, exchange_bytes=exchange, fallbacks=fallen)
     lead = steps.lead({one.step for one in look_ups if not one.shuffled})
-    needed = tuple(sorted(steps.columns_after(lead, outputs)))
-    return replace(made, look_ups=tuple(look_ups), cache_bytes=keeps, exchange_bytes=exchange, lead=lead, lead_columns=needed)
+    return replace(made, lead=lead, lead_columns=tuple(sorted(steps.columns_after(lead, outputs))))
 
 
 def usual_bytes() -> int:

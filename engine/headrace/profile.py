@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
+from headrace.schema import Type
 from headrace.states import Counts, Moments, Quantiles
 from headrace.table import Table
 
@@ -103,13 +105,20 @@ def _profile(table: Table, name: str, detailed: bool) -> ColumnProfile:
         quantiles = table.quantiles(name).within(MOST_BINS) if detailed else None
         return ColumnProfile(str(type_), table.n_rows, nulls, table.moments(name), quantiles)
     if type_.is_temporal:
-        import pyarrow.compute as pc
-
-        ends = pc.min_max(table.backend.to_arrow(column)).as_py()
-        return ColumnProfile(str(type_), table.n_rows, nulls, minimum=ends["min"], maximum=ends["max"])
+        found = table.moments(name)
+        minimum, maximum = (_instant(ticks, type_) for ticks in (found.minimum, found.maximum))
+        return ColumnProfile(str(type_), table.n_rows, nulls, minimum=minimum, maximum=maximum)
     if type_.is_string or type_.is_boolean:
         return ColumnProfile(str(type_), table.n_rows, nulls, counts=table.counts([name]))
     return ColumnProfile(str(type_), table.n_rows, nulls)
+
+
+def _instant(ticks: int | float | None, type_: Type) -> Any:
+    """Return the date or time that a column holds as a whole number."""
+    if ticks is None:
+        return None
+    bits = pa.int32() if pa.types.is_date32(type_.arrow) else pa.int64()
+    return pa.scalar(int(ticks), bits).cast(type_.arrow).as_py()
 
 
 def _histogram(quantiles: Quantiles, moments: Moments) -> dict[str, Any]:

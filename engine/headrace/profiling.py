@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from headrace.backends.arrow.backend import ArrowBackend
+from headrace.backends import CPU, open_backend
 from headrace.cluster import open_cluster
 from headrace.dataset import Dataset
 from headrace.execution import Progress
@@ -47,7 +47,7 @@ def profile_source(path: str, progress: Progress) -> dict[str, Any]:
 
 def profile_partition(dataset: Dataset, partition: Partition) -> dict[str, ColumnProfile]:
     """Return the profile of one partition's rows."""
-    tables = read_partition(dataset, partition, dataset.schema.names, ArrowBackend(), Ledger())
+    tables = read_partition(dataset, partition, dataset.schema.names, open_backend(CPU), Ledger())
     return merge_profiles([profile_table(table) for table in tables])
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from headrace.backends import CPU, open_backend
 from headrace.dataset import Dataset
 from headrace.errors import DataError, JobError, unknown_name
 from headrace.frames import is_path, to_arrow
@@ -143,9 +144,7 @@ def read_side(source: Source, columns: Sequence[str]) -> pa.Table:
 
 
 def _plain_batches(source: Source, partition: Partition, columns: Sequence[str]) -> Iterator[list[pa.Array]]:
-    from headrace.backends.arrow.backend import ArrowBackend
-
-    for table in read_partition(source, partition, columns, ArrowBackend(), Ledger()):
+    for table in read_partition(source, partition, columns, open_backend(CPU), Ledger()):
         yield [undictionaried(table.backend.to_arrow(table[name])) for name in columns]
 
 

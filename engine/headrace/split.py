@@ -9,7 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
-import pyarrow as pa
+import numpy.typing as npt
 
 from headrace.errors import JobError, unknown_name
 from headrace.expressions import infer_type, parse, quoted
@@ -50,8 +50,8 @@ class Split:
     def mark(self, table: Table) -> Table:
         """Return the table with each row known as a training row, a test row, or neither."""
         expression = parse(self._condition(table.schema))
-        before = table.backend.to_arrow(table.evaluate(expression))
-        return _marked(table, before.fill_null(False), before.is_valid())
+        before = table.evaluate(expression)
+        return _marked(table, table.backend.is_true(before), ~table.backend.is_null(before))
 
     def text(self) -> str:
         zone = f" ({self.zone})" if self.zone else ""
@@ -98,7 +98,7 @@ class HashSplit:
         """Return the table with each row known as a training or a test row."""
         hashes = table.backend.hash_rows(table.pick(self.key), self.seed + 1)
         tests = hashes < np.uint64(min(int(self.test * 2.0**64), 2**64 - 1))
-        return _marked(table, pa.array(~tests), pa.array(np.ones(len(tests), bool)))
+        return _marked(table, ~tests, np.ones_like(tests))
 
     def text(self) -> str:
         return f"{self.test:.0%} of the rows test, by a hash of {', '.join(self.key)}"
@@ -116,7 +116,7 @@ class NoSplit:
 
     def mark(self, table: Table) -> Table:
         """Return the table with every row known as a training row."""
-        every = pa.array(np.ones(table.n_rows, bool))
+        every = np.ones_like(table.backend.row_numbers(table.n_rows), dtype=bool)
         return _marked(table, every, every)
 
     def text(self) -> str:
@@ -158,11 +158,8 @@ def _no_column(schema: Schema, name: str, key: str) -> JobError:
     return JobError(message, key=key, hint=f"{hint}\nit must be a column of the source: the split comes before all steps")
 
 
-def _marked(table: Table, training: pa.Array, known: pa.Array) -> Table:
-    import pyarrow.compute as pc
-
-    test = pc.and_(pc.invert(training), known)
-    return table.with_columns({TRAINING: table.backend.from_arrow(training), TEST: table.backend.from_arrow(test)})
+def _marked(table: Table, training: npt.NDArray[np.bool_], known: npt.NDArray[np.bool_]) -> Table:
+    return table.with_columns({TRAINING: table.backend.from_numpy(training), TEST: table.backend.from_numpy(~training & known)})
 
 
 def _instant(value: Any, zone: str | None, *, aware: bool) -> str:

@@ -20,7 +20,7 @@ from headrace.group_stats import GroupStats
 from headrace.keys import Keys
 from headrace.ledger import Ledger
 from headrace.schema import Schema, Type
-from headrace.states import Counts, GroupSums, Moments, Quantiles
+from headrace.states import Counts, GroupSums, Ints, Moments, Quantiles
 
 if TYPE_CHECKING:
     from headrace.dataset import Dataset, RowGroup
@@ -47,7 +47,11 @@ class Stage(NamedTuple):
 
 
 class Backend(Protocol):
-    """The few verbs asked of a device. A column argument is whatever the backend itself made."""
+    """The few verbs asked of a device. A column argument is whatever the backend itself made.
+
+    An array of rows (a code, a hash, a truth value for each) lies where the columns do: NumPy's on a CPU, CuPy's on a GPU.
+    NumPy's functions take both, and give back what they were given. Arrays that are part of a state are NumPy's everywhere.
+    """
 
     name: str
 
@@ -62,6 +66,15 @@ class Backend(Protocol):
 
     def from_numpy(self, values: npt.NDArray[Any], valid: npt.NDArray[np.bool_] | None = None) -> Device:
         """Take computed values of rows; null where `valid` is false."""
+
+    def to_numpy(self, array: npt.NDArray[Any], *, by_row: bool = True) -> npt.NDArray[Any]:
+        """Hand an array to the host; `by_row` tells whether it has a value a row, which is counted as such."""
+
+    def values(self, column: Device) -> npt.NDArray[Any]:
+        """Return the values of a number or truth column that holds no null, as an array of rows."""
+
+    def row_numbers(self, n_rows: int) -> npt.NDArray[np.int64]:
+        """Return 0, 1, 2, ... on the device: what other arrays of rows are made of."""
 
     def type_of(self, column: Device) -> Type:
         """Return the logical type of a column."""
@@ -83,6 +96,9 @@ class Backend(Protocol):
 
     def is_null(self, column: Device) -> npt.NDArray[np.bool_]:
         """Return which rows are null, NaN not among them."""
+
+    def is_true(self, mask: Device) -> npt.NDArray[np.bool_]:
+        """Return which rows of a truth column are true; null counts as false."""
 
     def null_count(self, column: Device) -> int:
         """Count nulls, NaN not among them."""
@@ -113,6 +129,12 @@ class Backend(Protocol):
 
     def find(self, columns: Mapping[str, Device], keys: Keys) -> npt.NDArray[np.int32]:
         """Return the code of each row's key in `keys`, -1 where it is not there."""
+
+    def find_as_of(self, column: Device, times: pa.Array, starts: Ints, groups: Ints, tolerance: float, *, allow_exact: bool) -> Ints:
+        """Return the last of the sorted `times` of each row's group that is not after the row's time, -1 where there is none.
+
+        Those of group k are `starts[k]` to `starts[k + 1]`; a negative group has none. `tolerance` is in the column's units.
+        """
 
     def encode(self, columns: Mapping[str, Device], keys: Keys, ids: npt.NDArray[np.int32]) -> tuple[Device, int]:
         """Return ids[code + 1] of each row's code in `keys` as a column, and how many rows are unseen (code -1)."""
@@ -214,7 +236,7 @@ class Table:
     def first(self, n_rows: int) -> Table:
         """Keep the first rows."""
         n_rows = min(n_rows, self.n_rows)
-        return replace(self, columns=self.backend.take(self.columns, np.arange(n_rows)), n_rows=n_rows)
+        return replace(self, columns=self.backend.take(self.columns, self.backend.row_numbers(n_rows)), n_rows=n_rows)
 
     def training_rows(self) -> Table:
         """Keep the training rows; a table that knows of no split is all training rows."""
@@ -236,10 +258,9 @@ class Table:
         Rows that are no training rows, and all rows of a table that is not being fitted, are in none: -1.
         """
         if TRAINING not in self.columns:
-            return np.full(self.n_rows, -1, np.int32)
+            return np.full_like(self.backend.row_numbers(self.n_rows), -1, dtype=np.int32)
         fold = (self.row_hashes(key, seed) % np.uint64(folds)).astype(np.int32)
-        training = self.backend.to_arrow(self.columns[TRAINING]).to_numpy(zero_copy_only=False)
-        return np.where(training, fold, np.int32(-1))
+        return np.where(self.backend.is_true(self.columns[TRAINING]), fold, np.int32(-1))
 
     # ---- verbs of the device ------------------------------------------------------------------------------------------
 
@@ -308,9 +329,10 @@ class ByRow:
 
     def of(self, table: Table) -> dict[str, Device]:
         """Return the columns for a table's rows, which must be among these."""
-        wanted = table.backend.to_arrow(table.columns[ROW]).to_numpy()
-        places = np.searchsorted(self.rows, wanted)
-        if len(wanted) and not np.array_equal(self.rows[np.minimum(places, len(self.rows) - 1)] if len(self.rows) else [], wanted):
+        wanted = table.backend.values(table.columns[ROW])
+        known = table.backend.values(table.backend.from_numpy(self.rows))
+        places = np.searchsorted(known, wanted)
+        if len(wanted) and not (len(known) and np.array_equal(known[np.minimum(places, len(known) - 1)], wanted)):
             raise ValueError("an exchange found nothing for some of the rows that need it")
         columns = {name: table.backend.from_arrow(array) for name, array in self.columns.items()}
         return table.backend.take(columns, places.astype(np.int64))

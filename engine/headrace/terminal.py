@@ -159,6 +159,8 @@ def show_plan(opened: OpenJob, plan: Plan) -> None:
         say(f"columns: {', '.join(one.columns)}", indent=4)
         if one.observed:
             say(f"learns: {', '.join(f'{index} {ops[index].name}' for index in one.observed)}", indent=4)
+    for fallback in plan.fallbacks:
+        say(fallback, label="on the CPU: ", indent=2)
     for exchange in plan.exchanges:
         order = f", in order of {exchange.order}" if exchange.order else ""
         say(

@@ -140,7 +140,7 @@ MISTAKES = [
     Mistake("contract", "key: [id]", "contract: c.yaml", 2, "source.contract", ("not part of this version",)),
     Mistake("quarantine", "key: [id]", "on_bad_file: quarantine", 2, "source.on_bad_file", ("'fail'", "this version")),
     Mistake("explain", "output: {", "output: {explain: 3, ", 2, "output.explain", ("not part of this version",)),
-    Mistake("gpu", "seed: 7", "device: gpu", 2, "run.device", ("not part of this version", "device: auto")),
+    Mistake("gpu", "seed: 7", "device: gpu", 2, "run.device", ("needs a GPU", "headrace doctor", "device: cpu")),
     Mistake("unknown cluster", "seed: 7", "cluster: proceses", 2, "run.cluster", ("no cluster 'proceses'", "nearest: 'processes'")),
     Mistake("another machine without TLS", "seed: 7", "cluster: tcp://10.0.0.1:8786", 2, "run.cluster", ("TLS", "tls://")),
     Mistake("memory that is no size", "seed: 7", "memory: plenty", 2, "run.memory", ("8GiB",)),

@@ -43,6 +43,7 @@ def run(
     partition_size: int | str | None = 1,
     workers: int = 1,
     exchange_bytes: int = 1 << 40,
+    device: str = "cpu",
 ) -> Outcome:
     """Fit and transform; a partition size of 1 makes every row group a partition."""
     opened = Opened.of(ops, source, tables)
@@ -50,7 +51,7 @@ def run(
     plan = make_plan(opened.source, opened.steps, NoSplit(), outputs, partition_size=partition_size)
     cluster = LocalCluster(workers)
     try:
-        with exchanging(cluster, opened.work(), exchange_bytes) as work:
+        with exchanging(cluster, opened.work(device), exchange_bytes) as work:
             found = fit_steps(cluster, work, opened.steps, plan, Silent())
             ready = replace(work, states=found.states)
             steps = range(len(ops))
@@ -60,6 +61,7 @@ def run(
             )
     finally:
         cluster.close()
+    ledger.add(found.ledger)
     return Outcome(table, found.states, ledger, len(plan.partitions))
 
 

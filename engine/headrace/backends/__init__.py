@@ -1,1 +1,104 @@
-"""What a device can do: read, write, evaluate expressions, count, encode, sort, group, join. One folder a device library."""
+"""Backends: what columns are on a device, and how its verbs are carried out. A device is asked for by its name."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import AbstractContextManager, nullcontext
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+from headrace.errors import JobError, MissingLibraryError
+from headrace.gpus import find_gpus
+from headrace.ledger import Ledger
+from headrace.pool import Pools
+from headrace.table import Backend
+
+CPU, GPU = "cpu", "gpu"
+# One thread alone leaves a device waiting while it reads and writes; each has a partition in the device's memory.
+THREADS_OF_A_GPU = 4
+_LIBRARIES = ("cudf", "cupy")
+_INSTALL = "pip install 'headrace[gpu]', in an environment without the extra `cpu`; `headrace doctor` says what is missing"
+
+
+def find_device(asked: str) -> str:
+    """Return the device that ``auto``, ``cpu`` or ``gpu`` means for this process.
+
+    ``auto`` is the GPU if there is one and cuDF can be imported. A process that finds its GPU for the first time gets a pool of its
+    memory, unless dask-cuda gave it one, or cuDF was in use before: then the memory is the caller's.
+
+    Raises
+    ------
+    JobError
+        For ``gpu``, if no GPU can be used here.
+    MissingLibraryError
+        For ``gpu``, if cuDF or CuPy is not installed or does not load.
+    """
+    if asked == CPU or (asked != GPU and any(find_spec(name) is None for name in _LIBRARIES)):
+        return CPU
+    if not find_gpus():
+        if asked != GPU:
+            return CPU
+        raise JobError(
+            "`device: gpu` needs a GPU, and none can be used here",
+            key="run.device",
+            hint="`headrace doctor` says what is missing; or write `device: cpu`",
+        )
+    ours = not {"cudf", "dask_cuda"} & sys.modules.keys()
+    try:
+        for name in _LIBRARIES:
+            import_module(name)
+    except (ImportError, OSError) as error:
+        if asked != GPU:
+            return CPU
+        raise MissingLibraryError(f"`device: gpu` needs cuDF and CuPy: {error}", key="run.device", hint=_INSTALL) from error
+    if ours:
+        from headrace.backends.cudf.memory import use_pool
+
+        use_pool()
+    return GPU
+
+
+def thread_count(cluster: str, workers: int | None, asked: str) -> int | None:
+    """Return how many workers a cluster is to have: `workers` if that is said, few threads where they share a GPU, else None: its default."""
+    if workers is None and cluster == "local" and find_device(asked) == GPU:
+        return THREADS_OF_A_GPU
+    return workers
+
+
+def open_backend(device: str, pools: Pools | None = None) -> Backend:
+    """Return the verbs of a device, ``cpu`` or ``gpu``; the CPU's number strings by `pools`."""
+    if device == GPU:
+        from headrace.backends.cudf.backend import CudfBackend
+
+        return CudfBackend()
+    from headrace.backends.arrow.backend import ArrowBackend
+
+    return ArrowBackend(pools)
+
+
+def counting(device: str, ledger: Ledger) -> AbstractContextManager[Any]:
+    """Count in a ledger what this thread moves from a device to the host, as long as this is entered."""
+    if device != GPU:
+        return nullcontext()
+    from headrace.backends.cudf import transfers
+
+    return transfers.counting(ledger.transfers)
+
+
+def outgoing(backend: Backend) -> AbstractContextManager[Any]:
+    """Count rows that move to the host inside as output: they are on their way into a file or to a caller."""
+    return _counted_as(backend, "output")
+
+
+def falling_back(backend: Backend) -> AbstractContextManager[Any]:
+    """Count rows that move to the host inside as those of a step, or a batch, that the CPU takes over."""
+    return _counted_as(backend, "fallback")
+
+
+def _counted_as(backend: Backend, reason: str) -> AbstractContextManager[Any]:
+    if backend.name != "cudf":
+        return nullcontext()
+    from headrace.backends.cudf import transfers
+
+    return transfers.counted_as(reason)

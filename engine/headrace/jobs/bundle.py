@@ -6,13 +6,14 @@ import contextlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from headrace.backends import counting, outgoing
 from headrace.backends.arrow.write import write_batches
 from headrace.errors import BundleError, JobError
 from headrace.exchange import Rows, exchange_steps, exchanging
@@ -21,7 +22,7 @@ from headrace.fitted import FittedSteps, read_fitted, write_fitted
 from headrace.ledger import Ledger
 from headrace.models import Model, load_model
 from headrace.partitions import Partition, Source, cut
-from headrace.pipeline import FittedPipeline, Tables, open_source, using
+from headrace.pipeline import FittedPipeline, Tables, open_source, using, worker_device
 from headrace.plan import usual_bytes
 from headrace.schema import FLOAT32, INT64, Schema
 from headrace.sha256sums import check_sums, write_sums
@@ -101,8 +102,9 @@ class Bundle:
         tables: Tables | None = None,
         cluster: str = "local",
         progress: Progress | None = None,
+        device: str = "auto",
     ) -> Any:
-        """Predict rows that the model has not seen.
+        """Predict rows that the model has not seen; wherever it was trained, on the device that the workers have.
 
         Parameters
         ----------
@@ -128,7 +130,8 @@ class Bundle:
         asked = Asked.of(self, opened)
         states, sides = serve_tables(self.fitted.ops, self.fitted.tables, self.fitted.states, asked.steps, tables or {})
         ready = Work(opened, self.fitted.ops, Serving(), states, asked.key, expects=self.fitted.source, sides=sides)
-        with using(cluster) as workers, exchanging(workers, ready, usual_bytes()) as work:
+        with using(cluster, device) as workers, exchanging(workers, ready, usual_bytes()) as spooled:
+            work = replace(spooled, device=worker_device(workers, device))
             partitions = cut(opened, asked.columns)
             rows = exchange_steps(workers, work, self.fitted.steps, Rows.of(partitions), asked.steps, progress or Silent())
             shared, shared_bundle = workers.share(work), workers.share((self.model, asked))
@@ -176,7 +179,8 @@ def prediction_table(table: Table, predicted: np.ndarray[Any, Any], schema: Sche
     """Return predictions beside the columns that name their rows."""
     keys = {name.removeprefix(KEY): column for name, column in table.columns.items() if name.startswith(KEY)}
     columns = {**{name: table.columns[name] for name in table.names}, **(keys or {"row": table.columns[ROW]})}
-    host = {name: table.backend.to_arrow(columns[name]) for name in schema if name in columns}
+    with outgoing(table.backend):
+        host = {name: table.backend.to_arrow(columns[name]) for name in schema if name in columns}
     if predicted.ndim == 2:
         host["prediction"] = pa.array(predicted.argmax(axis=1).astype(np.float32))
         host.update({f"prediction_{index}": pa.array(np.ascontiguousarray(predicted[:, index])) for index in range(predicted.shape[1])})
@@ -190,9 +194,10 @@ def predict_partition(work: Work, what: tuple[Model, Asked], partition: Partitio
     model, asked = what
     ledger = Ledger()
     tables = []
-    for table in transform_partition(work, asked.columns, asked.steps, partition, ledger):
-        matrix = table.backend.matrix([table[name] for name in asked.features])
-        tables.append(prediction_table(table, model.predict(matrix), asked.schema))
+    with counting(work.device, ledger):
+        for table in transform_partition(work, asked.columns, asked.steps, partition, ledger):
+            matrix = table.backend.matrix([table[name] for name in asked.features])
+            tables.append(prediction_table(table, model.predict(matrix), asked.schema))
     return pa.concat_tables(tables) if tables else asked.schema.to_arrow().empty_table(), ledger
 
 

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from headrace import yaml_text
+from headrace.backends import find_device, thread_count
 from headrace.cluster import planned_workers
 from headrace.dataset import Dataset
 from headrace.errors import HeadraceError, JobError, JobErrors, MemoryBudgetError, unknown_name
-from headrace.jobs.settings import JobSettings, check_settings, refuse_gpu
+from headrace.jobs.settings import JobSettings, check_settings
 from headrace.metrics import check_metrics, metric_names
 from headrace.models import ModelSettings
 from headrace.models.settings import KINDS, OBJECTIVES
@@ -87,7 +88,6 @@ class Job:
             settings, pipeline = None, None
             try:
                 settings = check_settings(values)
-                refuse_gpu(settings.run.device)
             except JobErrors as found:
                 errors += found.errors
             except JobError as found:
@@ -134,6 +134,10 @@ class Job:
             opened = OpenJob(self, source, tables, steps)
             opened.check_model()
             return opened
+
+    def placed(self) -> _placed:
+        """Give the errors raised inside the job's file and the lines of their keys."""
+        return _placed(self.file, self.lines)
 
     def plan(self) -> Plan:
         """Return what will run; nothing is computed."""
@@ -238,12 +242,12 @@ class OpenJob:
         section = self.job.settings.model
         return self.steps.schema.names if section is None else (section.target, *self.features)
 
-    def plan(self, n_workers: int | None = None) -> Plan:
-        """Return what will run."""
+    def plan(self, n_workers: int | None = None, device: str | None = None) -> Plan:
+        """Return what will run; on this machine's own device unless another is given, which the workers have."""
         run = self.job.settings.run
         if n_workers is None:
             with _placed(self.job.file, self.job.lines):
-                n_workers = planned_workers(run.cluster, run.workers)
+                n_workers = planned_workers(run.cluster, thread_count(run.cluster, run.workers, run.device))
         with _placed(self.job.file, self.job.lines):
             return make_plan(
                 self.source,
@@ -256,6 +260,8 @@ class OpenJob:
                 memory=run.memory,
                 matrix_columns=len(self.features),
                 look_ups=self.tables.look_ups,
+                device=find_device(run.device) if device is None else device,
+                strict=run.strict,
             )
 
     def key_outputs(self) -> dict[str, str]:

@@ -19,6 +19,7 @@ import numpy as np
 
 from headrace import json_text
 from headrace import metrics as measures
+from headrace.backends import thread_count
 from headrace.cluster import Cluster, open_cluster
 from headrace.errors import DataError
 from headrace.exchange import Rows, exchange_steps, exchanging
@@ -30,6 +31,7 @@ from headrace.jobs.tasks import Counted, Prepare, counted_of, predict_prepared, 
 from headrace.ledger import Ledger
 from headrace.models import Model, preload
 from headrace.ops.base import StatefulOp
+from headrace.pipeline import worker_device
 from headrace.plan import Plan
 from headrace.profile import merge_profiles
 from headrace.startup import ahead
@@ -117,7 +119,8 @@ def run_job(job: Job, progress: Progress | None = None) -> Run:
         opened = job.open()
     with run_directory(job.settings.output.path, run_id) as folder, Listing(folder) as listing:
         with stages.stage("plan"):
-            cluster = open_cluster(job.settings.run.cluster, job.settings.run.workers)
+            run = job.settings.run
+            cluster = open_cluster(run.cluster, thread_count(run.cluster, run.workers, run.device))
         try:
             execution = _Execution(opened, cluster, folder, listing, progress or Silent(), stages)
             record = execution.execute()
@@ -151,12 +154,13 @@ class _Execution:
         """Plan, fit, transform, train, predict, evaluate; return the record."""
         opened, job = self.opened, self.opened.job
         with self.stages.stage("plan"):
-            plan = opened.plan(self.cluster.n_workers)
+            with opened.job.placed():
+                device = worker_device(self.cluster, job.settings.run.device)
+            plan = opened.plan(self.cluster.n_workers, device)
         ahead(_load_kernels, _load_report)
         states = opened.tables.states(opened.steps.ops)
-        unlearnt = Work(
-            opened.source, opened.steps.ops, job.split, states, opened.key, sides=opened.tables.shuffled, profiled_rows=_profiled_rows(plan)
-        )
+        unlearnt = Work(opened.source, opened.steps.ops, job.split, states, opened.key, sides=opened.tables.shuffled)
+        unlearnt = replace(unlearnt, device=device, strict=job.settings.run.strict, profiled_rows=_profiled_rows(plan))
         with (
             keeping_rows(self.cluster, unlearnt, plan) as kept,
             exchanging(self.cluster, kept, plan.exchange_bytes) as work,
@@ -179,10 +183,16 @@ class _Execution:
                     "lineage": _lineage(opened),
                 }
                 counted = self._counted(handles)
-        ledger = Ledger.total(one.ledger for one in counted)
+        ledger = Ledger.total([*(one.ledger for one in counted), found.ledger])
         record |= {
             "steps": _step_records(opened, fitted, ledger),
-            "ledger": {"rows": ledger.rows(), "counts": _all_counts(opened, ledger)},
+            "ledger": {
+                "rows": ledger.rows(),
+                "counts": _all_counts(opened, ledger),
+                "transfers": ledger.transfers.describe(),
+                "device": dict(sorted(ledger.device.items())),
+                "fallbacks": list(plan.fallbacks),
+            },
             "profile": _profile_records(counted),
         }
         if job.model_settings is None:
@@ -209,7 +219,8 @@ class _Execution:
         )
         shared, shared_what = self.cluster.share(work), self.cluster.share(what)
         self.progress.start("transform", len(plan.partitions))
-        return what, [self.cluster.submit(prepare_partition, shared, shared_what, partition) for partition in rows.partitions]
+        tasks = enumerate(rows.partitions)
+        return what, [self.cluster.submit_about(place, prepare_partition, shared, shared_what, partition) for place, partition in tasks]
 
     def _counted(self, handles: list[Any]) -> list[Counted]:
         """Wait for the tasks, beginning with the entries of the files that they leave, and return what they counted."""
@@ -234,7 +245,7 @@ class _Execution:
         assert section is not None  # noqa: S101
         with self.stages.stage("train"):
             self.progress.start("train", 1)
-            handle = self.cluster.submit(train, settings, opened.features, os.cpu_count() or 1, *handles)
+            handle = self.cluster.submit(train, settings, opened.features, os.cpu_count() or 1, plan.device, *handles)
             self.cluster.wait([handle], self.progress.advance)
             model: Model = self.cluster.gather([handle])[0]
         with self.stages.stage("predict"):

@@ -112,7 +112,7 @@ class RunSettings(Settings):
     memory: Annotated[int | None, BeforeValidator(_bytes)] = None
     partition: Annotated[int | str | None, BeforeValidator(_partition)] = None
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
-    strict: Annotated[bool | None, _not_built("strict (it is about falling back from a GPU)")] = None
+    strict: bool = False
 
 
 class JobSettings(Settings):
@@ -158,11 +158,3 @@ def _names_at(path: str) -> list[str]:
         candidates = [annotation, *getattr(annotation, "__args__", ())]
         model = next(kind for kind in candidates if isinstance(kind, type) and issubclass(kind, BaseModel))
     return list(model.model_fields)
-
-
-def refuse_gpu(device: str) -> None:
-    """Raise JobError for `device: gpu`: this version runs on the CPU."""
-    if device == "gpu":
-        raise JobError(
-            "the GPU path is not part of this version of headrace", key="run.device", hint="write `device: auto` or `device: cpu`"
-        )

@@ -11,11 +11,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from headrace.backends import counting, outgoing
 from headrace.backends.arrow.write import write_batches
 from headrace.execution import Work, part_name, transform_partition
 from headrace.jobs.bundle import prediction_table
 from headrace.ledger import Ledger
 from headrace.models import Model, ModelSettings, fit_model
+from headrace.models.device import to_host
 from headrace.partitions import Partition
 from headrace.profile import Profile, merge_profiles
 from headrace.schema import Schema
@@ -71,14 +73,15 @@ def prepare_partition(work: Work, what: Prepare, partition: Partition) -> tuple[
                 rows.append(_rows_for_model(table, what))
             yield feature_table(table, what)
 
-    if what.folder is not None:
-        path = what.folder / part_name(partition)
-        unfinished = path.with_name(f".{path.name}")
-        write_batches(unfinished, batches(), feature_schema(what))
-        unfinished.rename(path)  # whoever sees the name may read the file
-    else:
-        for _ in batches():
-            pass
+    with counting(work.device, ledger):
+        if what.folder is not None:
+            path = what.folder / part_name(partition)
+            unfinished = path.with_name(f".{path.name}")
+            write_batches(unfinished, batches(), feature_schema(what))
+            unfinished.rename(path)  # whoever sees the name may read the file
+        else:
+            for _ in batches():
+                pass
     return _joined(rows, what), Counted(ledger, merge_profiles(profiles))
 
 
@@ -92,21 +95,23 @@ def feature_schema(what: Prepare) -> pa.Schema:
 def feature_table(table: Table, what: Prepare) -> pa.Table:
     """Return a table's key and output columns on the host."""
     columns = {new: table.columns[KEY + name] for new, name in what.keys.items()} | table.pick(what.outputs.names)
-    host = Table(table.backend, columns, table.n_rows).to_arrow()
+    with outgoing(table.backend):
+        host = Table(table.backend, columns, table.n_rows).to_arrow()
     return (host.add_column(0, SPLIT_FIELD, split_column(table)) if what.has_split else host).cast(feature_schema(what))
 
 
 def split_column(table: Table) -> pa.DictionaryArray:
     """Return "train", "test", or null for rows that the split cannot place."""
-    training, test = _flags(table)
+    with outgoing(table.backend):
+        training, test = (table.backend.to_numpy(flags) for flags in _flags(table))
     codes = pa.array(np.where(training, 0, 1).astype(np.int8), mask=~(training | test))
     return pa.DictionaryArray.from_arrays(codes, SPLITS)
 
 
-def train(settings: ModelSettings, features: tuple[str, ...], threads: int, *parts: tuple[Prepared, Counted]) -> Model:
-    """Train on the training rows of all partitions, in their order."""
+def train(settings: ModelSettings, features: tuple[str, ...], threads: int, device: str, *parts: tuple[Prepared, Counted]) -> Model:
+    """Train on the training rows of all partitions, in their order, where they lie."""
     blocks = [(part.matrix[part.training], part.target[part.training]) for part, _ in parts]
-    return fit_model(settings, features, blocks, threads)
+    return fit_model(settings, features, blocks, threads, device)
 
 
 def predict_prepared(
@@ -125,7 +130,7 @@ def predict_prepared(
         arrow = schema.to_arrow()
         arrow = arrow.insert(0, SPLIT_FIELD) if what.has_split else arrow
         write_batches(folder / part_name(partition), tables, arrow)
-    return predicted, prepared.target, prepared.training, prepared.test
+    return predicted, *(to_host(rows) for rows in (prepared.target, prepared.training, prepared.test))
 
 
 def counted_of(part: tuple[Prepared, Counted]) -> Counted:
@@ -141,14 +146,13 @@ def sample_rows(n_rows: int, test_only: bool, *parts: tuple[Prepared, Counted]) 
     chosen, start = [], 0
     for matrix in kept:
         inside = wanted[(wanted >= start) & (wanted < start + len(matrix))] - start
-        chosen.append(matrix[inside])
+        chosen.append(to_host(matrix[inside]))
         start += len(matrix)
     return np.concatenate(chosen)
 
 
 def _flags(table: Table) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    training = table.backend.to_arrow(table.columns[TRAINING]).to_numpy(zero_copy_only=False)
-    return training, table.backend.to_arrow(table.columns[TEST]).to_numpy(zero_copy_only=False)
+    return table.backend.is_true(table.columns[TRAINING]), table.backend.is_true(table.columns[TEST])
 
 
 def _rows_for_model(table: Table, what: Prepare) -> Prepared:

@@ -106,11 +106,15 @@ def fit_model(settings: ModelSettings, features: tuple[str, ...], blocks: Sequen
     MissingLibraryError
         The kind's library, or the one for a GPU, is not installed.
     """
-    from headrace.models.device import to_host
+    import numpy as np
+
+    from headrace.models.device import is_on_device, to_host
     from headrace.models.matrix import check_blocks, joined_target
 
     check_blocks(blocks, features)
-    complete = settings.resolved(to_host(joined_target(blocks)))
+    target = joined_target(blocks)
+    # What decides the task are the distinct values: from a device, only they are copied to the host.
+    complete = settings.resolved(to_host(np.unique(target)) if is_on_device(target) else target)
     return _implementation(settings.kind).fit(complete, features, blocks, threads, device)
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, Field
 
+from headrace.backends import falling_back
 from headrace.errors import DataError, JobError, JobErrors
 from headrace.frames import call_on_frame
 from headrace.ops.base import Columns, Declaration, PlainOp, Sources, check_columns, operator
@@ -84,7 +85,9 @@ class Apply(PlainOp):
         name = code_name(self.function)
         given = table.select(self.columns)
         try:
-            returned = call_on_frame(self.function, given.to_arrow().cast(given.schema.to_arrow()))
+            with falling_back(table.backend):
+                rows = given.to_arrow()
+            returned = call_on_frame(self.function, rows.cast(given.schema.to_arrow()))
         except Exception as error:
             raise DataError(f"{name} failed: {type(error).__name__}: {error}") from error
         if returned.num_rows != table.n_rows:

@@ -111,7 +111,7 @@ class FillMissing(ColumnOp, FittedOp[dict[str, Any], FillValues]):
 
     def observe(self, table: Table) -> dict[str, Any]:
         if self.by and self.value == "mean":
-            one_fold = np.zeros(table.n_rows, np.int32)
+            one_fold = np.zeros_like(table.backend.row_numbers(table.n_rows), dtype=np.int32)
             return {column: table.group_sums(self.by, column, one_fold, 1) for column in self.columns}
         if self.by:
             return {column: table.counts([*self.by, column]) for column in self.columns}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import reduce
 from typing import Annotated, ClassVar
 
 import numpy as np
@@ -65,7 +66,7 @@ class HashBucket(PlainOp):
 def bucket_column(table: Table, names: Sequence[str], buckets: int, seed: int) -> Device:
     """Return the bucket of each row's values as a column: 0 where all are null, else 1 to `buckets`."""
     ids = bucket_numbers(table.backend.hash_rows(table.pick(names), seed), buckets)
-    null = np.logical_and.reduce([table.backend.is_null(table[name]) for name in names])
+    null = reduce(np.logical_and, [table.backend.is_null(table[name]) for name in names])
     return table.backend.from_numpy(np.where(null, np.int32(0), ids))
 
 

@@ -101,8 +101,8 @@ def hashed_columns(table: Table, lengths: Ints, ids: npt.NDArray[np.int32], type
     if LIST_OF_INT32 in types.values():
         return {name: backend.implode(lengths, backend.from_numpy(ids)) for name in types}
     order = np.argsort(ids, kind="stable")
-    rows = np.repeat(np.arange(len(lengths)), np.maximum(lengths, 0))[order]
-    edges = np.searchsorted(ids[order], np.arange(1, len(types) + 2))
+    rows = np.repeat(backend.row_numbers(len(lengths)), np.maximum(lengths, 0))[order]
+    edges = backend.to_numpy(np.searchsorted(ids[order], backend.row_numbers(len(types) + 1) + 1), by_row=False).tolist()
     valid = lengths >= 0 if (lengths < 0).any() else None
     counts = (np.bincount(rows[start:stop], minlength=len(lengths)) for start, stop in pairwise(edges))
     return {name: backend.from_numpy(found.astype(np.int32), valid) for name, found in zip(types, counts, strict=True)}

@@ -64,14 +64,14 @@ class ListSlice(PlainOp):
         first, size = self._kept(lengths)
         if self.pad is None:
             kept = np.where(lengths < 0, np.int64(-1), size)
-            rows = np.repeat(first - (np.cumsum(size) - size), size) + np.arange(size.sum())
+            rows = np.repeat(first - (np.cumsum(size) - size), size) + table.backend.row_numbers(int(size.sum()))
         else:
             width = self._width
             present = lengths >= 0
             kept = np.where(present, np.int64(width), np.int64(-1))
-            places = np.arange(width)
+            places = table.backend.row_numbers(width)
             n_elements = np.maximum(lengths, 0).sum()  # the row of what is put behind
-            rows = np.where(places < size[present, np.newaxis], first[present, np.newaxis] + places, n_elements).reshape(-1)
+            rows = np.where(places < size[present][:, np.newaxis], first[present][:, np.newaxis] + places, n_elements).reshape(-1)
             elements = self._with_pad(table, column, elements)
         return table.backend.implode(kept, table.backend.take({column: elements}, rows)[column])
 
@@ -103,4 +103,4 @@ class ListSlice(PlainOp):
 
 
 def _place(place: int, lengths: Ints) -> npt.NDArray[np.int64]:
-    return np.clip(place if place >= 0 else lengths + place, 0, lengths)
+    return np.minimum(lengths, place) if place >= 0 else np.maximum(lengths + place, 0)

@@ -55,5 +55,5 @@ class Sample(PlainOp):
         # The whole hash is compared, in integers: a fraction of 1 keeps the largest hash too.
         limit = math.floor(self.fraction * 2**64)
         hashes = table.row_hashes(self.key, self.seed or 0)
-        kept = hashes < np.uint64(limit) if limit < 2**64 else np.ones(table.n_rows, bool)
+        kept = hashes < np.uint64(limit) if limit < 2**64 else np.ones_like(hashes, dtype=bool)
         return table.filter(table.backend.from_numpy(kept))

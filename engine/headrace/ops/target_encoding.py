@@ -199,7 +199,7 @@ class TargetEncoding(FittedOp[dict[str, GroupSums], dict[str, TargetMeans]]):
         learnt_from = (fold >= 0) & (class_ != n_classes)
         other = np.where(class_ < 0, np.int32(n_classes), class_)
         cell = np.where(learnt_from, other * np.int32(self.folds) + fold, np.int32(-1))
-        marked = table.with_columns({"\0one": table.backend.from_numpy(np.ones(table.n_rows, np.int8))})
+        marked = table.with_columns({"\0one": table.backend.from_numpy(np.ones_like(fold, dtype=np.int8))})
         return {
             self._state(group, self.target): marked.group_sums(group, "\0one", cell, (n_classes + 1) * self.folds) for group in self.columns
         }

@@ -83,7 +83,6 @@ class TokenHash(PlainOp):
         lengths, parts = backend.explode(table.evaluate(parse(f"regexp_split_to_array({text}, '{_BETWEEN}')")))
         # Punctuation at either end of a text leaves an empty part there.
         is_word = backend.evaluate(parse("word <> ''"), {"word": parts}, int(np.maximum(lengths, 0).sum()))
-        kept = backend.to_arrow(is_word).to_numpy(zero_copy_only=False)
-        rows = np.repeat(np.arange(len(lengths)), np.maximum(lengths, 0))[kept]
+        rows = np.repeat(backend.row_numbers(len(lengths)), np.maximum(lengths, 0))[backend.is_true(is_word)]
         words = np.bincount(rows, minlength=len(lengths))
         return np.where(lengths < 0, np.int64(-1), words), backend.filter({"word": parts}, is_word)["word"]

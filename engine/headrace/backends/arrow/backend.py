@@ -19,9 +19,10 @@ from headrace.dataset import Dataset, RowGroup
 from headrace.errors import DataError
 from headrace.group_stats import GroupStats, column_stats
 from headrace.keys import Keys, factorize, factorize_array, plain_values
+from headrace.order import comparable, order_values, units
 from headrace.pool import NULL, Pool, Pools, can_be_pooled, distinct_keys
 from headrace.schema import FLOAT32, Type
-from headrace.states import Counts, GroupSums, Moments, Quantiles
+from headrace.states import Counts, GroupSums, Ints, Moments, Quantiles
 from headrace.table import Stage, one_array
 
 if TYPE_CHECKING:
@@ -54,6 +55,15 @@ class ArrowBackend:
 
     def from_numpy(self, values: npt.NDArray[Any], valid: npt.NDArray[np.bool_] | None = None) -> Array:
         return pa.array(values, mask=None if valid is None else ~valid)
+
+    def to_numpy(self, array: npt.NDArray[Any], *, by_row: bool = True) -> npt.NDArray[Any]:
+        return array
+
+    def values(self, column: Array) -> npt.NDArray[Any]:
+        return column.to_numpy(zero_copy_only=False)
+
+    def row_numbers(self, n_rows: int) -> npt.NDArray[np.int64]:
+        return np.arange(n_rows, dtype=np.int64)
 
     def type_of(self, column: Array) -> Type:
         return Type.from_arrow(column.type)
@@ -89,6 +99,9 @@ class ArrowBackend:
         if pa.types.is_dictionary(column.type) and column.dictionary.null_count:  # a null may also be one of the values
             nulls = pc.or_(nulls, column.dictionary.is_null().take(column.indices).fill_null(True))
         return nulls.to_numpy(zero_copy_only=False)
+
+    def is_true(self, mask: Array) -> npt.NDArray[np.bool_]:
+        return (mask.fill_null(False) if mask.null_count else mask).to_numpy(zero_copy_only=False)
 
     def null_count(self, column: Array) -> int:
         return int(column.null_count)
@@ -157,6 +170,15 @@ class ArrowBackend:
 
     def find(self, columns: Mapping[str, Array], keys: Keys) -> npt.NDArray[np.int32]:
         return find_keys(list(columns.values()), keys)
+
+    def find_as_of(self, column: Array, times: Array, starts: Ints, groups: Ints, tolerance: float, *, allow_exact: bool) -> Ints:
+        from headrace_kernels.as_of import last_at_or_before
+
+        wanted, known = comparable(column, times)
+        finer = units(wanted.type) / units(column.type)
+        values, missing = order_values(wanted)
+        groups = np.where(missing, np.int64(-1), groups)
+        return last_at_or_before(order_values(known)[0], starts, groups, values, tolerance=tolerance * finer, allow_exact=allow_exact)
 
     def encode(self, columns: Mapping[str, Array], keys: Keys, ids: npt.NDArray[np.int32]) -> tuple[Array, int]:
         arrays = list(columns.values())

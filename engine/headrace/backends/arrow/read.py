@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import groupby
 from typing import Any, NamedTuple
 
@@ -12,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from headrace.backends.arrow.pages import PageReader
 from headrace.backends.arrow.values import standard_layout
 from headrace.dataset import INT96_UNIT, READ_ERRORS, Dataset, File, RowGroup, filesystem_of
 from headrace.errors import DataError
@@ -25,6 +28,23 @@ BATCH_BYTES = 64 << 20
 LEAST_ROWS = 1 << 16
 # One logical type may have 32-bit offsets in one file and 64-bit ones in the next.
 _WIDE = {pa.large_string().id, pa.large_binary().id, pa.large_list(pa.int8()).id}
+
+
+# Fewer rows are read by pyarrow: our reader has the footer to look at first, and is as fast at 2,000 rows, 40 columns.
+LEAST_DECODED = 2_000
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """A file's two readers: pyarrow's for everything, ours for the common columns of a large row group."""
+
+    handle: Any
+    reader: Any
+    columns: Sequence[str]
+
+    @cached_property
+    def pages(self) -> PageReader:
+        return PageReader(self.handle, self.reader.metadata, self.columns)
 
 
 class _Piece(NamedTuple):
@@ -65,7 +85,7 @@ def _read_files(dataset: Dataset, groups: Sequence[RowGroup], columns: Sequence[
         file = dataset.files[file_index]
         batch: list[RowGroup] = []
         nbytes = n_rows = 0
-        opened = _open(file, strings)
+        opened = _open(file, strings, stored)
         for group in of_file:
             size = sum(map(group.nbytes.__getitem__, stored))
             if batch and (nbytes + size > BATCH_BYTES or n_rows >= LEAST_ROWS):
@@ -77,6 +97,14 @@ def _read_files(dataset: Dataset, groups: Sequence[RowGroup], columns: Sequence[
         yield _Piece(file, batch[0].first_row, n_rows, nbytes, _read(file, opened, batch, stored))
 
 
+def read_columns(dataset: Dataset, groups: Sequence[RowGroup], columns: Sequence[str]) -> dict[str, pa.Array]:
+    """Return stored columns of some row groups of one file, in the data set's types; raise DataError as `read_batches` does."""
+    file = dataset.files[groups[0].file]
+    opened = _open(file, {name for name in columns if dataset.schema[name].is_string}, columns)
+    table = _read(file, opened, groups, columns)
+    return {name: _settled(one_array(table.column(name)), dataset.schema[name]) for name in columns}
+
+
 def _as_one(dataset: Dataset, pieces: Sequence[_Piece], columns: Sequence[str]) -> tuple[int, int, dict[str, pa.Array]]:
     """Join the rows of small files, and give them the data set's types: what a column costs, whatever its rows, is paid once a batch."""
     tables = [piece.table for piece in pieces]
@@ -85,7 +113,7 @@ def _as_one(dataset: Dataset, pieces: Sequence[_Piece], columns: Sequence[str]) 
     arrays = {}
     for name in columns:
         if name in dataset.hive:
-            arrays[name] = _joined([_constant(piece.file.partition[name], dataset.hive[name], piece.n_rows) for piece in pieces])
+            arrays[name] = _joined([constant_column(piece.file.partition[name], dataset.hive[name], piece.n_rows) for piece in pieces])
         else:
             arrays[name] = _joined([_settled(one_array(table.column(name)), dataset.schema[name]) for table in tables])
     return pieces[0].first_row, sum(piece.n_rows for piece in pieces), arrays
@@ -102,28 +130,32 @@ def _joined(arrays: Sequence[pa.Array]) -> pa.Array:
     return narrowed(one_array(pa.chunked_array(widened)))
 
 
-def _open(file: File, strings: AbstractSet[str]) -> Any:
+def _open(file: File, strings: AbstractSet[str], columns: Sequence[str]) -> _Opened:
     try:
         filesystem, inner = filesystem_of(file.path)
-        return pq.ParquetFile(
-            filesystem.open_input_file(inner),
+        handle = filesystem.open_input_file(inner)
+        reader = pq.ParquetFile(
+            handle,
             # Of columns without dictionary pages pyarrow would make dictionaries, which costs more than it saves.
             read_dictionary=sorted(strings & file.dictionaries),
             page_checksum_verification=True,
             coerce_int96_timestamp_unit=INT96_UNIT,
         )
+        return _Opened(handle, reader, columns)
     except READ_ERRORS as error:
         raise DataError(
             f"cannot be opened any more: {error}", file=file.path, hint="did the file change since the plan was made?"
         ) from error
 
 
-def _read(file: File, opened: Any, groups: Sequence[RowGroup], columns: Sequence[str]) -> pa.Table:
+def _read(file: File, opened: _Opened, groups: Sequence[RowGroup], columns: Sequence[str]) -> pa.Table:
     n_rows = sum(group.n_rows for group in groups)
     try:
-        table = opened.read_row_groups([group.index for group in groups], columns=columns, use_threads=False)
+        decoded = _decoded(opened, groups, columns)
+        left = [name for name in columns if name not in decoded]
+        table = opened.reader.read_row_groups([group.index for group in groups], columns=left, use_threads=False)
         # A file read for no column at all still has its rows: the footer's count stands.
-        if columns and table.num_rows != n_rows:
+        if left and table.num_rows != n_rows:
             raise DataError(f"has {table.num_rows} rows where the footer says {n_rows}", file=file.path, row_group=groups[0].index)
         if n_rows < LEAST_ROWS:
             table.validate(full=True)  # one call for all columns
@@ -132,8 +164,15 @@ def _read(file: File, opened: Any, groups: Sequence[RowGroup], columns: Sequence
                 for chunk in column.chunks:
                     _validate(chunk)
     except READ_ERRORS as error:
-        raise _located(opened, groups, columns, file.path, error) from error
-    return table
+        raise _located(opened.reader, groups, columns, file.path, error) from error
+    return pa.table({name: decoded[name] if name in decoded else table.column(name) for name in columns}) if decoded else table
+
+
+def _decoded(opened: _Opened, groups: Sequence[RowGroup], columns: Sequence[str]) -> dict[str, pa.Array]:
+    """Return those columns of one large row group that need no pyarrow; they are valid."""
+    if len(groups) > 1 or groups[0].n_rows < LEAST_DECODED:
+        return {}
+    return opened.pages.read(groups[0].index, columns)
 
 
 def _settled(array: pa.Array, type_: Type) -> pa.Array:
@@ -165,7 +204,8 @@ def narrowed(array: pa.DictionaryArray) -> pa.DictionaryArray:
     return pa.DictionaryArray.from_arrays(array.indices.cast(indices, safe=False), array.dictionary, safe=False)
 
 
-def _constant(text: str, type_: Type, n_rows: int) -> pa.Array:
+def constant_column(text: str, type_: Type, n_rows: int) -> pa.Array:
+    """Return a value of a hive folder's name, as a column."""
     values = pa.array([int(text) if type_.is_integer else text], type_.arrow)
     return values.take(pa.array(np.zeros(n_rows, np.int64)))
 

@@ -1,0 +1,154 @@
+"""Whole jobs on `device: gpu`: the CPU's features, a model of the same worth, and no row on the host between read and train."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+from tests.comparing import assert_same_table
+from tests.gpu.parity.courier import ROWS, write_courier
+from tests.gpu.parity.where import MARKS, ON_STANDIN
+
+import headrace as hr
+from headrace.errors import JobError
+
+pytestmark = MARKS
+
+TOLERANCE = 2e-6
+JOB = """\
+job: parcels
+source: {{path: {data}/parcels/*.parquet, key: [id]}}
+tables: {{cities: {data}/cities.parquet}}
+pipeline:
+  - filter: "days IS NOT NULL"
+  - derive: {{late: "CAST(days > 3 AS TINYINT)"}}
+  - date_parts: {{columns: sent, parts: [day_of_week], zone: America/New_York}}
+  - join_external: {{table: cities, on: [city], columns: [lat, lon]}}
+  - kernel: {{name: haversine_km, inputs: [depot_lat, depot_lon, lat, lon], output: km}}
+  - target_encoding: {{columns: [courier], target: late, folds: 3, smoothing: 5}}
+  - fill_missing: {{columns: [weight, km], value: median}}
+  - normalize: [weight, km]
+  - categorify: {{columns: [city, courier], min_frequency: 2}}
+  - drop: [lat, lon]
+split: {{by: sent, test_from: 2024-03-01, zone: America/New_York}}
+model: {{kind: {kind}, target: late, rounds: 8}}
+evaluate: [auc, log_loss]
+output: {{path: {out}}}
+run: {{seed: 7, partition: 8kB, workers: 2}}
+"""
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_courier(tmp_path_factory.mktemp("courier"))
+
+
+def job(data: Path, out: Path, device: str, *overrides: str, kind: str = "xgboost") -> hr.Job:
+    return hr.Job.from_text(JOB.format(data=data, out=out, kind=kind), [f"run.device={device}", *overrides])
+
+
+@pytest.fixture(scope="module")
+def runs(data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The job, run on both devices."""
+    return {device: job(data, tmp_path_factory.mktemp(device), device).run() for device in ("cpu", "gpu")}
+
+
+def test_features_are_those_of_the_cpu(runs: dict[str, Any]) -> None:
+    features = {device: pq.read_table(run.directory / "features") for device, run in runs.items()}
+    assert features["cpu"].num_rows > 0.9 * ROWS
+    assert_same_table(features["gpu"], features["cpu"], TOLERANCE)
+    assert runs["gpu"].record["ledger"]["rows"] == runs["cpu"].record["ledger"]["rows"]
+    assert runs["gpu"].record["ledger"]["counts"] == runs["cpu"].record["ledger"]["counts"]
+
+
+def test_no_row_moves_to_the_host_between_read_and_train(runs: dict[str, Any]) -> None:
+    moved = runs["gpu"].record["ledger"]["transfers"]
+    assert set(moved) == {"distinct", "state", "output"}
+    assert runs["gpu"].record["ledger"]["fallbacks"] == []
+    assert runs["gpu"].record["machine"]["device"] == "gpu"
+    assert runs["cpu"].record["ledger"]["transfers"] == {}
+
+
+def test_the_model_is_as_good(runs: dict[str, Any]) -> None:
+    assert runs["gpu"].metrics["auc"] == pytest.approx(runs["cpu"].metrics["auc"], abs=0.02)
+
+
+def test_bundles_predict_on_either_device_wherever_they_were_made(runs: dict[str, Any], data: Path) -> None:
+    for run in runs.values():
+        on_cpu, on_gpu = (run.bundle.predict(str(data / "parcels" / "*.parquet"), device=device) for device in ("cpu", "gpu"))
+        assert_same_table(on_gpu, on_cpu, 1e-5)
+        tested = pq.read_table(run.directory / "predictions")  # training rows were encoded out of fold
+        tested = tested.filter(pc.equal(tested["split"].cast("string"), "test")).drop_columns("split")
+        again = on_cpu.filter(pc.is_in(on_cpu["id"], tested["id"]))
+        assert 100 < again.num_rows == tested.num_rows
+        assert_same_table(again.sort_by("id"), tested.sort_by("id"), 1e-5)
+
+
+def test_a_plan_names_the_device_and_nothing_falls_back(data: Path, tmp_path: Path) -> None:
+    plan = job(data, tmp_path, "gpu").plan()
+    assert (plan.device, plan.fallbacks, plan.cache_bytes) == ("gpu", (), 0)
+
+
+def test_auto_takes_the_gpu(data: Path, tmp_path: Path) -> None:
+    assert job(data, tmp_path, "auto").plan().device == "gpu"
+
+
+def test_what_falls_back_is_planned_recorded_and_refused_if_strict(data: Path, tmp_path: Path) -> None:
+    text = JOB.format(data=data, out=tmp_path / "out", kind="xgboost")
+    text = text.replace("  - drop: [lat, lon]", "  - time_since_last: {order: sent, by: [courier]}\n  - drop: [lat, lon]")
+    falling = hr.Job.from_text(text, ["run.device=gpu"])
+    (named,) = falling.plan().fallbacks
+    assert named.startswith("step 9 (time_since_last): rows of a key meet in an exchange")
+    strict = hr.Job.from_text(text, ["run.device=gpu", "run.strict=true"])
+    with pytest.raises(JobError, match="the CPU would carry out step 9") as caught:
+        strict.plan()
+    assert caught.value.key == "run.strict"
+    with pytest.raises(JobError, match="the CPU would carry out step 9"):
+        strict.run()
+    assert not (tmp_path / "out" / "latest").exists()
+    done = falling.run()
+    assert done.record["ledger"]["fallbacks"] == [named]
+    expected = hr.Job.from_text(text, ["run.device=cpu", f"output.path={tmp_path / 'cpu'}"]).run()
+    assert_same_table(pq.read_table(done.directory / "features"), pq.read_table(expected.directory / "features"), TOLERANCE)
+
+
+def test_a_split_by_hash_and_rows_without_a_model_are_the_cpus(data: Path, tmp_path: Path) -> None:
+    text = JOB.format(data=data, out=tmp_path, kind="xgboost")
+    text = text.replace("split: {by: sent, test_from: 2024-03-01, zone: America/New_York}", "split: {by: hash, key: [id], test: 0.3}")
+    text = "\n".join(line for line in text.splitlines() if not line.startswith(("model:", "evaluate:")))
+    features = {}
+    for device in ("cpu", "gpu"):
+        run = hr.Job.from_text(text, [f"run.device={device}", f"output.path={tmp_path / device}"]).run()
+        features[device] = pq.read_table(run.directory / "features")
+    assert set(features["cpu"]["split"].to_pylist()) == {"train", "test"}
+    assert_same_table(features["gpu"], features["cpu"], TOLERANCE)
+
+
+@pytest.mark.skipif(ON_STANDIN, reason="the stand-in's models have tests of their own; here they run on a device")
+@pytest.mark.parametrize("kind", ["logistic_regression", "random_forest"])
+def test_other_models_are_as_good(kind: str, data: Path, tmp_path: Path) -> None:
+    found = {device: job(data, tmp_path / device, device, kind=kind).run().metrics["auc"] for device in ("cpu", "gpu")}
+    assert found["gpu"] == pytest.approx(found["cpu"], abs=0.02)
+
+
+def test_the_criteo_job_gives_the_cpus_features(tmp_path: Path) -> None:
+    from headrace.sample_data.criteo import write_criteo
+
+    write_criteo(tmp_path / "criteo", rows=1_500)
+    text = (Path(__file__).parents[3] / "configs" / "criteo.yaml").read_text()
+    features = {}
+    for device in ("cpu", "gpu"):
+        overrides = [f"source.path={tmp_path}/criteo/*.parquet", f"output.path={tmp_path / device}", f"run.device={device}"]
+        run = hr.Job.from_text(text, overrides).run()
+        features[device] = pq.read_table(run.directory / "features")
+        assert set(run.record["ledger"]["transfers"]) == ({"distinct", "state", "output"} if device == "gpu" else set())
+    assert features["cpu"].num_rows == 1_500
+    assert_same_table(features["gpu"], features["cpu"], TOLERANCE)
+    ids = [name for name in features["cpu"].column_names if pa.types.is_integer(features["cpu"].schema.field(name).type)]
+    assert len(ids) >= 26
+    assert all(np.array_equal(features["gpu"][name], features["cpu"][name]) for name in ids)
