@@ -83,7 +83,7 @@ GPU_PYTHON ?= $(BIN)/python
 
 .PHONY: test-gpu
 test-gpu: ## the tests that need a GPU; fails where there is none
-	$(GPU_PYTHON) -m pytest -m gpu tests/gpu
+	$(GPU_PYTHON) -m pytest -m gpu tests/gpu tests/ops tests/laws tests/unit engine
 
 .PHONY: bench-gpu
 bench-gpu: ## time the CUDA kernels beside a copy, into benchmarks/results/gpu-<device>.json; fails where there is no GPU

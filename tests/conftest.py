@@ -8,18 +8,20 @@ from pathlib import Path
 import hypothesis
 import pyarrow as pa
 import pytest
+from tests.gpu.where import ON_STANDIN
 from tests.writing import write_parquet
 
+from headrace.backends import open_backend
 from headrace.gpus import find_gpus
 from headrace.table import Backend
 
+DEVICES = ["cpu", *([pytest.param("gpu", marks=pytest.mark.gpu)] if ON_STANDIN or find_gpus() else [])]
 
-@pytest.fixture(params=["arrow"])
+
+@pytest.fixture(params=DEVICES)
 def backend(request: pytest.FixtureRequest) -> Backend:
-    """Each test that asks for a backend becomes one test a backend."""
-    from headrace.backends.arrow.backend import ArrowBackend
-
-    return {"arrow": ArrowBackend}[request.param]()
+    """Each test that asks for a backend becomes one test a backend: of the CPU's, and of the GPU's where there is one or its stand-in."""
+    return open_backend(request.param)
 
 
 @pytest.fixture
@@ -35,7 +37,7 @@ def parquet(tmp_path: Path) -> Callable[..., Path]:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Skip what needs a GPU where there is none; fail where only that was asked for (`make test-gpu`)."""
     marked = [item for item in items if item.get_closest_marker("gpu")]
-    if not marked or find_gpus():
+    if not marked or ON_STANDIN or find_gpus():
         return
     why = "no GPU can be used here; `headrace doctor` says what is missing"
     if config.option.markexpr == "gpu":

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from headrace.backends import CPU, falling_back, open_backend
+from headrace.backends import CPU, open_backend
 from headrace.errors import DataError
 from headrace.keys import factorize, undictionaried
 from headrace.ledger import Ledger
@@ -112,12 +112,12 @@ def deal_side(work: Work, shuffle: Shuffle, columns: tuple[str, ...], partition:
 
 def _dealt(table: Table, keys: Sequence[str], names: Sequence[str], buckets: int) -> list[pa.Table]:
     # No dictionaries: a slice of such a column would take its whole dictionary along to every bucket.
-    with falling_back(table.backend):
+    with table.backend.moving("fallback"):
         arrays = [undictionaried(table.backend.to_arrow(table.columns[name])) for name in names]
     host = pa.table(arrays, names=names)
     if buckets == 1 or not keys:
         return [host, *(host.slice(0, 0) for _ in range(buckets - 1))]
-    with falling_back(table.backend):
+    with table.backend.moving("fallback"):
         bucket = table.backend.to_numpy((table.backend.hash_rows(table.pick(keys), 0) % np.uint64(buckets)).astype(np.int64))
     order = np.argsort(bucket, kind="stable")
     ends = np.cumsum(np.bincount(bucket, minlength=buckets)).tolist()

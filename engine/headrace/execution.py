@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Protocol
 
 import pyarrow as pa
 
-from headrace.backends import CPU, counting, open_backend, outgoing
+from headrace.backends import CPU, counting, open_backend
 from headrace.backends.arrow.write import write_batches
 from headrace.cache import Batch, CacheSettings, KeptRows, columns_of, forget, keep, pools_of, recall
 from headrace.cluster import Cluster, reduce_tree
@@ -321,7 +321,7 @@ def transform_to_file(work: Work, what: tuple[Any, ...], partition: Partition) -
 
 def host_table(table: Table, schema: Schema) -> pa.Table:
     """Return some columns of a table on the host, with the types of `schema`."""
-    with outgoing(table.backend):
+    with table.backend.moving("output"):
         host = table.select(schema.names).to_arrow()
     return host.cast(schema.to_arrow())
 

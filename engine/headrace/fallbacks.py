@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from headrace.backends import CPU, GPU, falling_back, open_backend
+from headrace.backends import CPU, GPU, open_backend
 from headrace.errors import JobError, MemoryBudgetError
 from headrace.ledger import Ledger
 from headrace.ops import op_name
@@ -106,7 +106,7 @@ def _on_the_cpu(table: Table, rows: slice, use: Callable[[Table], R], error: Mem
         ) from error
     table.ledger.device[_ON_CPU] += 1
     host = open_backend(CPU)
-    with falling_back(table.backend):
+    with table.backend.moving("fallback"):
         arrays = {name: table.backend.to_arrow(column) for name, column in table.columns.items()}
     columns = {name: host.from_arrow(array.slice(rows.start, n_rows)) for name, array in arrays.items()}
     return _back(use(Table(host, columns, n_rows, table.ledger)), table.backend)

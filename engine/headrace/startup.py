@@ -6,7 +6,6 @@ import gc
 import sys
 import threading
 from collections.abc import Callable
-from importlib.abc import MetaPathFinder
 from typing import Any
 
 # Importing makes 300,000 objects that stay to the end. Python's usual thresholds look through them 400 times, for 0.25 s in all;
@@ -36,8 +35,8 @@ def spare_pandas() -> None:
     gate.closed = False
 
 
-class _PandasGate(MetaPathFinder):
-    """Finds no module. While closed, it denies that pandas is there; the first import after that makes pyarrow look anew."""
+class _PandasGate:
+    """A finder that finds no module. While closed, it denies that pandas is there; the first import after that makes pyarrow look anew."""
 
     def __init__(self, shim: Any) -> None:
         self.closed = True

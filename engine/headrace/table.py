@@ -8,6 +8,7 @@ are made of, and it follows the rows through every filter and join.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -63,6 +64,9 @@ class Backend(Protocol):
 
     def to_arrow(self, column: Device) -> pa.Array:
         """Hand a column to the host."""
+
+    def moving(self, why: str) -> AbstractContextManager[Any]:
+        """Count rows that this thread hands to the host inside under a reason: ``output``, or ``fallback`` for what the CPU takes over."""
 
     def from_numpy(self, values: npt.NDArray[Any], valid: npt.NDArray[np.bool_] | None = None) -> Device:
         """Take computed values of rows; null where `valid` is false."""

@@ -26,7 +26,7 @@ STRINGS = [pa.string(), pa.large_string(), pa.dictionary(pa.int8(), pa.string())
 
 
 def folds_of(backend: Backend, data: pa.Table, op: TargetEncoding, first_row: int = 0) -> list[int]:
-    return list(as_training(backend, data, first_row).folds(op.folds, op.key, op.seed or 0))
+    return backend.to_numpy(as_training(backend, data, first_row).folds(op.folds, op.key, op.seed or 0)).tolist()
 
 
 def obvious(categories: list[object], targets: list[float | None], folds: list[int], smoothing: float) -> list[float]:

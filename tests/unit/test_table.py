@@ -129,7 +129,7 @@ def test_a_matrix_is_float32_with_nan_for_null(backend: Backend) -> None:
         backend.from_arrow(array)
         for array in (pa.array([1, None]), pa.array([True, False]), pa.array([0.1, None]), pa.array([None, 2.5], pa.float32()))
     ]
-    found = backend.matrix(columns)
+    found = backend.to_numpy(backend.matrix(columns))
     assert found.dtype == np.float32
     np.testing.assert_array_equal(found, np.array([[1, 1, 0.1, np.nan], [np.nan, 0, np.nan, 2.5]], np.float32))
 

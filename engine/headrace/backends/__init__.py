@@ -84,21 +84,3 @@ def counting(device: str, ledger: Ledger) -> AbstractContextManager[Any]:
     from headrace.backends.cudf import transfers
 
     return transfers.counting(ledger.transfers)
-
-
-def outgoing(backend: Backend) -> AbstractContextManager[Any]:
-    """Count rows that move to the host inside as output: they are on their way into a file or to a caller."""
-    return _counted_as(backend, "output")
-
-
-def falling_back(backend: Backend) -> AbstractContextManager[Any]:
-    """Count rows that move to the host inside as those of a step, or a batch, that the CPU takes over."""
-    return _counted_as(backend, "fallback")
-
-
-def _counted_as(backend: Backend, reason: str) -> AbstractContextManager[Any]:
-    if backend.name != "cudf":
-        return nullcontext()
-    from headrace.backends.cudf import transfers
-
-    return transfers.counted_as(reason)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from headrace.backends import counting, outgoing
+from headrace.backends import counting
 from headrace.backends.arrow.write import write_batches
 from headrace.cluster import Cluster
 from headrace.errors import BundleError, JobError
@@ -52,8 +52,8 @@ class Bundle:
     def pipeline(self) -> FittedPipeline:
         return FittedPipeline(self.fitted)
 
-    def write(self, folder: Path) -> None:
-        """Write the bundle into a new folder: JSON, Arrow and UBJ, with a SHA-256 for each file."""
+    def write(self, folder: Path) -> dict[Path, str]:
+        """Write the bundle into a new folder: JSON, Arrow and UBJ, with a SHA-256 for each file; return these."""
         folder.mkdir()
         write_fitted(self.fitted, folder)
         (folder / "model").mkdir()
@@ -67,7 +67,7 @@ class Bundle:
             "metrics": self.metrics,
         }
         (folder / "bundle.json").write_text(json.dumps(content, indent=1) + "\n")
-        write_sums(folder)
+        return write_sums(folder)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], ops: Sequence[Any] = ()) -> Bundle:
@@ -196,7 +196,7 @@ def prediction_table(table: Table, predicted: np.ndarray[Any, Any], schema: Sche
     """Return predictions beside the columns that name their rows."""
     keys = {name.removeprefix(KEY): column for name, column in table.columns.items() if name.startswith(KEY)}
     columns = {**{name: table.columns[name] for name in table.names}, **(keys or {"row": table.columns[ROW]})}
-    with outgoing(table.backend):
+    with table.backend.moving("output"):
         host = {name: table.backend.to_arrow(columns[name]) for name in schema if name in columns}
     if predicted.ndim == 2:
         host["prediction"] = pa.array(predicted.argmax(axis=1).astype(np.float32))

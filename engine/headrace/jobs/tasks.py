@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from headrace.backends import counting, outgoing
+from headrace.backends import counting
 from headrace.backends.arrow.write import write_batches
 from headrace.execution import Work, part_name, transform_partition
 from headrace.jobs.bundle import prediction_table
@@ -95,14 +95,14 @@ def feature_schema(what: Prepare) -> pa.Schema:
 def feature_table(table: Table, what: Prepare) -> pa.Table:
     """Return a table's key and output columns on the host."""
     columns = {new: table.columns[KEY + name] for new, name in what.keys.items()} | table.pick(what.outputs.names)
-    with outgoing(table.backend):
+    with table.backend.moving("output"):
         host = Table(table.backend, columns, table.n_rows).to_arrow()
     return (host.add_column(0, SPLIT_FIELD, split_column(table)) if what.has_split else host).cast(feature_schema(what))
 
 
 def split_column(table: Table) -> pa.DictionaryArray:
     """Return "train", "test", or null for rows that the split cannot place."""
-    with outgoing(table.backend):
+    with table.backend.moving("output"):
         training, test = (table.backend.to_numpy(flags) for flags in _flags(table))
     codes = pa.array(np.where(training, 0, 1).astype(np.int8), mask=~(training | test))
     return pa.DictionaryArray.from_arrays(codes, SPLITS)

@@ -8,7 +8,6 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, Field
 
-from headrace.backends import falling_back
 from headrace.errors import DataError, JobError, JobErrors
 from headrace.frames import call_on_frame
 from headrace.ops.base import Columns, Declaration, PlainOp, Sources, check_columns, operator
@@ -85,7 +84,7 @@ class Apply(PlainOp):
         name = code_name(self.function)
         given = table.select(self.columns)
         try:
-            with falling_back(table.backend):
+            with table.backend.moving("fallback"):
                 rows = given.to_arrow()
             returned = call_on_frame(self.function, rows.cast(given.schema.to_arrow()))
         except Exception as error:

@@ -8,16 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.gpu.driver import pretend
-from tests.gpu.parity.where import ON_STANDIN
+from tests.gpu.where import ON_STANDIN
 
 from headrace.table import Backend
-
-if ON_STANDIN:
-    from tests.gpu.standin.simulator import prepare
-    from tests.gpu.standin.use import install
-
-    install()
-    prepare()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from tests.comparing import assert_same_column
-from tests.gpu.parity.where import MARKS
+from tests.gpu.where import MARKS
 from tests.laws.examples import rows
 from tests.laws.running import canonical, content
 

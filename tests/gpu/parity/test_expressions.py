@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 from tests.comparing import assert_same_column
 from tests.expression_examples import BY_INTENT, COLUMNS, EXPRESSIONS, NOT_COMPUTED, TABLE, WRONG_TYPES
-from tests.gpu.parity.where import MARKS
+from tests.gpu.where import MARKS
 
 from headrace.errors import DataError, HeadraceError, JobError
 from headrace.expressions import FUNCTIONS, Call, Column, Expression, parse

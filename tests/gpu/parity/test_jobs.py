@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from tests.comparing import assert_same_table
 from tests.gpu.parity.courier import ROWS, write_courier
-from tests.gpu.parity.where import MARKS, ON_STANDIN
+from tests.gpu.where import MARKS, ON_STANDIN
 
 import headrace as hr
 from headrace.errors import JobError
@@ -139,7 +139,7 @@ def test_other_models_are_as_good(kind: str, data: Path, tmp_path: Path) -> None
 def test_the_criteo_job_gives_the_cpus_features(tmp_path: Path) -> None:
     from headrace.sample_data.criteo import write_criteo
 
-    write_criteo(tmp_path / "criteo", rows=1_500)
+    write_criteo(tmp_path / "criteo", rows=500)
     text = (Path(__file__).parents[3] / "configs" / "criteo.yaml").read_text()
     features = {}
     for device in ("cpu", "gpu"):
@@ -147,7 +147,7 @@ def test_the_criteo_job_gives_the_cpus_features(tmp_path: Path) -> None:
         run = hr.Job.from_text(text, overrides).run()
         features[device] = pq.read_table(run.directory / "features")
         assert set(run.record["ledger"]["transfers"]) == ({"distinct", "state", "output"} if device == "gpu" else set())
-    assert features["cpu"].num_rows == 1_500
+    assert features["cpu"].num_rows == 500
     assert_same_table(features["gpu"], features["cpu"], TOLERANCE)
     ids = [name for name in features["cpu"].column_names if pa.types.is_integer(features["cpu"].schema.field(name).type)]
     assert len(ids) >= 26

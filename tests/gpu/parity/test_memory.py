@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from tests.comparing import assert_same_table
-from tests.gpu.parity.where import MARKS, ON_STANDIN
+from tests.gpu.where import MARKS, ON_STANDIN
 
 import headrace as hr
 from headrace import fallbacks

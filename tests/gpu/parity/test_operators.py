@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 from tests.comparing import assert_same_table
-from tests.gpu.parity.where import MARKS
+from tests.gpu.where import MARKS
 from tests.laws.examples import TABLES, cases, rows
 from tests.laws.running import Outcome, canonical
 from tests.laws.running import run as run_on_cpu

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from tests.comparing import assert_same_column
-from tests.gpu.parity.where import MARKS, ON_STANDIN
+from tests.gpu.where import MARKS, ON_STANDIN
 from tests.laws.examples import rows
 
 from headrace.dataset import Dataset
@@ -89,6 +89,11 @@ def test_files_of_unlike_widths_have_the_data_sets_type(cpu: Backend, gpu: Backe
     pq.write_table(pa.table({"n": pa.array([1, None], pa.int16()), "f": pa.array([1, None], pa.float32())}), tmp_path / "a.parquet")
     pq.write_table(pa.table({"n": pa.array([2**40], pa.int64()), "f": pa.array([0.1], pa.float64())}), tmp_path / "b.parquet")
     assert_read_alike(cpu, gpu, tmp_path / "*.parquet")
+
+
+def test_instants_of_96_bits_are_read_in_microseconds(cpu: Backend, gpu: Backend, parquet: Callable[..., Path]) -> None:
+    stamps = pa.array([-62135596800000000, None, 253402300799999999], pa.timestamp("us"))  # years 1 and 9999
+    assert_read_alike(cpu, gpu, parquet(pa.table({"t": stamps, "n": [1, 2, 3]}), use_deprecated_int96_timestamps=True))
 
 
 def test_hive_folders_are_columns(cpu: Backend, gpu: Backend, tmp_path: Path) -> None:

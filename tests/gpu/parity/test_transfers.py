@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.gpu.parity.where import MARKS, ON_STANDIN
+from tests.gpu.where import MARKS, ON_STANDIN
 from tests.laws.examples import TABLES, cases, rows
 from tests.laws.running import run
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from decimal import MAX_PREC, Context, Decimal
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -52,6 +53,9 @@ class ArrowBackend:
 
     def to_arrow(self, column: Array) -> Array:
         return column
+
+    def moving(self, why: str) -> AbstractContextManager[Any]:
+        return nullcontext()
 
     def from_numpy(self, values: npt.NDArray[Any], valid: npt.NDArray[np.bool_] | None = None) -> Array:
         return pa.array(values, mask=None if valid is None else ~valid)

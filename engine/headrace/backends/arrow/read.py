@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +16,7 @@ import pyarrow.parquet as pq
 
 from headrace.backends.arrow.pages import PageReader
 from headrace.backends.arrow.values import standard_layout
-from headrace.dataset import INT96_UNIT, READ_ERRORS, Dataset, RowGroup, filesystem_of
+from headrace.dataset import INT96_UNIT, READ_ERRORS, Dataset, File, RowGroup, filesystem_of
 from headrace.errors import DataError
 from headrace.schema import Type
 from headrace.table import one_array
@@ -25,6 +26,10 @@ from headrace.table import one_array
 # hashed once more.
 BATCH_BYTES = 64 << 20
 LEAST_ROWS = 1 << 16
+# One logical type may have 32-bit offsets in one file and 64-bit ones in the next.
+_WIDE = {pa.large_string().id, pa.large_binary().id, pa.large_list(pa.int8()).id}
+
+
 # Fewer rows are read by pyarrow: our reader has the footer to look at first, and is as fast at 2,000 rows, 40 columns.
 LEAST_DECODED = 2_000
 
@@ -42,6 +47,16 @@ class _Opened:
         return PageReader(self.handle, self.reader.metadata, self.columns)
 
 
+class _Piece(NamedTuple):
+    """Consecutive row groups of a file as they were read: valid, and in the file's own types."""
+
+    file: File
+    first_row: int
+    n_rows: int
+    nbytes: int
+    table: pa.Table
+
+
 def read_batches(dataset: Dataset, groups: Sequence[RowGroup], columns: Sequence[str]) -> Iterator[tuple[int, int, dict[str, pa.Array]]]:
     """Yield (first row, rows, columns) of consecutive row groups, batch by batch.
 
@@ -50,64 +65,79 @@ def read_batches(dataset: Dataset, groups: Sequence[RowGroup], columns: Sequence
     DataError
         If a page is damaged (checksums are verified), a value is invalid, or the rows differ from the footer's promise.
     """
-    small: list[tuple[int, int, dict[str, pa.Array]]] = []
+    small: list[_Piece] = []
     rows = nbytes = 0
-    for batch in _read_files(dataset, groups, columns):
-        small.append(batch)
-        rows += batch[1]
-        nbytes += sum(array.nbytes for array in batch[2].values())
+    for piece in _read_files(dataset, groups, columns):
+        small.append(piece)
+        rows += piece.n_rows
+        nbytes += piece.nbytes
         if rows >= LEAST_ROWS or nbytes >= BATCH_BYTES:
-            yield _as_one(small)
+            yield _as_one(dataset, small, columns)
             small, rows, nbytes = [], 0, 0
     if small:
-        yield _as_one(small)
+        yield _as_one(dataset, small, columns)
 
 
-def _read_files(dataset: Dataset, groups: Sequence[RowGroup], columns: Sequence[str]) -> Iterator[tuple[int, int, dict[str, pa.Array]]]:
+def _read_files(dataset: Dataset, groups: Sequence[RowGroup], columns: Sequence[str]) -> Iterator[_Piece]:
+    strings = {name for name in columns if name not in dataset.hive and dataset.schema[name].is_string}
+    stored = [name for name in columns if name not in dataset.hive]
     for file_index, of_file in groupby(groups, key=lambda group: group.file):
+        file = dataset.files[file_index]
         batch: list[RowGroup] = []
-        nbytes = 0
-        opened = _open(dataset, file_index, columns)
+        nbytes = n_rows = 0
+        opened = _open(file, strings, stored)
         for group in of_file:
-            size = sum(group.nbytes.get(name, 0) for name in columns)
-            if batch and (nbytes + size > BATCH_BYTES or sum(one.n_rows for one in batch) >= LEAST_ROWS):
-                yield _read(dataset, opened, batch, columns)
-                batch, nbytes = [], 0
+            size = sum(map(group.nbytes.__getitem__, stored))
+            if batch and (nbytes + size > BATCH_BYTES or n_rows >= LEAST_ROWS):
+                yield _Piece(file, batch[0].first_row, n_rows, nbytes, _read(file, opened, batch, stored))
+                batch, nbytes, n_rows = [], 0, 0
             batch.append(group)
             nbytes += size
-        yield _read(dataset, opened, batch, columns)
+            n_rows += group.n_rows
+        yield _Piece(file, batch[0].first_row, n_rows, nbytes, _read(file, opened, batch, stored))
 
 
-def _as_one(batches: Sequence[tuple[int, int, dict[str, pa.Array]]]) -> tuple[int, int, dict[str, pa.Array]]:
-    """Join the batches of small files: what a step costs a batch, whatever its rows, is paid once."""
-    first_row, n_rows, columns = batches[0]
-    if len(batches) == 1:
-        return first_row, n_rows, columns
-    return first_row, sum(n for _, n, _ in batches), {name: _joined([arrays[name] for _, _, arrays in batches]) for name in columns}
+def read_columns(dataset: Dataset, groups: Sequence[RowGroup], columns: Sequence[str]) -> dict[str, pa.Array]:
+    """Return stored columns of some row groups of one file, in the data set's types; raise DataError as `read_batches` does."""
+    file = dataset.files[groups[0].file]
+    opened = _open(file, {name for name in columns if dataset.schema[name].is_string}, columns)
+    table = _read(file, opened, groups, columns)
+    return {name: _settled(one_array(table.column(name)), dataset.schema[name]) for name in columns}
+
+
+def _as_one(dataset: Dataset, pieces: Sequence[_Piece], columns: Sequence[str]) -> tuple[int, int, dict[str, pa.Array]]:
+    """Join the rows of small files, and give them the data set's types: what a column costs, whatever its rows, is paid once a batch."""
+    tables = [piece.table for piece in pieces]
+    if all(table.schema.equals(tables[0].schema) for table in tables[1:]):
+        tables = [pa.concat_tables(tables)]
+    arrays = {}
+    for name in columns:
+        if name in dataset.hive:
+            arrays[name] = _joined([constant_column(piece.file.partition[name], dataset.hive[name], piece.n_rows) for piece in pieces])
+        else:
+            arrays[name] = _joined([_settled(one_array(table.column(name)), dataset.schema[name]) for table in tables])
+    return pieces[0].first_row, sum(piece.n_rows for piece in pieces), arrays
 
 
 def _joined(arrays: Sequence[pa.Array]) -> pa.Array:
-    if not any(pa.types.is_dictionary(array.type) for array in arrays):
-        return one_array(pa.chunked_array(arrays))
-    if not all(pa.types.is_dictionary(array.type) for array in arrays):  # a file without dictionary pages among others
-        return one_array(
-            pa.chunked_array([array.cast(array.type.value_type) if pa.types.is_dictionary(array.type) else array for array in arrays])
-        )
+    if len(arrays) == 1:
+        return arrays[0]
+    if not all(pa.types.is_dictionary(array.type) for array in arrays):  # files with and without dictionary pages
+        plain = [array.cast(array.type.value_type) if pa.types.is_dictionary(array.type) else array for array in arrays]
+        wide = next((array.type for array in plain if array.type.id in _WIDE), plain[0].type)
+        return one_array(pa.chunked_array([array.cast(wide) for array in plain]))
     widened = [pa.DictionaryArray.from_arrays(array.indices.cast(pa.int32()), array.dictionary, safe=False) for array in arrays]
     return narrowed(one_array(pa.chunked_array(widened)))
 
 
-def _open(dataset: Dataset, file_index: int, columns: Sequence[str]) -> _Opened:
-    file = dataset.files[file_index]
-    strings = [name for name in columns if name not in file.partition and dataset.schema[name].is_string]
+def _open(file: File, strings: AbstractSet[str], columns: Sequence[str]) -> _Opened:
     try:
         filesystem, inner = filesystem_of(file.path)
         handle = filesystem.open_input_file(inner)
-        metadata = pq.read_metadata(handle)
         reader = pq.ParquetFile(
             handle,
-            metadata=metadata,
-            read_dictionary=_in_dictionaries(metadata, strings),
+            # Of columns without dictionary pages pyarrow would make dictionaries, which costs more than it saves.
+            read_dictionary=sorted(strings & file.dictionaries),
             page_checksum_verification=True,
             coerce_int96_timestamp_unit=INT96_UNIT,
         )
@@ -118,61 +148,39 @@ def _open(dataset: Dataset, file_index: int, columns: Sequence[str]) -> _Opened:
         ) from error
 
 
-def _in_dictionaries(metadata: Any, names: Sequence[str]) -> list[str]:
-    """Return which of some columns to read as dictionaries: those that have dictionary pages.
-
-    Of others pyarrow would make a dictionary, which costs more than it saves; and of pages of differences it cannot.
-    """
-    if not names:
-        return []
-    index_of = {metadata.schema.column(index).path: index for index in range(metadata.num_columns)}
-    groups = [metadata.row_group(group) for group in range(metadata.num_row_groups)]
-    return [name for name in names if all(_has_dictionary(group.column(index_of[name])) for group in groups)]
-
-
-def _has_dictionary(chunk: Any) -> bool:
-    encodings = chunk.encodings
-    return any(encoding.endswith("_DICTIONARY") for encoding in encodings) and not any(one.startswith("DELTA_") for one in encodings)
-
-
-def _read(dataset: Dataset, opened: _Opened, groups: Sequence[RowGroup], columns: Sequence[str]) -> tuple[int, int, dict[str, pa.Array]]:
-    file = dataset.files[groups[0].file]
+def _read(file: File, opened: _Opened, groups: Sequence[RowGroup], columns: Sequence[str]) -> pa.Table:
     n_rows = sum(group.n_rows for group in groups)
-    stored = [name for name in columns if name not in file.partition]
     try:
-        arrays = _decoded(dataset, opened, groups, stored)
-        left = [name for name in stored if name not in arrays]
-        if left:
-            table = opened.reader.read_row_groups([group.index for group in groups], columns=left, use_threads=False)
-            if table.num_rows != n_rows:
-                raise DataError(f"has {table.num_rows} rows where the footer says {n_rows}", file=file.path, row_group=groups[0].index)
-            arrays |= {name: _checked(table.column(name), dataset.schema[name]) for name in left}
+        decoded = _decoded(opened, groups, columns)
+        left = [name for name in columns if name not in decoded]
+        table = opened.reader.read_row_groups([group.index for group in groups], columns=left, use_threads=False)
+        # A file read for no column at all still has its rows: the footer's count stands.
+        if left and table.num_rows != n_rows:
+            raise DataError(f"has {table.num_rows} rows where the footer says {n_rows}", file=file.path, row_group=groups[0].index)
+        if n_rows < LEAST_ROWS:
+            table.validate(full=True)  # one call for all columns
+        else:
+            for column in table.columns:
+                for chunk in column.chunks:
+                    _validate(chunk)
     except READ_ERRORS as error:
-        raise _located(opened, groups, stored, file.path, error) from error
-    for name in columns:
-        if name in file.partition:
-            arrays[name] = _constant(file.partition[name], dataset.hive[name], n_rows)
-    return groups[0].first_row, n_rows, {name: arrays[name] for name in columns}
+        raise _located(opened.reader, groups, columns, file.path, error) from error
+    return pa.table({name: decoded[name] if name in decoded else table.column(name) for name in columns}) if decoded else table
 
 
-def _decoded(dataset: Dataset, opened: _Opened, groups: Sequence[RowGroup], columns: Sequence[str]) -> dict[str, pa.Array]:
-    """Return those columns of one large row group that need no pyarrow, in the data set's common types."""
+def _decoded(opened: _Opened, groups: Sequence[RowGroup], columns: Sequence[str]) -> dict[str, pa.Array]:
+    """Return those columns of one large row group that need no pyarrow; they are valid."""
     if len(groups) > 1 or groups[0].n_rows < LEAST_DECODED:
         return {}
-    found = opened.pages.read(groups[0].index, columns)
-    return {name: _of_type(array, dataset.schema[name]) for name, array in found.items() if len(array) == groups[0].n_rows}
+    return opened.pages.read(groups[0].index, columns)
 
 
-def _checked(column: pa.ChunkedArray, type_: Type) -> pa.Array:
-    """Return a column as one valid array of the data set's common type."""
-    array = one_array(column)
-    _validate(array)
-    array = _of_type(standard_layout(array), type_)
+def _settled(array: pa.Array, type_: Type) -> pa.Array:
+    """Return a column in the data set's common type and this backend's layout."""
+    array = standard_layout(array)
+    if Type.from_arrow(array.type) != type_:
+        array = array.cast(type_.arrow)
     return narrowed(array) if pa.types.is_dictionary(array.type) else array
-
-
-def _of_type(array: pa.Array, type_: Type) -> pa.Array:
-    return array if Type.from_arrow(array.type) == type_ else array.cast(type_.arrow)
 
 
 def _validate(array: pa.Array) -> None:
@@ -196,17 +204,18 @@ def narrowed(array: pa.DictionaryArray) -> pa.DictionaryArray:
     return pa.DictionaryArray.from_arrays(array.indices.cast(indices, safe=False), array.dictionary, safe=False)
 
 
-def _constant(text: str, type_: Type, n_rows: int) -> pa.Array:
+def constant_column(text: str, type_: Type, n_rows: int) -> pa.Array:
+    """Return a value of a hive folder's name, as a column."""
     values = pa.array([int(text) if type_.is_integer else text], type_.arrow)
     return values.take(pa.array(np.zeros(n_rows, np.int64)))
 
 
-def _located(opened: _Opened, groups: Sequence[RowGroup], columns: Sequence[str], path: str, error: BaseException) -> DataError:
+def _located(opened: Any, groups: Sequence[RowGroup], columns: Sequence[str], path: str, error: BaseException) -> DataError:
     """Find the row group and the column of a failed read by reading them one by one."""
     for group in groups:
         for name in columns:
             try:
-                one_array(opened.reader.read_row_group(group.index, columns=[name], use_threads=False).column(name)).validate(full=True)
+                one_array(opened.read_row_group(group.index, columns=[name], use_threads=False).column(name)).validate(full=True)
             except READ_ERRORS as narrower:
                 reason = (str(narrower).strip().splitlines() or [type(narrower).__name__])[0]
                 return DataError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 import cupy
@@ -17,7 +18,7 @@ from headrace.backends.cudf.column import Coded, Column, Lists, Plain, Rows, con
 from headrace.backends.cudf.grouping import count_keys, distinct_rows, keys_at
 from headrace.backends.cudf.kernels import launch
 from headrace.backends.cudf.lookup import find_keys
-from headrace.backends.cudf.transfers import ROWS, STATE, to_host
+from headrace.backends.cudf.transfers import ROWS, STATE, counted_as, to_host
 from headrace.backends.cudf.values import float_values, from_arrow, hash_column, merged_valid, numbers, of_rows, to_arrow
 from headrace.dataset import Dataset, RowGroup
 from headrace.group_stats import GroupStats
@@ -45,6 +46,9 @@ class CudfBackend:
 
     def to_arrow(self, column: Column) -> pa.Array:
         return to_arrow(column)
+
+    def moving(self, why: str) -> AbstractContextManager[Any]:
+        return counted_as(why)
 
     def from_numpy(self, values: Any, valid: Any = None) -> Column:
         return of_rows(values, valid)

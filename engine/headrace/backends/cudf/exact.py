@@ -189,7 +189,7 @@ def _extremes(values: Rows, groups: Rows, n_groups: int) -> tuple[np.ndarray, np
         lowest, highest = np.iinfo(dtype).min, np.iinfo(dtype).max
     # The types that atomic minima exist for, wide enough for all: extremes come back in the values' own.
     wide = np.dtype(np.float64) if dtype.kind == "f" else np.dtype(np.uint64) if dtype == np.uint64 else np.dtype(np.int64)
-    lows, highs = cupy.full(n_groups, highest, wide), cupy.full(n_groups, lowest, wide)
+    lows, highs = cupy.full(n_groups, wide.type(highest), wide), cupy.full(n_groups, wide.type(lowest), wide)
     cupy.minimum.at(lows, groups, values.astype(wide))
     cupy.maximum.at(highs, groups, values.astype(wide))
     zero = dtype.type(0)

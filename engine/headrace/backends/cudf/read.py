@@ -7,6 +7,7 @@ cuDF does not verify page checksums; a file whose pages are damaged is found onl
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from itertools import groupby
 from typing import Any
 
@@ -14,12 +15,13 @@ import cudf
 import cupy
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
-from headrace.backends.arrow.read import _constant, _open, _read
+from headrace.backends.arrow.read import constant_column, read_columns
 from headrace.backends.cudf.column import Coded, Column, Lists, Plain, Rows, concat, storage
 from headrace.backends.cudf.transfers import DISTINCT, brought
 from headrace.backends.cudf.values import from_arrow, towards_zero
-from headrace.dataset import Dataset, RowGroup
+from headrace.dataset import Dataset, RowGroup, filesystem_of
 from headrace.errors import DataError
 
 # A device is busy only with millions of rows at once; a partition of the usual size is one batch, or few.
@@ -77,17 +79,27 @@ def _read_file(dataset: Dataset, index: int, groups: Sequence[RowGroup], columns
     n_rows = sum(group.n_rows for group in groups)
     stored = [name for name in columns if name not in file.partition]
     on_device = [name for name in stored if _is_read_by_cudf(file.schema.field(name).type)]
+    if any(pa.types.is_timestamp(file.schema.field(name).type) for name in on_device):
+        on_device = [name for name in on_device if name not in _in_96_bits(file.path)]
     found: dict[str, Column] = {}
     if on_device:
         found = _decoded(dataset, index, groups, on_device, n_rows)
     others = [name for name in stored if name not in found]
     if others:
-        _, _, arrays = _read(dataset, _open(dataset, index, others), groups, others)
-        found |= {name: from_arrow(array) for name, array in arrays.items()}
+        found |= {name: from_arrow(array) for name, array in read_columns(dataset, groups, others).items()}
     for name in columns:
         if name in file.partition:
-            found[name] = from_arrow(_constant(file.partition[name], dataset.hive[name], n_rows))
+            found[name] = from_arrow(constant_column(file.partition[name], dataset.hive[name], n_rows))
     return found
+
+
+@lru_cache(maxsize=4096)
+def _in_96_bits(path: str) -> frozenset[str]:
+    """Return the columns of a file whose instants have 96 bits, as Spark once wrote them: cuDF reads nanoseconds of 64."""
+    filesystem, inner = filesystem_of(path)
+    with filesystem.open_input_file(inner) as handle:
+        schema = pq.read_metadata(handle).schema
+    return frozenset(schema.column(place).path for place in range(len(schema)) if schema.column(place).physical_type == "INT96")
 
 
 def _is_read_by_cudf(type_: pa.DataType) -> bool:
@@ -110,7 +122,7 @@ def _decoded(dataset: Dataset, index: int, groups: Sequence[RowGroup], names: Se
             raise
         # Arrow finds the place where the file is damaged, or reads what cuDF does not.
         try:
-            _, _, arrays = _read(dataset, _open(dataset, index, names), groups, names)
+            arrays = read_columns(dataset, groups, names)
         except DataError as located:
             raise located from error
         return {name: from_arrow(array) for name, array in arrays.items()}
