@@ -1,8 +1,8 @@
-"""Rows kept between passes: what one pass has decoded, the next need not decode again.
+"""Rows kept between passes: what one pass has decoded and done to them, the next need not do again.
 
-Dictionary columns are kept as they were read: their indices are the codes that fitting counted. Within the budget rows
-stay in memory; beyond it they go to files of Arrow's format, which are mapped and not decoded; what would not pay is read
-again. One process keeps one cache; a task that lands on a worker that has not read its partition reads it.
+Rows are kept after the leading steps, those that need nothing learnt. Dictionary columns are kept as they were read: their indices
+are the codes that fitting counted. Within the budget rows stay in memory; beyond it they go to files of Arrow's format, which are
+mapped and not decoded. One process keeps one cache; a task that lands on a worker that has not read its partition reads it.
 """
 
 from __future__ import annotations
@@ -10,67 +10,116 @@ from __future__ import annotations
 import shutil
 import tempfile
 import threading
+from collections import deque
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-Batch = tuple[int, int, Mapping[str, pa.Array]]
+from headrace.ledger import Ledger
+from headrace.pool import Pools
+from headrace.profile import Profile
+
+Batch = tuple[int, Mapping[str, Any]]  # rows, columns
 
 
 @dataclass(frozen=True)
 class CacheSettings:
-    """One run's cache: its name in every process, the columns to read for all passes at once, and bytes of memory a process."""
+    """One run's cache.
+
+    Parameters
+    ----------
+    token : str
+        Its name in every process.
+    reads : tuple of str
+        Columns to read for all passes at once. None: no rows are kept, only the numbers of strings.
+    lead : int
+        So many steps, from the first on, are applied before rows are kept.
+    keeps : tuple of str
+        Columns that are needed after them.
+    memory : int
+        Bytes a process.
+    """
 
     token: str
-    columns: tuple[str, ...]
-    memory: int
+    reads: tuple[str, ...] = ()
+    lead: int = 0
+    keeps: tuple[str, ...] = ()
+    memory: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class KeptRows:
+    """A partition's rows after the leading steps, and what these counted."""
+
+    batches: list[Batch]
+    ledger: Ledger
+    profile: Profile
 
 
 @dataclass
 class Kept:
-    """The batches of a run's partitions that this process holds."""
+    """What this process keeps of a run: rows by partition, and the numbers of the strings in them."""
 
-    batches: dict[int, list[Batch]] = field(default_factory=dict)
+    pools: Pools
+    partitions: dict[int, KeptRows] = field(default_factory=dict)
     nbytes: int = 0
     spilled_nbytes: int = 0
     folder: Path | None = None
 
 
 _kept: dict[str, Kept] = {}
+# A task that is at work when its run fails ends later, and must not begin a cache that nobody would drop.
+_over: deque[str] = deque(maxlen=256)
 _lock = threading.Lock()
 
 
-def recall(settings: CacheSettings, partition: int) -> list[Batch] | None:
-    """Return the batches of a partition that were kept, or None."""
-    kept = _kept.get(settings.token)
-    return kept.batches.get(partition) if kept is not None else None
+def pools_of(settings: CacheSettings | None) -> Pools:
+    """Return the pools of a run in this process; of work that has no cache, pools that nobody shares."""
+    return Pools() if settings is None else _kept_by(settings).pools
 
 
-def keep(settings: CacheSettings, partition: int, batches: list[Batch]) -> None:
-    """Keep a partition's batches, in memory while the budget lasts, then in files."""
-    nbytes = sum(array.nbytes for _, _, columns in batches for array in columns.values())
+def _kept_by(settings: CacheSettings) -> Kept:
     with _lock:
-        kept = _kept.setdefault(settings.token, Kept())
+        kept = _kept.get(settings.token) or Kept(Pools(settings.memory))
+        if settings.token not in _over:
+            _kept[settings.token] = kept
+        return kept
+
+
+def recall(settings: CacheSettings, partition: int) -> KeptRows | None:
+    """Return the rows of a partition that were kept, or None."""
+    kept = _kept.get(settings.token)
+    return kept.partitions.get(partition) if kept is not None else None
+
+
+def keep(settings: CacheSettings, partition: int, rows: KeptRows) -> None:
+    """Keep a partition's rows, in memory while the budget lasts, then in files."""
+    nbytes = sum(column.nbytes for _, columns in rows.batches for column in columns.values())
+    kept = _kept_by(settings)
+    with _lock:
         fits = kept.nbytes + nbytes <= settings.memory
         if fits:
             kept.nbytes += nbytes
-            kept.batches[partition] = batches
+            kept.partitions[partition] = rows
+            return
+        if settings.token in _over:
             return
         if kept.folder is None:
             kept.folder = Path(tempfile.mkdtemp(prefix="headrace-rows-"))
-    spilled = [_spill(kept.folder / f"{partition}-{index}.arrow", batch) for index, batch in enumerate(batches)]
+    spilled = [_spill(kept.folder / f"{partition}-{index}.arrow", batch) for index, batch in enumerate(rows.batches)]
     with _lock:
         kept.spilled_nbytes += nbytes
-        kept.batches[partition] = spilled
+        kept.partitions[partition] = replace(rows, batches=spilled)
 
 
 def forget(token: str) -> None:
     """Drop what a run kept in this process, files included."""
     with _lock:
         kept = _kept.pop(token, None)
+        _over.append(token)
     if kept is not None and kept.folder is not None:
         shutil.rmtree(kept.folder, ignore_errors=True)
 
@@ -82,25 +131,23 @@ def kept_nbytes(token: str) -> tuple[int, int]:
 
 
 def _spill(path: Path, batch: Batch) -> Batch:
-    first_row, n_rows, columns = batch
+    n_rows, columns = batch
     names = list(columns)
     record = pa.RecordBatch.from_arrays([columns[name] for name in names], names=names)
     with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, record.schema) as writer:
         writer.write_batch(record)
-    return first_row, n_rows, SpilledColumns(path, tuple(names))
+    return n_rows, SpilledColumns(path, tuple(names))
 
 
 class SpilledColumns(Mapping[str, pa.Array]):
-    """Columns in a file, mapped anew at each look so that no memory is held in between."""
+    """Columns in a file, mapped anew when they are asked for, all at once, so that no memory is held in between."""
 
     def __init__(self, path: Path, names: tuple[str, ...]) -> None:
         self._path = path
         self._names = names
 
     def __getitem__(self, name: str) -> Any:
-        if name not in self._names:
-            raise KeyError(name)
-        return self._record().column(name)
+        return self.load()[name]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)
@@ -108,10 +155,13 @@ class SpilledColumns(Mapping[str, pa.Array]):
     def __len__(self) -> int:
         return len(self._names)
 
-    def pick(self, names: tuple[str, ...]) -> dict[str, pa.Array]:
-        """Return some columns with one opening of the file."""
-        record = self._record()
-        return {name: record.column(name) for name in names}
+    def load(self) -> dict[str, Any]:
+        """Return all columns, mapped."""
+        record = pa.ipc.open_file(pa.memory_map(str(self._path))).get_batch(0)
+        return {name: record.column(name) for name in self._names}
 
-    def _record(self) -> Any:
-        return pa.ipc.open_file(pa.memory_map(str(self._path))).get_batch(0)
+
+def columns_of(batch: Batch) -> dict[str, Any]:
+    """Return the columns of a batch, wherever they are."""
+    columns = batch[1]
+    return columns.load() if isinstance(columns, SpilledColumns) else dict(columns)

@@ -1,4 +1,4 @@
-"""The command `headrace`: run, plan, predict, report, inspect, profile, doctor, data.
+"""The command `headrace`: run, plan, predict, report, inspect, profile, doctor, data, bench.
 
 Progress bars on a terminal, plain lines elsewhere, one JSON object on standard output with `--json`. Exit codes:
 0 done, 1 the job failed, 2 the job file or the arguments are wrong.
@@ -6,18 +6,21 @@ Progress bars on a terminal, plain lines elsewhere, one JSON object on standard 
 
 from __future__ import annotations
 
-import json
-import os
 import signal
-import sys
-import traceback
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from headrace.errors import HeadraceError, JobError, JobErrors
+from headrace.cli_bench import bench
+from headrace.commands import DebugOption, JsonOption, guarded, print_json
+from headrace.errors import JobError
+from headrace.startup import collect_seldom
+
+if TYPE_CHECKING:
+    from headrace.execution import Progress
 
 app = typer.Typer(
     add_completion=False,
@@ -48,8 +51,6 @@ def options(
 
 JobFile = Annotated[Path, typer.Argument(metavar="JOB.yaml", help="The job file.", show_default=False)]
 SetOption = Annotated[list[str] | None, typer.Option("--set", metavar="a.b=value", help="Replace one setting of the job; may be repeated.")]
-JsonOption = Annotated[bool, typer.Option("--json", metavar="", help="Print one JSON object and nothing else.")]
-DebugOption = Annotated[bool, typer.Option("--debug", metavar="", help="Show the traceback of an error.")]
 DeviceOption = Annotated[str | None, typer.Option(metavar="DEVICE", help="auto, cpu or gpu.")]
 ClusterOption = Annotated[str | None, typer.Option(metavar="KIND", help="local, processes, or a scheduler's address.")]
 
@@ -67,13 +68,12 @@ def run(
 
     def act() -> None:
         from headrace.jobs.job import Job
-        from headrace.terminal import make_progress, run_summary
 
         loaded = Job.load(job, _overrides(settings, cluster, device))
-        with make_progress(quiet=as_json) as progress:
+        with _progress(quiet=as_json) as progress:
             done = loaded.run(progress)
         if as_json:
-            _print_json(
+            print_json(
                 {
                     "run": done.id,
                     "directory": str(done.directory),
@@ -83,9 +83,11 @@ def run(
                 }
             )
         else:
+            from headrace.terminal import run_summary
+
             run_summary(done)
 
-    _guarded(act, as_json=as_json, debug=debug)
+    guarded(act, as_json=as_json, debug=debug)
 
 
 @app.command(epilog="Example: headrace plan configs/flights.yaml")
@@ -94,23 +96,28 @@ def plan(
     settings: SetOption = None,
     cluster: ClusterOption = None,
     device: DeviceOption = None,
+    rates: Annotated[
+        Path | None, typer.Option(metavar="FILE", show_default=False, help="Rates of `headrace bench calibrate --out FILE`.")
+    ] = None,
     as_json: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Show what a job would do: passes, partitions, columns read, bytes. Nothing is computed."""
+    """Show what a job would do: passes, partitions, columns read, bytes, time. Nothing is computed."""
 
     def act() -> None:
         from headrace.jobs.job import Job
+        from headrace.rates import MachineRates, rates_file
         from headrace.terminal import show_plan
 
         opened = Job.load(job, _overrides(settings, cluster, device)).open()
         made = opened.plan()
+        found = opened.estimate(made, MachineRates.read(rates_file() if rates is None else rates, must_exist=rates is not None))
         if as_json:
-            _print_json({**made.describe(), "features": list(opened.features)})
+            print_json({**made.describe(), "features": list(opened.features), "estimate": found.describe()})
         else:
-            show_plan(opened, made)
+            show_plan(opened, made, found)
 
-    _guarded(act, as_json=as_json, debug=debug)
+    guarded(act, as_json=as_json, debug=debug)
 
 
 @app.command(epilog="Example: headrace predict out/flights/latest/bundle data/flights/flights-2013-12.parquet out.parquet")
@@ -126,16 +133,17 @@ def predict(
 
     def act() -> None:
         from headrace.jobs.bundle import Bundle
-        from headrace.terminal import make_progress, predict_summary
 
-        with make_progress(quiet=as_json) as progress:
+        with _progress(quiet=as_json) as progress:
             ledger = Bundle.load(bundle).predict(source, output, tables=_named_paths(table), progress=progress)
         if as_json:
-            _print_json({"output": str(output), "rows": ledger.rows()})
+            print_json({"output": str(output), "rows": ledger.rows()})
         else:
+            from headrace.terminal import predict_summary
+
             predict_summary(output, ledger)
 
-    _guarded(act, as_json=as_json, debug=debug)
+    guarded(act, as_json=as_json, debug=debug)
 
 
 @app.command(epilog="Example: headrace report out/flights/latest")
@@ -159,11 +167,11 @@ def report(
             out.write_text(render(done.record), encoding="utf-8")
             place = out
         if as_json:
-            _print_json({"run": done.id, "report": str(place), "metrics": done.metrics, **_brief(done.record)})
+            print_json({"run": done.id, "report": str(place), "metrics": done.metrics, **_brief(done.record)})
         else:
             run_summary(done, report=place)
 
-    _guarded(act, as_json=as_json, debug=debug)
+    guarded(act, as_json=as_json, debug=debug)
 
 
 @app.command(epilog="Example: headrace inspect out/flights/latest/bundle")
@@ -180,11 +188,11 @@ def inspect(
 
         loaded = headrace.load(str(bundle))
         if as_json:
-            _print_json(describe_bundle(loaded))
+            print_json(describe_bundle(loaded))
         else:
             show_bundle(bundle, loaded)
 
-    _guarded(act, as_json=as_json, debug=debug)
+    guarded(act, as_json=as_json, debug=debug)
 
 
 @app.command(epilog='Example: headrace profile "data/flights/*.parquet"')
@@ -197,16 +205,17 @@ def profile(
 
     def act() -> None:
         from headrace.profiling import profile_source
-        from headrace.terminal import make_progress, show_profile
 
-        with make_progress(quiet=as_json) as progress:
+        with _progress(quiet=as_json) as progress:
             found = profile_source(path, progress)
         if as_json:
-            _print_json(found)
+            print_json(found)
         else:
+            from headrace.terminal import show_profile
+
             show_profile(found)
 
-    _guarded(act, as_json=as_json, debug=debug)
+    guarded(act, as_json=as_json, debug=debug)
 
 
 @app.command(epilog="Example: headrace doctor --json")
@@ -219,17 +228,18 @@ def doctor(as_json: JsonOption = False, debug: DebugOption = False) -> None:
 
         findings = examine()
         if as_json:
-            _print_json({"findings": findings})
+            print_json({"findings": findings})
         else:
             show_findings(findings)
         if any(one["state"] == "error" for one in findings):
             raise typer.Exit(1)
 
-    _guarded(act, as_json=as_json, debug=debug)
+    guarded(act, as_json=as_json, debug=debug)
 
 
 data = typer.Typer(no_args_is_help=True, help="Write sample data: the flights of New York in 2013, the Criteo shape, the taxi shape.")
 app.add_typer(data, name="data")
+app.add_typer(bench, name="bench")
 
 OutOption = Annotated[Path, typer.Option(metavar="FOLDER", help="The folder for the Parquet files.")]
 RowsOption = Annotated[int, typer.Option(min=1, help="How many rows.")]
@@ -291,11 +301,22 @@ def _write_sample(make: Callable[[], Any], *, as_json: bool, debug: bool) -> Non
 
         written = make()
         if as_json:
-            _print_json({"files": [{"path": str(file.path), "rows": file.rows, "bytes": file.nbytes} for file in written]})
+            print_json({"files": [{"path": str(file.path), "rows": file.rows, "bytes": file.nbytes} for file in written]})
         else:
             show_written(written)
 
-    _guarded(act, as_json=as_json, debug=debug)
+    guarded(act, as_json=as_json, debug=debug)
+
+
+def _progress(*, quiet: bool) -> AbstractContextManager[Progress]:
+    """Give what shows progress: nothing with `--json`, which then does without the libraries that draw on a terminal."""
+    if quiet:
+        from headrace.execution import Silent
+
+        return nullcontext(Silent())
+    from headrace.terminal import make_progress
+
+    return make_progress()
 
 
 def _overrides(settings: list[str] | None, cluster: str | None, device: str | None) -> list[str]:
@@ -328,52 +349,8 @@ def _brief(record: Any) -> dict[str, Any]:
     return found
 
 
-def _print_json(value: Any) -> None:
-    print(json.dumps(value, allow_nan=False))  # noqa: T201
-
-
-def _guarded(act: Callable[[], None], *, as_json: bool, debug: bool) -> None:
-    """Run a command; show an error in a few lines and exit with its code, with no traceback unless asked."""
-    try:
-        act()
-    except HeadraceError as error:
-        _show_error(error, as_json=as_json, debug=debug)
-        raise typer.Exit(error.exit_code) from None
-    except KeyboardInterrupt:
-        print("stopped; nothing of this run is kept", file=sys.stderr)  # noqa: T201
-        raise typer.Exit(1) from None
-    except BrokenPipeError:
-        # The reader went away (`headrace plan | head`): no error of ours, and Python must not complain at exit either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise typer.Exit(0) from None
-    except typer.Exit:
-        raise
-    except Exception as error:  # noqa: BLE001  (the last line of defence: no traceback reaches a user by default)
-        unexpected = HeadraceError(
-            f"{type(error).__name__}: {error}", hint="this is a fault of headrace: run again with --debug and report what it shows"
-        )
-        _show_error(unexpected, as_json=as_json, debug=debug)
-        raise typer.Exit(1) from None
-
-
-def _show_error(error: HeadraceError, *, as_json: bool, debug: bool) -> None:
-    """Show an error on standard error, its traceback first if asked; with `--json` also as an object on standard output."""
-    if debug:
-        traceback.print_exc()
-    found = error.errors if isinstance(error, JobErrors) else (error,)
-    if as_json:
-        _print_json({"error": [{"kind": _kind(one), "message": one.message, **one.fields()} for one in found]})
-    from headrace.terminal import show_error
-
-    for one in found:
-        show_error(one)
-
-
-def _kind(error: HeadraceError) -> str:
-    return "unexpected" if type(error) is HeadraceError else type(error).__name__
-
-
 def main() -> None:
     """Run the command line; a request to end (SIGTERM) is heeded as Ctrl-C is: what was begun is cleared away."""
+    collect_seldom()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     app(prog_name="headrace")

@@ -36,6 +36,9 @@ class Cluster(Protocol):
     def submit(self, function: Callable[..., Any], *args: Any) -> Any:
         """Start a task; return its handle."""
 
+    def submit_about(self, subject: int, function: Callable[..., Any], *args: Any) -> Any:
+        """Start a task about one partition: where its worker is free, that is the one of the last such task, which may have kept its rows."""
+
     def wait(self, handles: Sequence[Any], done: Callable[[], None] | None = None) -> None:
         """Wait for tasks, calling `done` for each; raise the first error."""
 
@@ -76,6 +79,9 @@ class LocalCluster:
         # order, so the oldest waiting task can always go on.
         return self._pool.submit(_with_results, function, args)
 
+    def submit_about(self, subject: int, function: Callable[..., Any], *args: Any) -> Future[Any]:
+        return self.submit(function, *args)
+
     def wait(self, handles: Sequence[Future[Any]], done: Callable[[], None] | None = None) -> None:
         for handle in handles:
             try:
@@ -111,6 +117,8 @@ class DaskCluster:
         self.one_machine = owned is not None
         self._client = client
         self._owned = owned
+        self._subjects: dict[str, int] = {}  # of tasks at work, by their key
+        self._workers: dict[int, tuple[str, ...]] = {}  # who did the last task about a subject
         self.n_workers = max(len(client.scheduler_info(n_workers=-1)["workers"]), 1)
 
     def share(self, value: Any) -> Any:
@@ -118,6 +126,12 @@ class DaskCluster:
 
     def submit(self, function: Callable[..., Any], *args: Any) -> Any:
         return self._client.submit(function, *args, pure=False)
+
+    def submit_about(self, subject: int, function: Callable[..., Any], *args: Any) -> Any:
+        workers = self._workers.get(subject)
+        handle = self._client.submit(function, *args, pure=False, workers=workers, allow_other_workers=workers is not None)
+        self._subjects[handle.key] = subject
+        return handle
 
     def wait(self, handles: Sequence[Any], done: Callable[[], None] | None = None) -> None:
         from distributed import as_completed
@@ -131,6 +145,9 @@ class DaskCluster:
                 raise ClusterError(f"a task was {future.status}", hint="the scheduler was restarted, or somebody cancelled the task")
             if done:
                 done()
+        about = [handle for handle in handles if handle.key in self._subjects]
+        for key, workers in self._client.who_has(about).items() if about else ():
+            self._workers[self._subjects.pop(key)] = tuple(workers)
 
     def gather(self, handles: Sequence[Any]) -> list[Any]:
         self.wait(handles)

@@ -23,7 +23,6 @@ from headrace.order import order_values
 from headrace.partitions import Partition, read_partition
 from headrace.spool import Pieces
 from headrace.states import Ints
-from headrace.steps import apply_steps
 from headrace.table import ROW, ByRow, Table, one_array
 
 if TYPE_CHECKING:
@@ -100,7 +99,7 @@ class FoundByStep:
 def deal_partition(work: Work, shuffle: Shuffle, partition: Partition) -> Dealt:
     """Deal a partition's rows into buckets by a hash of their key, in the order of the rows."""
     names = [*dict.fromkeys([*shuffle.grouping.columns, *shuffle.inputs]), ROW]
-    tables = _before(work, shuffle, partition)
+    tables = work.rows(partition, shuffle.columns, shuffle.applied, None, Ledger())
     return Dealt(tuple(work.spool.hold(shuffle.stage, _dealt(table, shuffle.grouping.keys, names, shuffle.buckets)) for table in tables))
 
 
@@ -109,12 +108,6 @@ def deal_side(work: Work, shuffle: Shuffle, columns: tuple[str, ...], partition:
     tables = read_partition(work.sides[shuffle.indices[0]], partition, columns, open_backend(CPU), Ledger())
     names = [*columns, ROW]
     return Dealt(tuple(work.spool.hold(shuffle.stage, _dealt(table, shuffle.side_keys, names, shuffle.buckets)) for table in tables))
-
-
-def _before(work: Work, shuffle: Shuffle, partition: Partition) -> Iterator[Table]:
-    states = work.states_of(partition)
-    for table in work.read(partition, shuffle.columns, Ledger()):
-        yield apply_steps(work.split.mark(table), work.ops, states, shuffle.applied)
 
 
 def _dealt(table: Table, keys: Sequence[str], names: Sequence[str], buckets: int) -> list[pa.Table]:

@@ -136,7 +136,7 @@ def _can_share(last: Shuffle, made: Shuffle) -> bool:
 
 def _exchange(cluster: Cluster, work: Work, shuffle: Shuffle, rows: Rows, progress: Progress) -> Rows:
     shared, told = cluster.share(work), cluster.share(shuffle)
-    dealt = [cluster.submit(deal_partition, shared, told, partition) for partition in rows.partitions]
+    dealt = [cluster.submit_about(place, deal_partition, shared, told, partition) for place, partition in enumerate(rows.partitions)]
     if shuffle.side_keys:
         scanned = _join(cluster, work, shuffle, dealt, shared, told)
     else:

@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from headrace.backends import CPU, counting, open_backend
 from headrace.backends.arrow.write import write_batches
-from headrace.cache import CacheSettings, forget
+from headrace.cache import Batch, CacheSettings, KeptRows, columns_of, forget, keep, pools_of, recall
 from headrace.cluster import Cluster, reduce_tree
 from headrace.errors import DataError
 from headrace.exchange import Rows, exchange_steps
@@ -27,11 +27,12 @@ from headrace.ledger import Ledger
 from headrace.ops.base import FittedOp, Op
 from headrace.partitions import Partition, Source, read_partition
 from headrace.plan import Pass, Plan
+from headrace.profile import MOST_DETAILED, Profile, merge_profiles, profile_table
 from headrace.schema import Schema
 from headrace.split import AnySplit
 from headrace.spool import Spool
 from headrace.steps import Steps, apply_steps
-from headrace.table import Table
+from headrace.table import TRAINING, Backend, Table
 
 
 class Progress(Protocol):
@@ -67,13 +68,73 @@ class Work:
     expects: Schema | None = None  # the types a pipeline was fitted on, for data that may differ
     sides: Mapping[int, Source] = field(default_factory=dict)  # tables too large for a state, by the step that joins them
     spool: Spool = field(default_factory=Spool)  # where exchanges hold rows
+    profiled_rows: int | None = 0  # of each partition; None for all
     device: str = CPU
     strict: bool = False  # nothing that a GPU was asked for may run on the CPU
 
+    def backend(self) -> Backend:
+        """Return the verbs of the device, with what this process knows of the run's strings."""
+        return open_backend(self.device, pools_of(self.cache))
+
     def read(self, partition: Partition, columns: Sequence[str], ledger: Ledger) -> Iterator[Table]:
         """Yield a partition's rows in the types that the steps expect."""
-        for table in read_partition(self.source, partition, columns, open_backend(self.device), ledger, self.key, self.cache):
+        for table in read_partition(self.source, partition, columns, self.backend(), ledger, self.key):
             yield table if self.expects is None else conform(table, self.expects)
+
+    def apply(self, table: Table, states: Mapping[int, Any], steps: Sequence[int]) -> Table:
+        """Return rows after some steps; rows that have just been read are first marked as those that train and those that test."""
+        marked = table if TRAINING in table.columns else self.split.mark(table)
+        return apply_steps(marked, self.ops, states, steps)
+
+    def begin(
+        self, partition: Partition, columns: Sequence[str], profiles: list[Profile] | None, ledger: Ledger
+    ) -> Iterator[tuple[Table, int]]:
+        """Yield a partition's rows with the number of steps that are done: the leading ones where rows are kept, else none.
+
+        What these counted goes to the ledger, and the profile of the rows as they were read to `profiles`, if that is given.
+        """
+        if self.cache is None or not set(columns) <= set(self.cache.reads):
+            counting = self._counting(self.read(partition, columns, ledger), partition.n_rows, profiles, ledger)
+            yield from ((table, 0) for table in counting)
+            return
+        kept = recall(self.cache, partition.index)
+        if kept is not None:
+            ledger.add(kept.ledger)
+            if profiles is not None:
+                profiles.append(kept.profile)
+            backend = self.backend()
+            yield from ((Table(backend, columns_of(batch), batch[0], ledger), self.cache.lead) for batch in kept.batches)
+            return
+        batches: list[Batch] = []
+        found: list[Profile] = []
+        own, states = Ledger(), self.states_of(partition)
+        for table in self._counting(self.read(partition, self.cache.reads, own), partition.n_rows, found, own):
+            done = self.apply(table, states, range(self.cache.lead)).only(self.cache.keeps)
+            batches.append((done.n_rows, done.columns))
+            yield replace(done, ledger=ledger), self.cache.lead
+        keep(self.cache, partition.index, KeptRows(batches, own, merge_profiles(found)))
+        ledger.add(own)
+        if profiles is not None:
+            profiles += found
+
+    def rows(
+        self, partition: Partition, columns: Sequence[str], steps: Sequence[int], profiles: list[Profile] | None, ledger: Ledger
+    ) -> Iterator[Table]:
+        """Yield a partition's rows after `steps`."""
+        states = self.states_of(partition)
+        for table, done in self.begin(partition, columns, profiles, ledger):
+            apply = partial(self.apply, states=states, steps=[step for step in steps if step >= done])
+            yield from within_memory(table, apply, strict=self.strict)
+
+    def _counting(self, tables: Iterator[Table], n_rows: int, profiles: list[Profile] | None, ledger: Ledger) -> Iterator[Table]:
+        """Count rows as they were read, and profile them or, of much data, the first of each partition."""
+        wanted = n_rows if self.profiled_rows is None else self.profiled_rows
+        for table in tables:
+            if profiles is not None and (wanted > 0 or (self.profiled_rows is None and not profiles)):
+                profiles.append(profile_table(table.first(wanted), MOST_DETAILED))
+                wanted -= table.n_rows
+            ledger.rows_in += table.n_rows
+            yield table
 
     def states_of(self, partition: Partition) -> dict[int, Any]:
         """Return the states for one partition's rows: what was learnt, and what exchanges found for these rows."""
@@ -82,13 +143,12 @@ class Work:
 
 @contextmanager
 def keeping_rows(cluster: Cluster, work: Work, plan: Plan) -> Iterator[Work]:
-    """Give the work a cache for as long as its passes run: what the first reads, the others need not."""
+    """Give the work a cache for as long as its passes run: what the first reads and numbers, the others need not."""
+    settings = CacheSettings(uuid.uuid4().hex, memory=plan.cache_bytes)
     # On a GPU rows are not kept: its memory is for the pass at work, and a device decodes faster than a host hands rows back.
-    if len(plan.passes) == 1 or not plan.cache_bytes or work.device != CPU:
-        yield work
-        return
-    columns = tuple(dict.fromkeys(name for one in plan.passes for name in one.columns))
-    settings = CacheSettings(uuid.uuid4().hex, columns, plan.cache_bytes)
+    if len(plan.passes) > 1 and plan.cache_bytes and work.device == CPU:
+        reads = tuple(dict.fromkeys(name for one in plan.passes for name in one.columns))
+        settings = replace(settings, reads=reads, lead=plan.lead, keeps=plan.lead_columns)
     try:
         yield replace(work, cache=settings)
     finally:
@@ -142,7 +202,7 @@ def observe_pass(cluster: Cluster, work: Work, one: Pass, partitions: Sequence[A
     """Read the data once and return the merged part of each step observed."""
     shared = cluster.share(work)
     progress.start(one.name, len(partitions))
-    handles = [cluster.submit(observe_partition, shared, one, partition) for partition in partitions]
+    handles = [cluster.submit_about(place, observe_partition, shared, one, partition) for place, partition in enumerate(partitions)]
     cluster.wait(handles, progress.advance)
     merged: Observed = cluster.gather([reduce_tree(cluster, merge_observed, shared, handles)])[0]
     return merged
@@ -157,19 +217,18 @@ def observe_partition(work: Work, one: Pass, partition: Partition) -> Observed:
             work,
             *(
                 found
-                for table in work.read(partition, one.columns, ledger)
-                for found in within_memory(table, lambda piece: _observe(work.split.mark(piece), work, states, one), strict=work.strict)
+                for table, done in work.begin(partition, one.columns, None, ledger)
+                for found in within_memory(table, partial(_observe, done=done, work=work, states=states, one=one), strict=work.strict)
             ),
         )
     return merged._replace(ledger=Ledger(transfers=ledger.transfers, device=ledger.device))
 
 
-def _observe(table: Table, work: Work, states: Mapping[int, Any], one: Pass) -> Observed:
+def _observe(table: Table, done: int, work: Work, states: Mapping[int, Any], one: Pass) -> Observed:
     parts = {}
     n_rows = 0
-    done = 0
     for index in one.observed:
-        table = apply_steps(table, work.ops, states, [step for step in one.applied if done <= step < index])
+        table = work.apply(table, states, [step for step in one.applied if done <= step < index])
         done = index
         training = table.training_rows()
         n_rows = training.n_rows
@@ -189,19 +248,13 @@ def merge_observed(work: Work, *observed: Observed) -> Observed:
     return Observed(merged, sum(one.rows for one in observed), Ledger.total(one.ledger for one in observed))
 
 
-def transform_partition(work: Work, columns: Sequence[str], steps: Sequence[int], partition: Partition, ledger: Ledger) -> Iterator[Table]:
+def transform_partition(
+    work: Work, columns: Sequence[str], steps: Sequence[int], partition: Partition, ledger: Ledger, profiles: list[Profile] | None = None
+) -> Iterator[Table]:
     """Yield the rows of a partition after `steps`, batch by batch; what was done to them goes to the ledger."""
-    states = work.states_of(partition)
-    for table in work.read(partition, columns, ledger):
-        ledger.rows_in += table.n_rows
-        apply = partial(_applied, work=work, states=states, steps=steps)
-        for done in within_memory(table, apply, strict=work.strict):
-            ledger.rows_out += done.n_rows
-            yield done
-
-
-def _applied(table: Table, work: Work, states: Mapping[int, Any], steps: Sequence[int]) -> Table:
-    return apply_steps(work.split.mark(table), work.ops, states, steps)
+    for done in work.rows(partition, columns, steps, profiles, ledger):
+        ledger.rows_out += done.n_rows
+        yield done
 
 
 def conform(table: Table, schema: Schema) -> Table:
@@ -281,6 +334,6 @@ def part_name(partition: Partition) -> str:
 def _map(cluster: Cluster, function: Any, work: Work, what: Any, partitions: Sequence[Any], progress: Progress) -> list[Any]:
     shared, shared_what = cluster.share(work), cluster.share(what)
     progress.start("transform", len(partitions))
-    handles = [cluster.submit(function, shared, shared_what, partition) for partition in partitions]
+    handles = [cluster.submit_about(place, function, shared, shared_what, partition) for place, partition in enumerate(partitions)]
     cluster.wait(handles, progress.advance)
     return cluster.gather(handles)

@@ -6,12 +6,12 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
+from headrace import json_text
 from headrace.errors import BundleError, JobError
 from headrace.ops import make_op, op_name
 from headrace.ops.base import FittedOp, Op, StatefulOp
@@ -19,6 +19,7 @@ from headrace.ops.code import among
 from headrace.schema import Schema
 from headrace.states import pack, read_streams, unpack, write_streams
 from headrace.steps import Steps
+from headrace.versions import version
 
 FORMAT = 1
 
@@ -62,7 +63,7 @@ def write_fitted(fitted: FittedSteps, folder: Path) -> None:
     }
     with (folder / "states.arrows").open("wb") as sink:
         places = write_streams(streams, sink)
-    (folder / "pipeline.json").write_text(json.dumps({**content, "streams": places}, indent=1) + "\n")
+    (folder / "pipeline.json").write_text(json_text.dump({**content, "streams": places}) + "\n")
 
 
 def read_fitted(folder: Path, ops: Sequence[Any] = ()) -> FittedSteps:

@@ -9,7 +9,6 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from headrace.cache import CacheSettings, keep, recall
 from headrace.dataset import Dataset, RowGroup
 from headrace.ledger import Ledger
 from headrace.schema import Schema
@@ -116,7 +115,6 @@ def read_partition(
     backend: Backend,
     ledger: Ledger,
     key: Sequence[str] = (),
-    cache: CacheSettings | None = None,
 ) -> Iterator[Table]:
     """Yield the rows of a partition as tables on the device, with each row's number in the source and its `key`."""
     if isinstance(source, TableSource):
@@ -126,25 +124,8 @@ def read_partition(
     if not partition.row_groups:
         yield _identified(Table.from_arrow(backend, source.schema.select(columns).to_arrow().empty_table(), ledger), 0, key)
         return
-    for first_row, n_rows, arrays in _batches(source, partition, columns, backend, cache):
-        picked = {name: arrays[name] for name in columns} if isinstance(arrays, dict) else arrays.pick(tuple(columns))
-        yield _identified(Table(backend, picked, n_rows, ledger), first_row, key)
-
-
-def _batches(source: Dataset, partition: Partition, columns: Sequence[str], backend: Backend, cache: CacheSettings | None) -> Iterator[Any]:
-    """Yield the batches of a partition: those kept by an earlier pass, or read, and kept for a later one."""
-    if cache is None or not set(columns) <= set(cache.columns):
-        yield from backend.read(source, partition.row_groups, columns)
-        return
-    kept = recall(cache, partition.index)
-    if kept is not None:
-        yield from kept
-        return
-    batches: list[Any] = []
-    for batch in backend.read(source, partition.row_groups, cache.columns):
-        batches.append(batch)
-        yield batch
-    keep(cache, partition.index, batches)
+    for first_row, n_rows, arrays in backend.read(source, partition.row_groups, columns):
+        yield _identified(Table(backend, arrays, n_rows, ledger), first_row, key)
 
 
 def _identified(table: Table, first_row: int, key: Sequence[str]) -> Table:

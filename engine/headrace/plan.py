@@ -62,6 +62,8 @@ class Plan:
     exchanges: tuple[Exchange, ...] = ()
     look_ups: tuple[LookUp, ...] = ()
     cache_bytes: int = 0  # rows kept between passes, in each process
+    lead: int = 0  # steps, from the first on, that need nothing learnt: they are applied before rows are kept
+    lead_columns: tuple[str, ...] = ()  # what must be there after them
     exchange_bytes: int = 0  # rows that exchanges may hold in memory; the others are in files
     fallbacks: tuple[str, ...] = ()
 
@@ -133,7 +135,9 @@ def make_plan(
     spare = memory - peak if memory is not None else usual_bytes()
     keeps = spare if len(passes) > 1 and not isinstance(source, TableSource) and device == CPU else 0
     made = Plan(source.describe(), partitions, tuple(passes), device, peak, matrix_columns, _exchanges(steps))
-    return replace(made, look_ups=tuple(look_ups), cache_bytes=keeps, exchange_bytes=exchange, fallbacks=fallen)
+    made = replace(made, look_ups=tuple(look_ups), cache_bytes=keeps, exchange_bytes=exchange, fallbacks=fallen)
+    lead = steps.lead({one.step for one in look_ups if not one.shuffled})
+    return replace(made, lead=lead, lead_columns=tuple(sorted(steps.columns_after(lead, outputs))))
 
 
 def usual_bytes() -> int:

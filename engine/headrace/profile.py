@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
+from headrace.schema import Type
 from headrace.states import Counts, Moments, Quantiles
 from headrace.table import Table
 
@@ -15,6 +18,8 @@ HISTOGRAM_BINS = 20
 TOP_VALUES = 8
 # More than a histogram needs, and enough to count the distinct values of most columns that have few.
 MOST_BINS = 1 << 13
+# A run's report shows no more columns, and value bins are what takes time.
+MOST_DETAILED = 200
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,24 +35,30 @@ class ColumnProfile:
     minimum: Any = None
     maximum: Any = None
 
-    def merged(self, other: ColumnProfile) -> ColumnProfile:
-        """Return the profile of both sets of rows."""
-        return ColumnProfile(
-            self.type,
-            self.rows + other.rows,
-            self.nulls + other.nulls,
-            self.moments.merged(other.moments) if self.moments and other.moments else None,
-            self.quantiles.merged(other.quantiles).within(MOST_BINS) if self.quantiles and other.quantiles else None,
-            self.counts.merged(other.counts) if self.counts and other.counts else None,
-            _extreme(min, self.minimum, other.minimum),
-            _extreme(max, self.maximum, other.maximum),
+    @classmethod
+    def merged_all(cls, parts: Sequence[ColumnProfile]) -> ColumnProfile:
+        """Return the profile of many sets of rows at once: values are sorted and keys hashed once each, not once a merge."""
+        if len(parts) == 1:
+            return parts[0]
+        moments = [part.moments for part in parts if part.moments]
+        quantiles = [part.quantiles for part in parts if part.quantiles]
+        counts = [part.counts for part in parts if part.counts]
+        return cls(
+            parts[0].type,
+            sum(part.rows for part in parts),
+            sum(part.nulls for part in parts),
+            Moments.merged_all(moments) if moments else None,
+            Quantiles.merged_all(quantiles).within(MOST_BINS) if quantiles else None,
+            Counts.merged_all(counts) if counts else None,
+            min((part.minimum for part in parts if part.minimum is not None), default=None),
+            max((part.maximum for part in parts if part.maximum is not None), default=None),
         )
 
     def describe(self, name: str) -> dict[str, Any]:
         """Return the profile as JSON values."""
         record: dict[str, Any] = {"column": name, "type": self.type, "rows": self.rows, "nulls": self.nulls, "nans": 0}
         record.update({"distinct": None, "min": None, "max": None, "mean": None, "std": None, "histogram": None, "top": None})
-        if self.moments is not None and self.quantiles is not None:
+        if self.moments is not None:
             record.update(self._numbers(self.moments, self.quantiles))
         if self.counts is not None:
             record.update(self._categories(self.counts))
@@ -55,12 +66,14 @@ class ColumnProfile:
             record.update({"min": str(self.minimum), "max": str(self.maximum)})
         return record
 
-    def _numbers(self, moments: Moments, quantiles: Quantiles) -> dict[str, Any]:
+    def _numbers(self, moments: Moments, quantiles: Quantiles | None) -> dict[str, Any]:
         mean, std = moments.mean_and_std()
         found: dict[str, Any] = {"nans": moments.nans, "mean": _finite(mean), "std": _finite(std)}
-        found["distinct"] = len(quantiles.bins) if quantiles.precision == 52 else None
         if moments.count:
-            found.update({"min": moments.minimum, "max": moments.maximum, "histogram": _histogram(quantiles, moments)})
+            found.update({"min": moments.minimum, "max": moments.maximum})
+        if quantiles is not None:
+            found["distinct"] = len(quantiles.bins) if quantiles.precision == 52 else None
+            found["histogram"] = _histogram(quantiles, moments) if moments.count else None
         return found
 
     def _categories(self, counts: Counts) -> dict[str, Any]:
@@ -70,25 +83,42 @@ class ColumnProfile:
         return {"distinct": len(rest), "top": [[str(value), int(n)] for value, n in zip(values, counts.counts[order], strict=True)]}
 
 
-def profile_table(table: Table) -> dict[str, ColumnProfile]:
-    """Return the profile of every column of a table."""
-    return {name: _profile(table, name) for name in table.names}
+Profile = dict[str, ColumnProfile]
 
 
-def _profile(table: Table, name: str) -> ColumnProfile:
+def profile_table(table: Table, most_detailed: int | None = None) -> Profile:
+    """Return the profile of every column of a table; numbers after the first `most_detailed` columns have no value bins."""
+    return {name: _profile(table, name, most_detailed is None or place < most_detailed) for place, name in enumerate(table.names)}
+
+
+def merge_profiles(profiles: Sequence[Mapping[str, ColumnProfile]]) -> Profile:
+    """Return the profile of all sets of rows together, by column."""
+    names = dict.fromkeys(name for profile in profiles for name in profile)
+    return {name: ColumnProfile.merged_all([profile[name] for profile in profiles if name in profile]) for name in names}
+
+
+def _profile(table: Table, name: str, detailed: bool) -> ColumnProfile:
     column = table[name]
     type_ = table.backend.type_of(column)
     nulls = table.backend.null_count(column)
     if type_.is_number:
-        return ColumnProfile(str(type_), table.n_rows, nulls, table.moments(name), table.quantiles(name).within(MOST_BINS))
+        quantiles = table.quantiles(name).within(MOST_BINS) if detailed else None
+        return ColumnProfile(str(type_), table.n_rows, nulls, table.moments(name), quantiles)
     if type_.is_temporal:
-        import pyarrow.compute as pc
-
-        ends = pc.min_max(table.backend.to_arrow(column)).as_py()
-        return ColumnProfile(str(type_), table.n_rows, nulls, minimum=ends["min"], maximum=ends["max"])
+        found = table.moments(name)
+        minimum, maximum = (_instant(ticks, type_) for ticks in (found.minimum, found.maximum))
+        return ColumnProfile(str(type_), table.n_rows, nulls, minimum=minimum, maximum=maximum)
     if type_.is_string or type_.is_boolean:
         return ColumnProfile(str(type_), table.n_rows, nulls, counts=table.counts([name]))
     return ColumnProfile(str(type_), table.n_rows, nulls)
+
+
+def _instant(ticks: int | float | None, type_: Type) -> Any:
+    """Return the date or time that a column holds as a whole number."""
+    if ticks is None:
+        return None
+    bits = pa.int32() if pa.types.is_date32(type_.arrow) else pa.int64()
+    return pa.scalar(int(ticks), bits).cast(type_.arrow).as_py()
 
 
 def _histogram(quantiles: Quantiles, moments: Moments) -> dict[str, Any]:
@@ -104,8 +134,3 @@ def _histogram(quantiles: Quantiles, moments: Moments) -> dict[str, Any]:
 
 def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
-
-
-def _extreme(choose: Any, left: Any, right: Any) -> Any:
-    found = [value for value in (left, right) if value is not None]
-    return choose(found) if found else None

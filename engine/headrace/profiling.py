@@ -11,7 +11,7 @@ from headrace.execution import Progress
 from headrace.ledger import Ledger
 from headrace.partitions import Partition, cut, read_partition
 from headrace.plan import human_bytes
-from headrace.profile import ColumnProfile, profile_table
+from headrace.profile import ColumnProfile, merge_profiles, profile_table
 
 # Row groups below this cost more to open than to read; above the other they do not fit beside their neighbours.
 SMALL_BYTES, LARGE_BYTES = 1 << 20, 1 << 30
@@ -37,9 +37,7 @@ def profile_source(path: str, progress: Progress) -> dict[str, Any]:
         found = cluster.gather(handles)
     finally:
         cluster.close()
-    merged: dict[str, ColumnProfile] = {}
-    for profile in found:
-        merged = {name: merged[name].merged(one) if name in merged else one for name, one in profile.items()}
+    merged = merge_profiles(found)
     return {
         "source": dataset.describe(),
         "columns": [merged[name].describe(name) for name in names if name in merged],
@@ -49,10 +47,8 @@ def profile_source(path: str, progress: Progress) -> dict[str, Any]:
 
 def profile_partition(dataset: Dataset, partition: Partition) -> dict[str, ColumnProfile]:
     """Return the profile of one partition's rows."""
-    merged: dict[str, ColumnProfile] = {}
-    for table in read_partition(dataset, partition, dataset.schema.names, open_backend(CPU), Ledger()):
-        merged = {name: merged[name].merged(one) if name in merged else one for name, one in profile_table(table).items()}
-    return merged
+    tables = read_partition(dataset, partition, dataset.schema.names, open_backend(CPU), Ledger())
+    return merge_profiles([profile_table(table) for table in tables])
 
 
 def advice(dataset: Dataset) -> list[str]:

@@ -8,11 +8,27 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import pyarrow as pa
 
 from headrace.errors import JobError, unknown_name
+
+# Arrow's types that are another layout of a logical one, or hold such.
+_LAYOUTS = frozenset(
+    arrow.id
+    for arrow in (
+        pa.dictionary(pa.int32(), pa.string()),
+        pa.run_end_encoded(pa.int32(), pa.int32()),
+        pa.large_string(),
+        pa.string_view(),
+        pa.large_binary(),
+        pa.binary_view(),
+        pa.list_(pa.int32()),
+        pa.large_list(pa.int32()),
+        pa.list_(pa.int32(), 1),
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -25,11 +41,12 @@ class Type:
 
     arrow: pa.DataType
 
-    @classmethod
-    def of(cls, name: str) -> Type:
+    @staticmethod
+    @lru_cache
+    def of(name: str) -> Type:
         """Return the type of an Arrow type's name; raise JobError if there is none."""
         try:
-            return cls.from_arrow(_parse_type(name))
+            return Type.from_arrow(_parse_type(name))
         except (ValueError, pa.ArrowException):
             known = ["bool", "int8", "int16", "int32", "int64", "float32", "float64", "string", "date32", "timestamp[us]"]
             message, hint = unknown_name("type", name, known)
@@ -38,6 +55,8 @@ class Type:
     @classmethod
     def from_arrow(cls, arrow: pa.DataType) -> Type:
         """Return the logical type of an Arrow type: dictionaries, views and large variants fall away."""
+        if arrow.id not in _LAYOUTS:
+            return cls(arrow)
         if pa.types.is_dictionary(arrow) or pa.types.is_run_end_encoded(arrow):
             return cls.from_arrow(arrow.value_type)
         if pa.types.is_large_string(arrow) or pa.types.is_string_view(arrow):

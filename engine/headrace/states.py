@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import reduce
+from itertools import groupby
 from typing import Any, TypeVar
 
 import numpy as np
@@ -54,17 +55,22 @@ class Moments:
 
     def merged(self, other: Moments) -> Moments:
         """Return the moments of both sets of rows."""
-        from headrace_kernels.exact import merge_limbs
+        return Moments.merged_all([self, other])
 
-        return Moments(
-            self.count + other.count,
-            self.nulls + other.nulls,
-            self.nans + other.nans,
-            self.infinities + other.infinities,
-            min((end for end in (self.minimum, other.minimum) if end is not None), default=None),
-            max((end for end in (self.maximum, other.maximum) if end is not None), default=None),
-            merge_limbs(self.total, other.total),
-            merge_limbs(self.squares, other.squares),
+    @classmethod
+    def merged_all(cls, parts: Sequence[Moments]) -> Moments:
+        """Return the moments of many sets of rows at once."""
+        from headrace_kernels.exact import sum_limbs
+
+        return cls(
+            sum(part.count for part in parts),
+            sum(part.nulls for part in parts),
+            sum(part.nans for part in parts),
+            sum(part.infinities for part in parts),
+            min((part.minimum for part in parts if part.minimum is not None), default=None),
+            max((part.maximum for part in parts if part.maximum is not None), default=None),
+            sum_limbs([part.total for part in parts]),
+            sum_limbs([part.squares for part in parts]),
         )
 
     def mean_and_std(self, ddof: int = 0) -> tuple[float, float]:
@@ -105,11 +111,16 @@ class Quantiles:
 
     def merged(self, other: Quantiles) -> Quantiles:
         """Return the summary of both sets of rows."""
-        precision = min(self.precision, other.precision)
-        left, right = self._coarsened(precision), other._coarsened(precision)
-        bins = np.concatenate([left.bins, right.bins])
-        order = np.argsort(bins, kind="stable")  # two sorted runs: one merge
-        return _summed(precision, bins[order], np.concatenate([left.counts, right.counts])[order]).within(MAX_BINS)
+        return Quantiles.merged_all([self, other])
+
+    @classmethod
+    def merged_all(cls, parts: Sequence[Quantiles]) -> Quantiles:
+        """Return the summary of many sets of rows at once."""
+        precision = min(part.precision for part in parts)
+        parts = [part._coarsened(precision) for part in parts]
+        bins = np.concatenate([part.bins for part in parts])
+        order = np.argsort(bins, kind="stable")  # sorted runs: merges
+        return _summed(precision, bins[order], np.concatenate([part.counts for part in parts])[order]).within(MAX_BINS)
 
     @property
     def count(self) -> int:
@@ -192,10 +203,10 @@ class Counts:
     @classmethod
     def merged_all(cls, parts: Sequence[Counts]) -> Counts:
         """Return the counts of many sets of rows at once: every key is hashed once, not once a merge."""
+        from headrace_kernels.counting import sum_by_code
+
         keys, codes = union_keys([part.keys for part in parts])
-        # float64 holds counts exactly up to 2**53
-        counts = np.bincount(codes, np.concatenate([part.counts for part in parts]), len(keys))
-        return cls(keys, counts.astype(np.int64))
+        return cls(keys, sum_by_code(codes, np.concatenate([part.counts for part in parts]), len(keys)))
 
 
 @dataclass(frozen=True)
@@ -257,8 +268,8 @@ def merge(*parts: Any) -> Any:
         return dict(zip(keys, merged, strict=True))
     if isinstance(first, tuple):
         return tuple(merge(*items) for items in zip(*parts, strict=True))
-    if isinstance(first, Counts):
-        return Counts.merged_all(parts)
+    if isinstance(first, Moments | Quantiles | Counts):
+        return type(first).merged_all(parts)
     return reduce(lambda left, right: left.merged(right), parts)
 
 
@@ -352,17 +363,32 @@ def _unpack_union(kinds: set[Any], packed: Any, streams: list[pa.Table]) -> Any:
     return _unpack(kind, packed, streams)
 
 
-def write_streams(tables: list[pa.Table], sink: Any) -> list[tuple[int, int]]:
-    """Write Arrow tables one after another to a file object; return offset and length in bytes of each."""
-    places = []
+def write_streams(tables: Sequence[pa.Table], sink: Any) -> list[tuple[int, int, int, int]]:
+    """Write Arrow tables one after another to a file object.
+
+    Tables of one schema that follow each other share a stream: 1,000 columns have 2,000 small arrays of the same type.
+
+    Returns
+    -------
+    list of tuple
+        Of each table: its stream's offset and length in bytes, its first batch in it, and how many batches it has.
+    """
+    places: list[tuple[int, int, int, int]] = []
     position = 0
-    for table in tables:
+    for schema, alike in groupby(tables, key=lambda table: table.schema):
         buffer = pa.BufferOutputStream()
-        with pa.ipc.new_stream(buffer, table.schema) as writer:
-            writer.write_table(pa.table([_settled(column) for column in table.columns], schema=table.schema))
+        batches: list[tuple[int, int]] = []
+        with pa.ipc.new_stream(buffer, schema) as writer:
+            n_before = 0
+            for table in alike:
+                written = pa.table([_settled(column) for column in table.columns], schema=schema).to_batches()
+                for batch in written:
+                    writer.write_batch(batch)
+                batches.append((n_before, len(written)))
+                n_before += len(written)
         content = buffer.getvalue()
         sink.write(content)
-        places.append((position, content.size))
+        places += [(position, content.size, first, count) for first, count in batches]
         position += content.size
     return places
 
@@ -390,6 +416,11 @@ def _bitmap(flags: pa.Array) -> pa.Buffer:
     return pa.py_buffer(np.packbits(flags.to_numpy(zero_copy_only=False), bitorder="little"))
 
 
-def read_streams(content: pa.Buffer, places: list[tuple[int, int]]) -> list[pa.Table]:
+def read_streams(content: pa.Buffer, places: Sequence[tuple[int, int, int, int]]) -> list[pa.Table]:
     """Return the Arrow tables that `write_streams` wrote."""
-    return [pa.ipc.open_stream(content.slice(offset, length)).read_all() for offset, length in places]
+    tables: list[pa.Table] = []
+    for (offset, length), alike in groupby(places, key=lambda place: (place[0], place[1])):
+        with pa.ipc.open_stream(content.slice(offset, length)) as reader:
+            schema, batches = reader.schema, list(reader)
+        tables += [pa.Table.from_batches(batches[first : first + count], schema) for _, _, first, count in alike]
+    return tables

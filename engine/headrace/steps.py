@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
@@ -11,7 +11,7 @@ from typing import Any
 
 from headrace.errors import DataError, JobError, JobErrors, unknown_name
 from headrace.ops import op_name
-from headrace.ops.base import Declaration, FittedOp, Op, OrderedOp, PlainOp, Sources, StatefulOp
+from headrace.ops.base import BoundOp, Declaration, FittedOp, Op, OrderedOp, PlainOp, Sources, StatefulOp
 from headrace.ops.columnwise import ColumnOp, Link, apply_chain
 from headrace.ops.select import Rename, Select
 from headrace.schema import Schema
@@ -114,6 +114,20 @@ class Steps:
             declaration = self.declarations[index]
             needed = (needed - set(declaration.makes)) | set(declaration.reads)
         return self._in_source(needed)
+
+    def lead(self, known: Container[int]) -> int:
+        """Return how many steps, from the first on, can be applied before anything is learnt; `known` are those whose state is there."""
+        learning = (index for index, op in enumerate(self.ops) if self.observed_in[index] is not None or isinstance(op, OrderedOp))
+        unknown = (index for index, op in enumerate(self.ops) if isinstance(op, BoundOp) and index not in known)
+        return min(next(learning, len(self.ops)), next(unknown, len(self.ops)))
+
+    def columns_after(self, n_steps: int, wanted: Iterable[str]) -> frozenset[str]:
+        """Return the columns that must be there after the first steps, so that the others can be fitted and applied and leave `wanted`."""
+        needed = set(wanted)
+        for index in reversed(range(n_steps, len(self.ops))):
+            declaration = self.declarations[index]
+            needed = (needed - set(declaration.makes)) | _observed_columns(declaration)
+        return frozenset(needed)
 
     def label_columns(self, target: str | None = None) -> frozenset[str]:
         """Return the source columns of what is learnt from (and of `target`): unseen data need not have them."""

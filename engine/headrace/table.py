@@ -220,6 +220,11 @@ class Table:
         hidden = {name: column for name, column in self.columns.items() if name[0] == "\0"}
         return replace(self, columns={**self.pick(names), **hidden})
 
+    def only(self, names: Iterable[str]) -> Table:
+        """Return the columns that are among `names`, in the table's order; what travels with the rows stays."""
+        wanted = set(names)
+        return replace(self, columns={name: column for name, column in self.columns.items() if name in wanted or name[0] == "\0"})
+
     def count(self, event: str, column: str, n: int) -> None:
         """Count an event of a column in the ledger."""
         self.ledger.count(event, column, n)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from headrace.jobs.run import Run
     from headrace.ledger import Ledger
     from headrace.plan import Plan
+    from headrace.rates import Estimate
 
 out = Console(highlight=False)
 if not out.is_terminal:
@@ -64,14 +65,10 @@ class BarProgress:
 
 
 @contextmanager
-def make_progress(*, quiet: bool) -> Iterator[Progress]:
-    """Give what shows progress: bars on a terminal, lines elsewhere, nothing with `--json`."""
-    from headrace.execution import Silent
-
+def make_progress() -> Iterator[Progress]:
+    """Give what shows progress: bars on a terminal, lines elsewhere."""
     console = Console(stderr=True)
-    if quiet:
-        yield Silent()
-    elif console.is_terminal:
+    if console.is_terminal:
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
         from rich.progress import Progress as Bars
 
@@ -142,8 +139,8 @@ def _metrics_table(metrics: Mapping[str, Any], *, tested: bool) -> Table:
     return table
 
 
-def show_plan(opened: OpenJob, plan: Plan) -> None:
-    """Show a plan."""
+def show_plan(opened: OpenJob, plan: Plan, estimate: Estimate) -> None:
+    """Show a plan, and what it would take."""
     source, ops = plan.source, opened.steps.ops
     say(f" on {plan.device}; nothing is computed yet", label=opened.job.name)
     groups = f"{_count(source['files'], 'file')}, {_count(source['row_groups'], 'row group')}"
@@ -163,8 +160,6 @@ def show_plan(opened: OpenJob, plan: Plan) -> None:
         say(f"columns: {', '.join(one.columns)}", indent=4)
         if one.observed:
             say(f"learns: {', '.join(f'{index} {ops[index].name}' for index in one.observed)}", indent=4)
-    for fallback in plan.fallbacks:
-        say(fallback, label="on the CPU: ", indent=2)
     for exchange in plan.exchanges:
         order = f", in order of {exchange.order}" if exchange.order else ""
         say(
@@ -183,6 +178,12 @@ def show_plan(opened: OpenJob, plan: Plan) -> None:
         say(", ".join(opened.features), label=f"{_count(len(opened.features), 'feature')}: ", indent=2)
     if plan.fallbacks:
         say("; ".join(plan.fallbacks), label="falls back to the CPU: ", indent=2)
+    if estimate.device is None:
+        say(estimate.why, label="time: ", indent=2)
+    else:
+        times = ", ".join(f"{seconds:.1f} s on the {device.upper()}" for device, seconds in estimate.seconds.items())
+        trained = ", training not counted" if opened.job.settings.model else ""
+        say(f"about {times}{trained}; takes the {estimate.device.upper()}: {estimate.why}", label="time: ", indent=2)
 
 
 def predict_summary(output: Path, ledger: Ledger) -> None:

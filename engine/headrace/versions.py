@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, distribution
+
+
+def version(name: str) -> str:
+    """Return the version of an installed package; raise PackageNotFoundError if it is not there.
+
+    `importlib.metadata.version` takes a package's whole description apart for that, 10 ms each.
+    """
+    found = distribution(name)
+    headers = (found.read_text("METADATA") or "").partition("\n\n")[0]
+    lines = (line.removeprefix("Version:").strip() for line in headers.splitlines() if line.startswith("Version:"))
+    return next(lines, None) or found.version
 
 
 def installed_versions(distributions: Iterable[str]) -> dict[str, str]:

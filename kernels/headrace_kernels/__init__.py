@@ -19,6 +19,7 @@
 | `hashing` | hash64: XXH64 of numbers and strings |
 | `exact`, `group_sums`, `group_stats`, `limbs` | sums, means and variances with the same bits in any order |
 | `counting`, `encoding`, `factorize`, `tables` | counts and codes of dictionary indices, integers and strings |
+| `boosted` | the sums of boosted trees, a block of rows at a time |
 | `forest` | what forests of decision trees predict, and what each feature added |
 | `elementary` | sines, logarithms and their like that vectorise |
 | `compiled`, `threads` | compiling with a cache that holds closures; threads over fixed chunks |
@@ -40,6 +41,7 @@ _MODULE_OF = {
     name: module
     for module, names in {
         "as_of": ("last_at_or_before",),
+        "boosted": ("BoostedForest", "predict_boosted"),
         "column": ("Column", "count_nulls", "is_valid", "merged_validity"),
         "counting": ("count_codes", "look_up"),
         "elementwise": ("Dense", "DenseSteps", "cyclical", "dense_transform"),

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace_kernels.compiled import jit
-from headrace_kernels.rolling import elapsed
+from headrace_kernels.segments import elapsed
 from headrace_kernels.threads import over_chunks
 
 

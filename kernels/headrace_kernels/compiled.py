@@ -14,6 +14,7 @@ import functools
 import hashlib
 import types
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -21,6 +22,22 @@ import numba
 import numpy as np
 from numba.core import caching
 from numba.core.registry import CPUDispatcher
+from numba.np import linalg
+
+
+def _import_array_functions() -> None:
+    """Import what Numba imports at its first call, without the SciPy that it would try out there (0.1 s).
+
+    A function that uses linear algebra asks for it again when it is compiled.
+    """
+    ask, linalg.ensure_blas = linalg.ensure_blas, lambda: None
+    try:
+        import_module("numba.np.arraymath")
+    finally:
+        linalg.ensure_blas = ask
+
+
+_import_array_functions()
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 _PLAIN = (int, float, complex, str, bytes, bool, type(None), np.generic, np.dtype, range, slice, numba.types.Type)

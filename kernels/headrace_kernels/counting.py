@@ -14,12 +14,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from headrace_kernels.bitmaps import bits_of, spread_bits
 from headrace_kernels.column import Column, is_valid
 from headrace_kernels.compiled import jit
 from headrace_kernels.elementary import Number, inlined
 
 Codes = NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.uint32]
 Counts = NDArray[np.int64]
+BLOCK = 1024
+# Counters of one code: a counter that was just written cannot be added to at once, so rows of a frequent code take turns.
+_COUNTERS = 2
 
 
 def code_type(n_codes: int) -> np.dtype[Any]:
@@ -62,6 +66,30 @@ def count_codes(indices: Column, n_codes: int) -> tuple[Codes, Counts]:
     return codes, counts
 
 
+def count_indices(indices: Column, n_codes: int) -> Counts:
+    """Return how often each dictionary index occurs: the counts of `count_codes` without its codes.
+
+    >>> count_indices(Column(np.array([1, 0, 1, 7], np.int32), np.array([0b0111], np.uint8)), 2).tolist()
+    [1, 2, 1]
+    """
+    counts = np.zeros((_COUNTERS, n_codes + 1), np.int64)
+    bits, has_null = bits_of(indices)
+    if not _count_only(narrow_indices(indices.values), bits, has_null, n_codes, counts):
+        raise IndexError(f"an index is not in the dictionary of {n_codes} values")
+    return counts.sum(axis=0)
+
+
+def sum_by_code(codes: NDArray[Any], weights: Counts, n_codes: int) -> Counts:
+    """Return the sum of the weights of each code, 0 <= code < `n_codes`, in integers.
+
+    >>> sum_by_code(np.array([1, 0, 1]), np.array([5, 6, 7]), 2).tolist()
+    [6, 12]
+    """
+    sums = np.zeros(n_codes, np.int64)
+    _sum_by_code(codes, weights, sums)
+    return sums
+
+
 def look_up(table: NDArray[Any], codes: NDArray[Any], out: NDArray[Any] | None = None) -> NDArray[Any]:
     """Return `table[codes]`, written to `out` if one is given.
 
@@ -90,6 +118,45 @@ def look_up(table: NDArray[Any], codes: NDArray[Any], out: NDArray[Any] | None =
 def in_dictionary(index: Number, n_codes: Number) -> Number:
     """Return whether an index is one of a dictionary's `n_codes`."""
     return (index >= 0) & (index < n_codes)
+
+
+def narrow_indices(indices: NDArray[Any]) -> NDArray[Any]:
+    """Return indices in at most 32 bits; what does not fit is in no dictionary either, and becomes -1."""
+    if indices.dtype.itemsize < 8:
+        return indices
+    return np.where((indices >= 0) & (indices < 1 << 31), indices, -1).astype(np.int32)
+
+
+@inlined
+def place_block(indices: Any, start: int, n_rows: int, bits: Any, has_null: bool, n_codes: int, valid: Any, places: Any) -> bool:
+    """Write the codes of a block's rows, `n_codes` for a null, and return whether all are in the dictionary: a loop that vectorises."""
+    n_unknown = 0
+    if has_null:
+        spread_bits(bits, start, n_rows, valid)
+    for i in range(n_rows):
+        index = np.int32(indices[start + i])
+        filled = valid[i] != 0
+        n_unknown += filled & ((index < 0) | (index >= n_codes))
+        places[i] = index if filled else n_codes
+    return n_unknown == 0
+
+
+@jit
+def _count_only(indices: Any, bits: Any, has_null: bool, n_codes: int, counts: Any) -> bool:
+    places, valid = np.empty(BLOCK, np.int32), np.ones(BLOCK, np.uint8)
+    for start in range(0, len(indices), BLOCK):
+        n_rows = min(BLOCK, len(indices) - start)
+        if not place_block(indices, start, n_rows, bits, has_null, n_codes, valid, places):
+            return False
+        for i in range(n_rows):
+            counts[i & (_COUNTERS - 1), places[i]] += 1
+    return True
+
+
+@jit
+def _sum_by_code(codes: Any, weights: Any, sums: Any) -> None:
+    for i in range(len(codes)):
+        sums[codes[i]] += weights[i]
 
 
 @jit

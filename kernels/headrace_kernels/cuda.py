@@ -143,7 +143,8 @@ class CudaSegmentKernel:
         return ptx_of(self._body(), signature, capability)
 
     def _body(self) -> Callable[..., None]:
-        scan_group = _device(group_function(_device(self.kernel.reference), self.kernel.start))
+        between = None if self.kernel.between is None else _device(self.kernel.between)
+        scan_group = _device(group_function(_device(self.kernel.reference), self.kernel.start, between))
 
         def body(inputs: Any, constants: Any, valid: Any, has_null: bool, starts: Any, out: Any, n_groups: int) -> None:
             group = cuda.grid(1)

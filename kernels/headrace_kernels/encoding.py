@@ -12,9 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from headrace_kernels.column import Column, is_valid
+from headrace_kernels.bitmaps import bits_of
+from headrace_kernels.column import Column
 from headrace_kernels.compiled import jit
-from headrace_kernels.counting import in_dictionary
+from headrace_kernels.counting import BLOCK, narrow_indices, place_block
+
+_ID = (1 << 32) - 1
 
 
 def encode_indices(indices: Column, ids: NDArray[np.int32], unseen: NDArray[np.bool_]) -> tuple[NDArray[np.int32], int]:
@@ -35,24 +38,25 @@ def encode_indices(indices: Column, ids: NDArray[np.int32], unseen: NDArray[np.b
         A valid index is not in the dictionary.
     """
     out = np.empty(len(indices.values), np.int32)
-    has_null = indices.validity is not None
-    valid = is_valid(indices) if has_null else np.ones(1, np.bool_)
-    counted = _encode(indices.values, valid, has_null, ids, unseen, out)
+    bits, has_null = bits_of(indices)
+    # one look a row: the id in the lower half, whether it is unseen in the upper
+    table = (unseen.astype(np.int64) << 32) | (ids.astype(np.int64) & _ID)
+    counted = _encode(narrow_indices(indices.values), bits, has_null, table, out)
     if counted < 0:
         raise IndexError(f"an index is not in the dictionary of {len(ids) - 1} values")
     return out, counted
 
 
 @jit
-def _encode(indices: Any, valid: Any, has_null: bool, ids: Any, unseen: Any, out: Any) -> int:
-    null = len(ids) - 1
+def _encode(indices: Any, bits: Any, has_null: bool, table: Any, out: Any) -> int:
     counted = 0
-    for i in range(len(indices)):
-        index = np.int64(null)
-        if not has_null or valid[i]:
-            index = np.int64(indices[i])
-            if not in_dictionary(index, null):
-                return -1
-        out[i] = ids[index]
-        counted += unseen[index]
+    places, valid = np.empty(BLOCK, np.int32), np.ones(BLOCK, np.uint8)
+    for start in range(0, len(indices), BLOCK):
+        n_rows = min(BLOCK, len(indices) - start)
+        if not place_block(indices, start, n_rows, bits, has_null, len(table) - 1, valid, places):
+            return -1
+        for i in range(n_rows):
+            entry = table[places[i]]
+            out[start + i] = np.int32(entry & _ID)
+            counted += entry >> 32
     return counted

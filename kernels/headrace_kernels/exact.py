@@ -34,9 +34,10 @@ from headrace_kernels.limbs import (
     mean_and_variance,
     merge_limbs,
     normalise,
+    sum_limbs,
 )
 
-__all__ = ["ExactMoments", "exact_moments", "limbs_to_int", "mean_and_variance", "merge_limbs", "merge_moments"]
+__all__ = ["ExactMoments", "exact_moments", "limbs_to_int", "mean_and_variance", "merge_limbs", "merge_moments", "sum_limbs"]
 
 _BLOCK = 512
 _LAYER_BITS = 22  # 2 * 22 bits a product and 512 = 2**9 of them: at most 2**53
@@ -92,7 +93,7 @@ def exact_moments(column: Column) -> ExactMoments:
     if values.dtype.kind == "f":
         extremes = np.array([_KEY_HIGHEST, _KEY_LOWEST])
         _take_in_floats(values, bits, has_null, counts, extremes, total, squares)
-        low, high = (from_bits(int(key) ^ ((int(key) >> 63) & _KEY_HIGHEST), 0.0) + 0.0 for key in extremes)
+        low, high = ((extremes ^ ((extremes >> 63) & _KEY_HIGHEST)).view(np.float64) + 0.0).tolist()
     else:
         info = np.iinfo(values.dtype)
         extremes = np.array([info.max, info.min], values.dtype)

@@ -85,6 +85,42 @@ def factorize_strings(offsets: Offsets, data: Bytes, validity: Bitmap | None = N
     return _with_nulls(seen.add(ids[valid].astype(np.int64)), seen.counts, valid)
 
 
+def distinct_numbers(numbers: Ids, n_numbers: int) -> tuple[Ids, Ids]:
+    """Return the distinct numbers by first appearance, and the code of each number among them, both int32.
+
+    Parameters
+    ----------
+    numbers : ndarray of int32
+        -1 <= number < `n_numbers`.
+    n_numbers : int
+        Numbers there may be: memory taken for a moment is 4 bytes each.
+
+    Examples
+    --------
+    >>> distinct, codes = distinct_numbers(np.array([7, -1, 7], np.int32), 8)
+    >>> distinct.tolist(), codes.tolist()
+    ([7, -1], [0, 1, 0])
+    """
+    distinct, codes = np.empty(len(numbers), np.int32), np.empty(len(numbers), np.int32)
+    n_distinct = _distinct_numbers(numbers, np.zeros(n_numbers + 1, np.int32), distinct, codes)
+    return distinct[:n_distinct].copy(), codes
+
+
+@jit
+def _distinct_numbers(numbers: Any, place_of: Any, distinct: Any, codes: Any) -> int:
+    n_distinct = 0
+    for i in range(len(numbers)):
+        number = numbers[i]
+        place = place_of[number + 1] - 1
+        if place < 0:
+            place = n_distinct
+            n_distinct += 1
+            place_of[number + 1] = n_distinct
+            distinct[place] = number
+        codes[i] = place
+    return n_distinct
+
+
 def _with_nulls(ids: Ids, counts: NDArray[np.int64], valid: NDArray[np.bool_] | None) -> Factorized:
     n_distinct = len(counts)
     first_rows = np.empty(n_distinct, np.int64)

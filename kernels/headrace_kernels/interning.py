@@ -18,6 +18,9 @@ from headrace_kernels.hashing import U64, hash_slice, load_word
 KEYS, BYTES = range(2)
 """Places in a table's array of what is used: number of keys, bytes of the arena."""
 
+NONE, ONE, GIVEN = range(3)
+"""What each string adds to its count: nothing, one, or the weight given."""
+
 _GOLDEN = U64(0x9E3779B97F4A7C15)
 _LOW_56 = U64((1 << 56) - 1)
 _HASHED = U64(0xFF << 56)
@@ -163,7 +166,7 @@ def intern_strings(
     offsets: Any,
     data: Any,
     weights: Any,
-    weighted: bool,
+    weight: int,
     first: int,
     slots: Any,
     key_offsets: Any,
@@ -198,6 +201,7 @@ def intern_strings(
                 key_offsets[number + 1] = kept + n_bytes
                 n_keys += 1
             ids[i] = number
-            counts[number] += weights[i] if weighted else 1
+            if weight != NONE:
+                counts[number] += weights[i] if weight == GIVEN else 1
     used[KEYS], used[BYTES] = n_keys, key_offsets[n_keys]
     return len(ids)

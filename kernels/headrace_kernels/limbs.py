@@ -10,6 +10,7 @@ summation using small and large superaccumulators*, arXiv:1505.05571, 2015 (limb
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -56,7 +57,12 @@ def normalise(limbs: Limbs) -> None:
 
 def merge_limbs(left: Limbs, right: Limbs) -> Limbs:
     """Return the sum of two sums, in normal form."""
-    merged: Limbs = left + right
+    return sum_limbs([left, right])
+
+
+def sum_limbs(sums: Sequence[Limbs]) -> Limbs:
+    """Return the sum of up to 2**30 sums in normal form, in normal form."""
+    merged: Limbs = np.array(sums).sum(axis=0)
     normalise(merged)
     return merged
 

@@ -15,14 +15,11 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import types
-from numba.extending import overload
 from numpy.typing import NDArray
 
 from headrace_kernels.column import Column, is_valid
 from headrace_kernels.compiled import jit
-from headrace_kernels.elementary import exp2
-from headrace_kernels.segments import CHUNK_GROUPS, Starts, check_starts
+from headrace_kernels.segments import CHUNK_GROUPS, Starts, check_starts, decayed_sum, decayed_sum_before, elapsed
 from headrace_kernels.threads import over_chunks
 from headrace_kernels.windows import _add_twice_precise
 
@@ -90,11 +87,9 @@ def decayed_past(
     if not half_life > 0:
         raise ValueError(f"half_life must be above 0: {half_life}")
     numbers, counted = _counted(values)
-    timed = is_valid(times)
-    sums = np.zeros(len(timed))
-    arguments = (numbers, counted, times.values, timed, starts, float(half_life), include_current, sums)
-    over_chunks(lambda first, last: _decay(*arguments, first, last), len(starts) - 1, threads, CHUNK_GROUPS)
-    return sums
+    added = Column(np.where(counted, numbers, numbers.dtype.type(0)), times.validity, times.offset)
+    scan = decayed_sum if include_current else decayed_sum_before
+    return scan.launch([added, times], starts, {"half_life": float(half_life)}, threads).values
 
 
 def _counted(values: Column) -> tuple[NDArray[Any], NDArray[np.bool_]]:
@@ -102,22 +97,6 @@ def _counted(values: Column) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     numbers = values.values.view(np.uint8) if values.values.dtype == np.bool_ else values.values
     valid = is_valid(values)
     return numbers, valid & np.isfinite(numbers) if numbers.dtype.kind == "f" else valid
-
-
-def elapsed(later: Any, earlier: Any) -> float:
-    """Return later - earlier as a float, exact before it is rounded once, also between the ends of int64.
-
-    >>> elapsed(2**63 - 1, -(2**63)) == 2.0**64
-    True
-    """
-    return float(later - earlier)
-
-
-@overload(elapsed, strict=False)
-def _compile_elapsed(later: Any, earlier: Any) -> Any:
-    if isinstance(later, types.Integer):  # times do not fall, so the difference is what 64 bits without a sign say
-        return lambda later, earlier: np.float64(np.uint64(np.int64(later)) - np.uint64(np.int64(earlier)))
-    return lambda later, earlier: np.float64(later) - np.float64(earlier)
 
 
 @jit
@@ -192,29 +171,3 @@ def _roll(
                         high_end -= 1
                     high_rows[high_end] = i
                     high_end += 1
-
-
-@jit
-def _decay(
-    values: Any,
-    counted: Any,
-    times: Any,
-    timed: Any,
-    starts: Any,
-    half_life: float,
-    include: bool,
-    sums: Any,
-    first: int,
-    last: int,
-) -> None:
-    for group in range(first, last):
-        total, before = 0.0, -1
-        for i in range(starts[group], starts[group + 1]):
-            if not timed[i]:
-                continue
-            if before >= 0:
-                total *= exp2(-elapsed(times[i], times[before]) / half_life)
-            before = i
-            added = np.float64(values[i]) if counted[i] else 0.0
-            sums[i] = total + added if include else total
-            total += added

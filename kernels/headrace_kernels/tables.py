@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace_kernels.hashing import Bytes, Offsets
-from headrace_kernels.interning import BYTES, KEYS, find_strings, intern_ints, intern_strings, move_slots
+from headrace_kernels.interning import BYTES, GIVEN, KEYS, NONE, ONE, find_strings, intern_ints, intern_strings, move_slots
 
 Ids = NDArray[np.int32]
 _FIRST_CAPACITY = 1 << 10
@@ -97,6 +97,8 @@ class StringTable:
     ----------
     expected : int
         Number of distinct strings to make room for at once.
+
+    `lock` is held while strings are added; who looks strings up while others may add some takes it too.
     """
 
     def __init__(self, expected: int = 0) -> None:
@@ -106,7 +108,7 @@ class StringTable:
         self._counts = np.zeros(capacity // 2, np.int64)
         self._arena = np.empty(8 * capacity, np.uint8)
         self._used = np.zeros(2, np.int64)
-        self._lock = threading.Lock()
+        self.lock = threading.Lock()
 
     def __len__(self) -> int:
         return int(self._used[KEYS])
@@ -122,7 +124,8 @@ class StringTable:
 
     def keys(self) -> tuple[NDArray[np.int64], Bytes]:
         """Return the strings in the order of their ids, as Arrow's offsets and data."""
-        return self._offsets[: len(self) + 1], self._arena[: int(self._used[BYTES])]
+        with self.lock:
+            return self._offsets[: len(self) + 1], self._arena[: int(self._used[BYTES])]
 
     def add(self, offsets: Offsets, data: Bytes, counts: NDArray[np.int64] | None = None) -> Ids:
         """Return the id of each string, new ones given the next ids; add its weight (1 if none is given) to the id's count.
@@ -141,14 +144,20 @@ class StringTable:
         OverflowError
             More than 2**31 - 1 distinct strings.
         """
+        return self._add(offsets, data, _ONES if counts is None else counts, ONE if counts is None else GIVEN)
+
+    def intern(self, offsets: Offsets, data: Bytes) -> Ids:
+        """Return the id of each string, new ones given the next ids, and count nothing: a fifth faster where the table is large."""
+        return self._add(offsets, data, _ONES, NONE)
+
+    def _add(self, offsets: Offsets, data: Bytes, weights: NDArray[np.int64], weight: int) -> Ids:
         n_strings = max(len(offsets) - 1, 0)
         ids = np.empty(n_strings, np.int32)
-        weights, weighted = (_ONES, False) if counts is None else (counts, True)
-        with self._lock:
+        with self.lock:
             done = 0
             while True:
                 done = intern_strings(
-                    offsets, data, weights, weighted, done, self._slots, self._offsets, self._arena, self._counts, self._used, ids
+                    offsets, data, weights, weight, done, self._slots, self._offsets, self._arena, self._counts, self._used, ids
                 )
                 if done == n_strings:
                     return ids

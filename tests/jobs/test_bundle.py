@@ -131,6 +131,18 @@ def test_predict_gives_the_run_s_own_predictions_in_all_columns(finished: Any, b
     assert again.equals(own.slice(own.num_rows - again.num_rows))
 
 
+def test_predictions_are_written_partition_by_partition(
+    finished: Any, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("headrace.partitions.SMALLEST", 1)
+    source, loaded = str(finished.data / "parcels" / "*.parquet"), hr.load(str(bundle))
+    ledger = loaded.predict(source, tmp_path / "out.parquet")
+    written = pq.read_table(tmp_path / "out.parquet")
+    assert pq.read_metadata(tmp_path / "out.parquet").num_row_groups > 1
+    assert written.num_rows == ledger.rows()["out"]
+    assert written.equals(loaded.predict(source))
+
+
 def test_predict_writes_a_folder_too_and_tells_rows_as_json(finished: Any, bundle: Path, tmp_path: Path) -> None:
     outcome = finished("predict", bundle, finished.data / "parcels" / "parcels-0.parquet", tmp_path / "out", "--json")
     rows = outcome.json["rows"]

@@ -7,10 +7,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headrace_kernels.column import Column, is_valid
-from headrace_kernels.segments import decayed_sum, group_starts, row_in_group, seconds_since, segment_kernel, session_id
+from headrace_kernels.segments import (
+    decayed_sum,
+    decayed_sum_before,
+    group_starts,
+    row_in_group,
+    seconds_since,
+    segment_kernel,
+    session_id,
+)
 from headrace_kernels.windows import lag, rolling_sum
 
-SCANS = [decayed_sum, session_id, seconds_since, row_in_group]
+SCANS = [decayed_sum, decayed_sum_before, session_id, seconds_since, row_in_group]
 
 
 def bitmap(valid):
@@ -52,6 +60,25 @@ def test_many_groups_in_many_threads_are_the_same():
     assert one.values[:3].tolist() == [1.0, 1.5, 1.75]
     np.testing.assert_array_equal(one.values, np.tile([1.0, 1.5, 1.75], n_groups))
     np.testing.assert_array_equal(one.values, two.values)
+
+
+@pytest.mark.parametrize("scan", [decayed_sum, decayed_sum_before], ids=repr)
+def test_groups_that_cross_blocks_are_the_same_row_by_row(scan):
+    random = np.random.default_rng(5)
+    sizes = [0, 1, 1022, 1, 1, 5000, 0, 0, 1024, 3, 2048, 17]  # blocks begin and end with groups, within them, and between empty ones
+    starts = np.concatenate([[0], np.cumsum(sizes)])
+    seconds = np.concatenate([np.sort(random.uniform(0, 1e6, size)) for size in sizes])
+    columns = [Column(random.uniform(-1, 1, starts[-1])), Column(seconds)]
+    in_blocks, plain = scan.launch(columns, starts), scan.plain(columns, starts)
+    np.testing.assert_allclose(in_blocks.values, plain.values, rtol=1e-13, atol=1e-13)
+    one_by_one = scan.launch([columns[0]._replace(validity=bitmap(np.ones(starts[-1]))), columns[1]], starts)
+    np.testing.assert_array_equal(in_blocks.values, one_by_one.values)
+
+
+def test_integer_times_beyond_float64_are_told_apart():
+    times = np.array([2**62 + 1, 2**62 + 2])
+    out = decayed_sum.launch([Column(np.ones(2)), Column(times)], np.array([0, 2]), {"half_life": 1.0})
+    assert out.values.tolist() == [1.0, 1.5]
 
 
 def test_a_null_leaves_the_state_alone():

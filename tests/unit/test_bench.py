@@ -1,35 +1,35 @@
-"""The benchmark harness measures what it says, notices sides that disagree, and keeps its pages from being typed by hand."""
+"""`headrace bench` measures what it says, notices sides that disagree, and keeps its pages from being typed by hand."""
 
 from __future__ import annotations
 
-import doctest
 import json
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from benchmarks.harness import cases, pages, suites
-from benchmarks.harness import measure as measuring
-from benchmarks.harness.agreement import compare
-from benchmarks.harness.cases import Case, CaseResult, Side, SideResult, SuiteResult
-from benchmarks.harness.chart import draw
-from benchmarks.harness.files import MANY_FILES, WIDE_COLUMNS, make_files
-from benchmarks.harness.interleave import run_case
-from benchmarks.harness.measure import CommandFailedError, measure
-from benchmarks.harness.request import ROOT
-from benchmarks.harness.serving import Server, run_calls, serving
+from typer.testing import CliRunner
 
+from headrace.bench import pages, suites
+from headrace.bench.agreement import compare
+from headrace.bench.cases import Case, CaseResult, Side, SideResult, SuiteResult
+from headrace.bench.chart import draw
+from headrace.bench.files import MANY_FILES, WIDE_COLUMNS, make_files
+from headrace.bench.interleave import run_case
+from headrace.bench.measure import CommandFailedError, measure
+from headrace.bench.request import config, script
+from headrace.bench.serving import Server, run_calls, serving
+from headrace.cli import app
 from headrace.errors import DataError, HeadraceError, JobError
 from headrace.ops import OPS
 
-PEERS = ROOT / "benchmarks" / "peers"
+ROOT = Path(__file__).parents[2]
+PEERS = script("serving").parent
 MEGABYTE = 1 << 20
 
 
@@ -62,10 +62,10 @@ def measured_from_a_small_driver(code: str, folder: Path) -> dict[str, int]:
     """Measure as the harness does: Linux counts the driver's own memory for what it starts, and this test process is large."""
     driver = f"""
 import dataclasses, json, pathlib, sys
-from benchmarks.harness.measure import measure
+from headrace.bench.measure import measure
 print(json.dumps(dataclasses.asdict(measure([sys.executable, "-c", {code!r}], pathlib.Path({str(folder)!r})))))
 """
-    found: dict[str, int] = json.loads(subprocess.run(python(driver), cwd=ROOT, capture_output=True, check=True).stdout)
+    found: dict[str, int] = json.loads(subprocess.run(python(driver), capture_output=True, check=True).stdout)
     return found
 
 
@@ -296,12 +296,63 @@ def test_the_chart_names_every_side_and_has_its_figures_as_text() -> None:
 
 
 def test_the_driver_imports_nothing_large() -> None:
-    code = "import sys, benchmarks.harness.suites, benchmarks.harness.shown; print(*{'numpy', 'pyarrow', 'matplotlib', 'polars'} & set(sys.modules))"
-    done = subprocess.run(python(code), cwd=ROOT, capture_output=True, text=True, check=True)
+    code = "import sys, headrace.bench.suites, headrace.bench.shown, headrace.cli; print(*{'numpy', 'pyarrow', 'matplotlib', 'polars'} & set(sys.modules))"
+    done = subprocess.run(python(code), capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
 
 
-@pytest.mark.parametrize("module", [cases, measuring, pages], ids=lambda module: module.__name__)
-def test_examples_run(module: ModuleType) -> None:
-    found = doctest.testmod(module)
-    assert found.attempted > 0 == found.failed
+# the command
+
+
+def bench(*arguments: object) -> Any:
+    return CliRunner().invoke(app, ["bench", *map(str, arguments)])
+
+
+def test_the_command_writes_results_and_a_chart(tmp_path: Path) -> None:
+    done = bench("kernels", "--rows", 500, "--runs", 2, "--cases", "look_up", "--peers", "numpy", "--out", tmp_path)
+    assert done.exit_code == 0, done.stderr
+    found = SuiteResult.read(tmp_path / "kernels-500.json")
+    assert [(side.name, len(side.seconds)) for side in found.cases[0].sides] == [("headrace", 2), ("numpy", 2)]
+    assert (tmp_path / "kernels-500.svg").read_text().startswith("<svg")
+    assert "look_up: headrace" in done.stderr
+    assert "look ids of codes up" in done.stdout
+    assert "kernels-500.svg" in done.stdout
+
+
+def test_the_command_prints_one_object_of_json(tmp_path: Path) -> None:
+    done = bench("kernels", "--rows", 500, "--runs", 1, "--cases", "look_up", "--peers", "", "--out", tmp_path, "--json")
+    assert json.loads(done.stdout)["cases"][0]["name"] == "look_up"
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("critoe",), "Did you mean 'criteo'"),
+        (("criteo", "--peers", "polras"), "nearest: 'polars'"),
+        (("kernels", "--rows", "0"), "Invalid value for '--rows'"),
+    ],
+)
+def test_wrong_arguments_end_with_status_2(tmp_path: Path, arguments: tuple[str, ...], message: str) -> None:
+    done = bench(*arguments, *(["--out", tmp_path] if len(arguments) > 1 else []))
+    assert done.exit_code == 2
+    assert message in done.stderr
+
+
+def test_a_peer_that_is_not_installed_is_named_with_its_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(suites, "installed_versions", lambda names: {})
+    done = bench("criteo", "--peers", "duckdb", "--out", tmp_path)
+    assert done.exit_code == 1
+    assert done.stderr == "error: the peer duckdb is not installed\n  pip install 'headrace[bench]', or leave it out of --peers\n"
+
+
+def test_results_that_cannot_be_written_are_refused_at_once(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("a file")
+    done = bench("kernels", "--peers", "", "--out", tmp_path / "out")
+    assert done.exit_code == 2
+    assert "results cannot be written" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["criteo.yaml", "taxi.yaml"])
+def test_the_jobs_are_those_of_the_source_tree(name: str) -> None:
+    assert Path(config(name)).read_bytes() == (ROOT / "configs" / name).read_bytes()

@@ -110,6 +110,17 @@ def test_processes_are_others_than_this_one(processes: Cluster) -> None:
     assert os.getpid() not in processes.gather([processes.submit(os.getpid) for _ in range(4)])
 
 
+def test_tasks_about_a_partition_go_where_the_last_one_went(processes: Cluster) -> None:
+    def ask() -> list[int]:
+        handles = [processes.submit_about(subject, os.getpid) for subject in range(12)]
+        processes.wait(handles)
+        return processes.gather(handles)
+
+    first = ask()
+    assert len(set(first)) == 2
+    assert ask() == first
+
+
 def test_tasks_that_wait_for_others_do_not_stop_one_thread() -> None:
     opened = LocalCluster(1)
     handle = opened.submit(double, 1)

@@ -14,6 +14,7 @@ from tests.importing import imports_of
 ROOT = Path(__file__).parents[2]
 ENGINE = ROOT / "engine" / "headrace"
 KERNELS = ROOT / "kernels" / "headrace_kernels"
+SCRIPTS = ENGINE / "bench" / "peers"  # no modules: nothing imports them, and what they use is what they are there to compare
 
 # From the ground up. A name stands for a module or for a package with all that is in it.
 LAYERS: tuple[tuple[str, ...], ...] = (
@@ -23,6 +24,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "ledger",
         "schema",
         "keys",
+        "pool",
         "states",
         "group_stats",
         "order",
@@ -32,6 +34,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "yaml_text",
         "gpus",
         "versions",
+        "startup",
+        "json_text",
     ),
     ("dataset", "expressions", "backends", "frames"),
     ("ops",),
@@ -49,10 +53,11 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "report",
         "sample_data",
     ),
-    ("plan", "cluster", "spool", "dealing", "exchange", "execution"),
+    ("plan", "rates", "cluster", "spool", "dealing", "exchange", "execution"),
     ("pipeline", "profiling"),
     ("jobs",),
-    ("__init__", "cli", "terminal", "doctor"),
+    ("bench",),
+    ("__init__", "cli", "cli_bench", "commands", "terminal", "doctor"),
 )
 
 GPU_PACKAGES = ("cudf", "cuml", "cupy", "rmm", "dask_cudf", "dask_cuda", "pynvml", "numba_cuda")
@@ -71,7 +76,7 @@ PLACES: dict[str, tuple[str, ...]] = {
     "sqlglot": ("expressions",),
     "matplotlib": ("report",),
     "jinja2": ("report",),
-    "typer": ("cli",),
+    "typer": ("cli", "cli_bench", "commands"),
     "pickle": (),
     **dict.fromkeys(GPU_PACKAGES, ("backends.cudf",)),
     "cuml": ("models",),
@@ -85,7 +90,7 @@ def _modules() -> Mapping[str, Path]:
     """Every module by its dotted name; a package stands under its own name."""
     found = {}
     for package in (ENGINE, KERNELS):
-        for path in sorted(package.rglob("*.py")):
+        for path in sorted(set(package.rglob("*.py")) - set(SCRIPTS.glob("*.py"))):
             parts = path.relative_to(package.parent).with_suffix("").parts
             found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
     return found

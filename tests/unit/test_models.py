@@ -415,9 +415,10 @@ def test_preload_imports_the_library_in_the_background():
 
 
 def test_preload_of_a_missing_library_leaves_the_error_to_the_fit(monkeypatch):
-    monkeypatch.delitem(sys.modules, "headrace.models.boosted", raising=False)
+    for name in ("boosted", "xgboost_library"):
+        monkeypatch.delitem(sys.modules, f"headrace.models.{name}", raising=False)
+        monkeypatch.delattr(f"headrace.models.{name}", raising=False)
     monkeypatch.setitem(sys.modules, "xgboost", None)
-    monkeypatch.delattr("headrace.models.boosted", raising=False)
     preload("xgboost").join()
     matrix, score = rows(10)
     from headrace.errors import MissingLibraryError

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import functools
 import itertools
 import json
 import math
@@ -24,7 +23,7 @@ def described(backend: Backend, values: pa.Array, pieces: int = 1) -> dict[str, 
     edges = [len(values) * index // pieces for index in range(pieces + 1)]
     tables = [pa.table({"x": values.slice(start, end - start)}) for start, end in itertools.pairwise(edges)]
     profiles = [profile_table(Table.from_arrow(backend, table))["x"] for table in tables]
-    record = functools.reduce(ColumnProfile.merged, profiles).describe("x")
+    record = ColumnProfile.merged_all(profiles).describe("x")
     json.dumps(record, allow_nan=False)
     return record
 
@@ -97,3 +96,11 @@ def test_many_values_are_still_right_in_the_middle(backend: Backend) -> None:
     assert found["distinct"] is None  # more than are counted one by one
     assert sum(found["histogram"]["counts"]) == 200_000  # type: ignore[index]
     assert found["std"] == pytest.approx(values.std(), rel=1e-12)
+
+
+def test_numbers_after_the_first_columns_have_no_histogram(backend: Backend) -> None:
+    table = Table.from_arrow(backend, pa.table({"a": [1.0, 2.0], "b": [3.0, 4.0]}))
+    first, second = (profile.describe(name) for name, profile in profile_table(table, most_detailed=1).items())
+    assert first["histogram"] is not None
+    assert (second["histogram"], second["distinct"]) == (None, None)
+    assert (second["min"], second["max"], second["mean"]) == (3.0, 4.0, 3.5)

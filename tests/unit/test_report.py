@@ -187,6 +187,18 @@ def test_two_hundred_columns_render_in_time_and_fold_away(record: dict[str, Any]
     assert len([chart for chart in page.named("svg") if str(chart["id"]).startswith("spark-")]) == 200
 
 
+def test_a_thousand_columns_are_not_a_thousand_pictures(record: dict[str, Any]) -> None:
+    record["profile"] = [dict(record["profile"][3], column=f"column_{place}") for place in range(1000)]
+    record["lineage"] = {f"column_{place}": {"from": [f"column_{place}"], "steps": [0]} for place in range(1000)}
+    text = render(record)
+    page = Page(text)
+    assert text.count('id="spark-') == 200
+    assert "The figures of 800 more columns are in run.json" in page.words
+    assert "800 more are in run.json , under lineage" in page.words
+    assert "column_199" in text
+    assert "column_200" not in text
+
+
 def test_a_record_of_the_needed_parts_alone_renders() -> None:
     page = Page(render(MINIMAL))
     assert sections_of(page) == ["asked", "outcome", "provenance"]

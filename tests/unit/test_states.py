@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 from decimal import Decimal
@@ -198,3 +199,20 @@ def test_what_no_state_holds_is_refused(value: object) -> None:
 def test_what_does_not_fit_the_state_is_a_bundle_error(packed: object) -> None:
     with pytest.raises(BundleError, match="a saved state does not fit Quantiles"):
         unpack(Quantiles, packed, [])
+
+
+def test_arrays_of_one_type_share_a_stream() -> None:
+    tables = [pa.table({"values": [n, n + 1]}) for n in range(3)] + [pa.table({"values": ["x"]}), pa.table({"values": [9]})]
+    sink = BytesIO()
+    places = write_streams(tables, sink)
+    assert len({(offset, length) for offset, length, _, _ in places}) == 3
+    assert read_streams(pa.py_buffer(sink.getvalue()), places) == tables
+
+
+def test_moments_of_many_parts_merge_as_two_by_two() -> None:
+    parts = [moments(1e300, None), moments(-1e300, 2.5), moments(INF, NAN), moments()]
+    at_once, pairwise = Moments.merged_all(parts), functools.reduce(Moments.merged, parts)
+    assert at_once.mean_and_std() == pairwise.mean_and_std()
+    assert (at_once.count, at_once.nulls, at_once.nans, at_once.infinities) == (3, 1, 1, 1)
+    assert at_once.total.tolist() == pairwise.total.tolist()
+    assert at_once.squares.tolist() == pairwise.squares.tolist()

@@ -11,6 +11,7 @@ from typing import Any
 from headrace.errors import JobError, MissingLibraryError
 from headrace.gpus import find_gpus
 from headrace.ledger import Ledger
+from headrace.pool import Pools
 from headrace.table import Backend
 
 CPU, GPU = "cpu", "gpu"
@@ -65,15 +66,15 @@ def thread_count(cluster: str, workers: int | None, asked: str) -> int | None:
     return workers
 
 
-def open_backend(device: str) -> Backend:
-    """Return the verbs of a device, ``cpu`` or ``gpu``."""
+def open_backend(device: str, pools: Pools | None = None) -> Backend:
+    """Return the verbs of a device, ``cpu`` or ``gpu``; the CPU's number strings by `pools`."""
     if device == GPU:
         from headrace.backends.cudf.backend import CudfBackend
 
         return CudfBackend()
     from headrace.backends.arrow.backend import ArrowBackend
 
-    return ArrowBackend()
+    return ArrowBackend(pools)
 
 
 def counting(device: str, ledger: Ledger) -> AbstractContextManager[Any]:

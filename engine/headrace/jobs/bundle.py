@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,6 +16,7 @@ import pyarrow as pa
 
 from headrace.backends import counting
 from headrace.backends.arrow.write import write_batches
+from headrace.cluster import Cluster
 from headrace.errors import BundleError, JobError
 from headrace.exchange import Rows, exchange_steps, exchanging
 from headrace.execution import Progress, Silent, Work, transform_partition
@@ -136,14 +138,29 @@ class Bundle:
             rows = exchange_steps(workers, work, self.fitted.steps, Rows.of(partitions), asked.steps, progress or Silent())
             shared, shared_bundle = workers.share(work), workers.share((self.model, asked))
             (progress or Silent()).start("predict", len(partitions))
-            handles = [workers.submit(predict_partition, shared, shared_bundle, partition) for partition in rows.partitions]
-            workers.wait(handles, (progress or Silent()).advance)
-            results = workers.gather(handles)
-        table = pa.concat_tables([part for part, _ in results]) if results else asked.schema.to_arrow().empty_table()
-        if output is None:
-            return back(table)
-        write_output(Path(output), [table], table.schema)
-        return Ledger.total(ledger for _, ledger in results)
+            handles = deque(workers.submit(predict_partition, shared, shared_bundle, partition) for partition in rows.partitions)
+            ledgers: list[Ledger] = []
+            parts = _in_order(workers, handles, ledgers, progress or Silent())
+            schema = asked.schema.to_arrow()
+            if output is None:
+                return back(pa.concat_tables([schema.empty_table(), *parts]))
+            write_output(Path(output), parts, schema)
+            return Ledger.total(ledgers)
+
+
+def _in_order(workers: Cluster, handles: deque[Any], ledgers: list[Ledger], progress: Progress) -> Iterator[pa.Table]:
+    """Yield the predictions of each partition as soon as they and all before them are there, and hold none of them afterwards.
+
+    They are written while the workers are at the next: at the end, on one core, 5 million would take another half second.
+    """
+    while handles:
+        handle = handles.popleft()
+        workers.wait([handle], progress.advance)
+        ((part, ledger),) = workers.gather([handle])
+        del handle
+        ledgers.append(ledger)
+        if part.num_rows:
+            yield part
 
 
 @dataclass(frozen=True)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 import os
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 
+from headrace import json_text
 from headrace.errors import JobError
 from headrace.sha256sums import sha256_of
 from headrace_kernels.threads import over_items
@@ -78,9 +79,34 @@ def _flush(path: Path) -> None:
         os.fsync(handle.fileno())
 
 
-def list_files(folder: Path) -> list[dict[str, Any]]:
-    """Return path, bytes, rows of Parquet files, and SHA-256 of every file of a run, by path."""
-    return over_items(lambda path: file_entry(path, folder), _files(folder), os.cpu_count() or 1)  # hashing releases the GIL
+class Listing:
+    """What the manifest says of a run's files: path, bytes, rows of Parquet files, and SHA-256.
+
+    Files that are complete early are read, hashed and flushed in the background while the run goes on: that needs no interpreter, and
+    what the run does after its last pass over the data needs little else.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._pool = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="listing")
+        self._entries: dict[Path, Future[dict[str, Any]]] = {}
+
+    def __enter__(self) -> Listing:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+    def begin(self, folder: Path) -> None:
+        """Begin with the files below a folder that are complete: names of those being written start with a dot."""
+        for path in _files(folder):
+            if path not in self._entries and path.name[0] != ".":
+                self._entries[path] = self._pool.submit(file_entry, path, self._folder)
+
+    def entries(self) -> list[dict[str, Any]]:
+        """Return the entries of all files that are there now, by path."""
+        self.begin(self._folder)
+        return [self._entries[path].result() for path in sorted(self._entries)]
 
 
 def _files(folder: Path) -> list[Path]:
@@ -88,7 +114,8 @@ def _files(folder: Path) -> list[Path]:
 
 
 def file_entry(path: Path, folder: Path) -> dict[str, Any]:
-    """Return what the manifest says of one file."""
+    """Return what the manifest says of one file, and see to it that the file is on the disk."""
+    _flush(path)
     entry: dict[str, Any] = {"path": path.relative_to(folder).as_posix(), "bytes": path.stat().st_size, "sha256": sha256_of(path)}
     if path.suffix == ".parquet":
         entry["rows"] = pq.read_metadata(path).num_rows
@@ -96,6 +123,6 @@ def file_entry(path: Path, folder: Path) -> dict[str, Any]:
 
 
 def write_manifest(folder: Path, files: Sequence[Mapping[str, Any]]) -> None:
-    """Write `manifest.json` of `files`, as `list_files` returns them."""
+    """Write `manifest.json` of `files`, as `Listing.entries` returns them."""
     listed = sorted(files, key=lambda entry: str(entry["path"]))
-    (folder / "manifest.json").write_text(json.dumps({"format": 1, "files": listed}, indent=1) + "\n")
+    (folder / "manifest.json").write_text(json_text.dump({"format": 1, "files": listed}) + "\n")

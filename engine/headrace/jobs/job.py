@@ -21,6 +21,7 @@ from headrace.models import ModelSettings
 from headrace.models.settings import KINDS, OBJECTIVES
 from headrace.pipeline import Pipeline
 from headrace.plan import Plan, make_plan
+from headrace.rates import Estimate, MachineRates, estimate
 from headrace.side_tables import SideTables
 from headrace.split import AnySplit, make_split
 from headrace.steps import Steps
@@ -263,6 +264,12 @@ class OpenJob:
                 device=find_device(run.device) if device is None else device,
                 strict=run.strict,
             )
+
+    def estimate(self, plan: Plan, rates: MachineRates | None) -> Estimate:
+        """Return the time that a plan would take by measured rates, training left out."""
+        run, output = self.job.settings.run, self.job.settings.output
+        columns = (len(self.outputs) if output.features else 0) + (2 if output.predictions and self.job.settings.model else 0)
+        return estimate(plan, plan.source["rows"] * columns, planned_workers(run.cluster, run.workers), rates)
 
     def key_outputs(self) -> dict[str, str]:
         """The row key's columns by the names they have in the feature files: a feature of the same name comes first."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import json
 import os
 import platform
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from headrace import json_text
 from headrace import metrics as measures
 from headrace.backends import thread_count
 from headrace.cluster import Cluster, open_cluster
@@ -24,14 +26,15 @@ from headrace.exchange import Rows, exchange_steps, exchanging
 from headrace.execution import Progress, Silent, Work, fit_steps, keeping_rows
 from headrace.fitted import FittedSteps
 from headrace.jobs.bundle import Bundle, prediction_schema
-from headrace.jobs.directory import file_entry, list_files, new_run_id, run_directory, write_manifest
+from headrace.jobs.directory import Listing, file_entry, new_run_id, run_directory, write_manifest
 from headrace.jobs.tasks import Counted, Prepare, counted_of, predict_prepared, prepare_partition, sample_rows, train
 from headrace.ledger import Ledger
 from headrace.models import Model, preload
 from headrace.ops.base import StatefulOp
 from headrace.pipeline import worker_device
 from headrace.plan import Plan
-from headrace.profile import ColumnProfile
+from headrace.profile import merge_profiles
+from headrace.startup import ahead
 from headrace.versions import installed_versions
 
 if TYPE_CHECKING:
@@ -39,9 +42,11 @@ if TYPE_CHECKING:
 
 PACKAGES = ("headrace", "pyarrow", "numpy", "numba", "xgboost-cpu", "xgboost", "scikit-learn", "dask", "pandas")
 # Up to this many values, rows times columns, all are profiled; of more, about that many, from the start of every partition.
-PROFILE_VALUES, SAMPLED_VALUES = 16_000_000, 6_400_000
+PROFILE_VALUES, SAMPLED_VALUES = 16_000_000, 1_600_000
 # Exact TreeSHAP costs about 2 ms a row for 100 trees of depth 8: what matters most is measured on a sample.
 EXPLAINED_ROWS = 400
+# How often a run looks for feature files that are complete.
+LOOKS = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,12 +117,12 @@ def run_job(job: Job, progress: Progress | None = None) -> Run:
         preload(job.settings.model.kind)
     with stages.stage("plan"):
         opened = job.open()
-    with run_directory(job.settings.output.path, run_id) as folder:
+    with run_directory(job.settings.output.path, run_id) as folder, Listing(folder) as listing:
         with stages.stage("plan"):
             run = job.settings.run
             cluster = open_cluster(run.cluster, thread_count(run.cluster, run.workers, run.device))
         try:
-            execution = _Execution(opened, cluster, folder, progress or Silent(), stages)
+            execution = _Execution(opened, cluster, folder, listing, progress or Silent(), stages)
             record = execution.execute()
         finally:
             cluster.close()
@@ -130,7 +135,7 @@ def run_job(job: Job, progress: Progress | None = None) -> Run:
             **record,
         }
         with stages.stage("report"):
-            _finish(folder, record, stages)
+            _finish(folder, record, stages, listing)
     return Run.load(Path(job.settings.output.path) / "runs" / run_id)
 
 
@@ -141,6 +146,7 @@ class _Execution:
     opened: OpenJob
     cluster: Cluster
     folder: Path
+    listing: Listing
     progress: Progress
     stages: Stages
 
@@ -151,9 +157,10 @@ class _Execution:
             with opened.job.placed():
                 device = worker_device(self.cluster, job.settings.run.device)
             plan = opened.plan(self.cluster.n_workers, device)
+        ahead(_load_kernels, _load_report)
         states = opened.tables.states(opened.steps.ops)
         unlearnt = Work(opened.source, opened.steps.ops, job.split, states, opened.key, sides=opened.tables.shuffled)
-        unlearnt = replace(unlearnt, device=device, strict=job.settings.run.strict)
+        unlearnt = replace(unlearnt, device=device, strict=job.settings.run.strict, profiled_rows=_profiled_rows(plan))
         with (
             keeping_rows(self.cluster, unlearnt, plan) as kept,
             exchanging(self.cluster, kept, plan.exchange_bytes) as work,
@@ -163,14 +170,21 @@ class _Execution:
             with self.stages.stage("transform"):
                 work = replace(work, states=found.states)
                 rows = exchange_steps(self.cluster, work, opened.steps, found.rows, range(len(opened.steps.ops)), self.progress)
-                what, handles, counted = self._prepare(plan, work, rows)
-        fitted = FittedSteps(opened.steps.ops, opened.source.schema, opened.tables.schemas, found.states, found.parts)
+                what, handles = self._prepare(plan, work, rows)
+                # What needs no row of the result is done beside the tasks.
+                fitted = FittedSteps(opened.steps.ops, opened.source.schema, opened.tables.schemas, found.states, found.parts)
+                if job.model_settings is None:
+                    self._write_pipeline(fitted)
+                record: dict[str, Any] = {
+                    "machine": _machine(self.cluster, plan),
+                    "versions": {"python": platform.python_version(), **installed_versions(PACKAGES)},
+                    "dataset": opened.source.describe(),
+                    "plan": plan.describe(),
+                    "lineage": _lineage(opened),
+                }
+                counted = self._counted(handles)
         ledger = Ledger.total([*(one.ledger for one in counted), found.ledger])
-        record = {
-            "machine": _machine(self.cluster, plan),
-            "versions": {"python": platform.python_version(), **installed_versions(PACKAGES)},
-            "dataset": opened.source.describe(),
-            "plan": plan.describe(),
+        record |= {
             "steps": _step_records(opened, fitted, ledger),
             "ledger": {
                 "rows": ledger.rows(),
@@ -180,14 +194,13 @@ class _Execution:
                 "fallbacks": list(plan.fallbacks),
             },
             "profile": _profile_records(counted),
-            "lineage": _lineage(opened),
         }
         if job.model_settings is None:
-            self._write_pipeline(fitted)
             return record
         return {**record, **self._model(plan, what, fitted, handles)}
 
-    def _prepare(self, plan: Plan, work: Work, rows: Rows) -> tuple[Prepare, list[Any], list[Counted]]:
+    def _prepare(self, plan: Plan, work: Work, rows: Rows) -> tuple[Prepare, list[Any]]:
+        """Start the tasks that apply the steps and write features; return what they were told, and their handles."""
         opened, settings = self.opened, self.opened.job.settings
         folder = None
         if settings.output.features:
@@ -203,16 +216,27 @@ class _Execution:
             target=section.target if section else None,
             folder=folder.resolve() if folder else None,
             has_split=settings.split is not None,
-            profiled_rows=_profiled_rows(plan),
         )
         shared, shared_what = self.cluster.share(work), self.cluster.share(what)
         self.progress.start("transform", len(plan.partitions))
-        handles = [self.cluster.submit(prepare_partition, shared, shared_what, partition) for partition in rows.partitions]
-        self.cluster.wait(handles, self.progress.advance)
+        tasks = enumerate(rows.partitions)
+        return what, [self.cluster.submit_about(place, prepare_partition, shared, shared_what, partition) for place, partition in tasks]
+
+    def _counted(self, handles: list[Any]) -> list[Counted]:
+        """Wait for the tasks, beginning with the entries of the files that they leave, and return what they counted."""
+        n_done, look_every = itertools.count(1), max(len(handles) // LOOKS, 1)
+
+        def done() -> None:
+            self.progress.advance()
+            if next(n_done) % look_every == 0:
+                self.listing.begin(self.folder)
+
+        self.cluster.wait(handles, done)
         counted = self.cluster.gather([self.cluster.submit(counted_of, handle) for handle in handles])
         if not sum(one.ledger.rows_out for one in counted):
-            raise DataError("no row is left after the pipeline", file=opened.source.source, hint="look at the filters: they leave nothing")
-        return what, handles, counted
+            hint = "look at the filters: they leave nothing"
+            raise DataError("no row is left after the pipeline", file=self.opened.source.source, hint=hint)
+        return counted
 
     def _model(self, plan: Plan, what: Prepare, fitted: FittedSteps, handles: list[Any]) -> dict[str, Any]:
         job, opened = self.opened.job, self.opened
@@ -239,6 +263,7 @@ class _Execution:
             ]
             self.cluster.wait(asked, self.progress.advance)
             predicted = self.cluster.gather(asked)
+        self.listing.begin(self.folder)
         with self.stages.stage("evaluate"):
             record = self._evaluate(model, predicted)
             record["importance"] = self._importance(model, what, handles, bool(record["split"]["test_rows"]))
@@ -306,13 +331,28 @@ class _Execution:
         write_sums(folder)
 
 
-def _finish(folder: Path, record: dict[str, Any], stages: Stages) -> None:
+def _load_kernels() -> None:
+    """Import the kernels that nearly every job calls, and start LLVM by a first call: 0.3 s, in which tasks read their first rows."""
+    from headrace_kernels import counting, encoding, stages, tables  # noqa: F401
+    from headrace_kernels.column import Column
+    from headrace_kernels.exact import exact_moments
+
+    exact_moments(Column(np.zeros(1)))
+
+
+def _load_report() -> None:
+    from headrace.report.page import prepare
+
+    prepare()
+
+
+def _finish(folder: Path, record: dict[str, Any], stages: Stages, listing: Listing) -> None:
     """Write the record, the report and the manifest."""
     record["seconds"] = {**stages.seconds, "total": sum(stages.seconds.values())}
-    record["files"] = list_files(folder)
+    record["files"] = listing.entries()
     from headrace.report import render
 
-    pages = {"report.html": render(record), "run.json": json.dumps(record, indent=1, allow_nan=False) + "\n"}
+    pages = {"report.html": render(record), "run.json": json_text.dump(record) + "\n"}
     for name, text in pages.items():
         (folder / name).write_text(text, encoding="utf-8")
     write_manifest(folder, [*record["files"], *(file_entry(folder / name, folder) for name in pages)])
@@ -361,13 +401,7 @@ def _all_counts(opened: OpenJob, ledger: Ledger) -> list[dict[str, Any]]:
 
 
 def _profile_records(counted: list[Counted]) -> list[dict[str, Any]]:
-    profiles = [one.profile for one in counted if one.profile]
-    if not profiles:
-        return []
-    merged: dict[str, ColumnProfile] = profiles[0]
-    for profile in profiles[1:]:
-        merged = {name: merged[name].merged(profile[name]) for name in merged}
-    return [profile.describe(name) for name, profile in merged.items()]
+    return [profile.describe(name) for name, profile in merge_profiles([one.profile for one in counted]).items()]
 
 
 def _lineage(opened: OpenJob) -> dict[str, Any]:

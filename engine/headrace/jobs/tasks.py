@@ -11,15 +11,15 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from headrace.backends import CPU, counting, open_backend
+from headrace.backends import counting
 from headrace.backends.arrow.write import write_batches
 from headrace.execution import Work, part_name, transform_partition
 from headrace.jobs.bundle import prediction_table
 from headrace.ledger import Ledger
 from headrace.models import Model, ModelSettings, fit_model
 from headrace.models.device import to_host
-from headrace.partitions import Partition, read_partition
-from headrace.profile import ColumnProfile, profile_table
+from headrace.partitions import Partition
+from headrace.profile import Profile, merge_profiles
 from headrace.schema import Schema
 from headrace.split import TEST
 from headrace.table import KEY, TRAINING, Table
@@ -40,7 +40,6 @@ class Prepare:
     target: str | None
     folder: Path | None
     has_split: bool
-    profiled_rows: int | None  # of a partition; None for all
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,39 +55,34 @@ class Prepared:
 
 @dataclass(frozen=True, eq=False)
 class Counted:
-    """What preparing a partition counted: its ledger, and its profile if it was among the partitions profiled."""
+    """What preparing a partition counted: its ledger, and the profile of its rows or of the first of them."""
 
     ledger: Ledger
-    profile: dict[str, ColumnProfile] | None
+    profile: Profile
 
 
 def prepare_partition(work: Work, what: Prepare, partition: Partition) -> tuple[Prepared, Counted]:
     """Apply every step to a partition, write its feature file, and return the rows for the model and what was counted."""
     ledger = Ledger()
     rows: list[Prepared] = []
+    profiles: list[Profile] = []
 
     def batches() -> Any:
-        for table in transform_partition(work, what.columns, range(len(work.ops)), partition, ledger):
+        for table in transform_partition(work, what.columns, range(len(work.ops)), partition, ledger, profiles):
             if what.target is not None:
                 rows.append(_rows_for_model(table, what))
             yield feature_table(table, what)
 
     with counting(work.device, ledger):
         if what.folder is not None:
-            write_batches(what.folder / part_name(partition), batches(), feature_schema(what))
+            path = what.folder / part_name(partition)
+            unfinished = path.with_name(f".{path.name}")
+            write_batches(unfinished, batches(), feature_schema(what))
+            unfinished.rename(path)  # whoever sees the name may read the file
         else:
             for _ in batches():
                 pass
-    return _joined(rows, what), Counted(ledger, _merged(_profiles(work, what, partition)))
-
-
-def _profiles(work: Work, what: Prepare, partition: Partition) -> list[dict[str, ColumnProfile]]:
-    profiles = []
-    for table in read_partition(work.source, partition, what.columns, open_backend(CPU), Ledger(), cache=work.cache):
-        if what.profiled_rows is not None:
-            return [profile_table(table.first(what.profiled_rows))]
-        profiles.append(profile_table(table))
-    return profiles
+    return _joined(rows, what), Counted(ledger, merge_profiles(profiles))
 
 
 def feature_schema(what: Prepare) -> pa.Schema:
@@ -185,12 +179,3 @@ def _joined(rows: Sequence[Prepared], what: Prepare) -> Prepared:
         np.concatenate([part.test for part in rows]),
         tuple(table for part in rows for table in part.passed),
     )
-
-
-def _merged(profiles: Sequence[dict[str, ColumnProfile]]) -> dict[str, ColumnProfile] | None:
-    if not profiles:
-        return None
-    merged = dict(profiles[0])
-    for profile in profiles[1:]:
-        merged = {name: merged[name].merged(profile[name]) for name in merged}
-    return merged

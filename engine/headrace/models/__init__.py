@@ -136,6 +136,10 @@ def load_model(folder: Path, threads: int | None = None) -> Model:
     from headrace.models.store import read_settings
 
     settings, _ = read_settings(folder)
+    if settings.kind == "xgboost":
+        from headrace.models import trees  # reads them without XGBoost
+
+        return trees.load(folder, threads)
     return _implementation(settings.kind).load(folder, threads)
 
 

@@ -1,88 +1,26 @@
 """Boosted trees by XGBoost: one worker, histograms, blocks of fixed size.
 
-Source: T. Chen, C. Guestrin, "XGBoost: A Scalable Tree Boosting System", KDD 2016. Contributions: S. Lundberg et al.,
-"From local explanations to global understanding with explainable AI for trees", Nature Machine Intelligence 2, 2020
-(exact); A. Saabas, "Interpreting random forests", 2014 (approximate).
+Source: T. Chen, C. Guestrin, "XGBoost: A Scalable Tree Boosting System", KDD 2016.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-# XGBoost's threads wait for each other again and again. By default they burn their cores meanwhile: on a machine that is busy
-# with other work, training the flights took 45 s and more, and 9 s with this. OpenMP reads it when it is loaded, so it stands
-# here, where every process that trains comes by: those of an external scheduler too.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-import xgboost
+from headrace.errors import JobError, unknown_name
+from headrace.models.device import check_build, to_device
+from headrace.models.matrix import Block, reblock
+from headrace.models.settings import ModelSettings
+from headrace.models.trees import BoostedTrees, load
+from headrace.models.xgboost_library import xgboost
 
-from headrace.errors import BundleError, JobError, unknown_name
-from headrace.models.device import check_build, is_on_device, to_device, to_host
-from headrace.models.matrix import Block, check_matrix, reblock
-from headrace.models.settings import ModelSettings, Trained
-from headrace.models.store import FILE_NAME, read_bytes, read_settings, write_settings
+__all__ = ["FixedBlocks", "fit", "load"]
 
-_TREES = "model.ubj"
 _DEFAULT_OBJECTIVE = {"binary": "binary:logistic", "multiclass": "multi:softprob", "regression": "reg:squarederror"}
-
-
-@dataclass(frozen=True)
-class BoostedTrees(Trained):
-    """A trained XGBoost model; see `headrace.models.Model`."""
-
-    settings: ModelSettings
-    features: tuple[str, ...]
-    booster: xgboost.Booster
-
-    def predict(self, matrix: np.ndarray) -> np.ndarray:
-        check_matrix(matrix, self.features)
-        if not len(matrix):
-            return np.empty((0, self.settings.n_classes) if self.settings.n_classes else (0,), dtype=np.float32)
-        # In place: without the copy and the quantisation that a DMatrix makes of it.
-        if is_on_device(matrix):
-            self.booster.set_param({"device": "cuda"})
-            on_device: np.ndarray = to_host(self.booster.inplace_predict(to_device(matrix, np.float32)))
-            self.booster.set_param({"device": "cpu"})
-            return on_device
-        predicted: np.ndarray = self.booster.inplace_predict(np.ascontiguousarray(matrix, dtype=np.float32))
-        return predicted
-
-    def contributions(self, matrix: np.ndarray, approximate: bool = False) -> np.ndarray:
-        """Return what each feature adds to the raw margin (the log odds of a binary model); last, the bias.
-
-        Parameters
-        ----------
-        matrix : float32 ``[n, k]``
-            The rows.
-        approximate : bool
-            False: Shapley values by TreeSHAP, exact and slow: 1.6 ms a row of 100 trees of depth 8 on 2 cores.
-            True: the change of the node's mean at each split of the row's path: 4 us a row. Both sum to the margin;
-            the approximate way favours splits deep in the tree, and its first feature often is another one.
-
-        Returns
-        -------
-        array
-            float32 ``[n, k + 1]``, multiclass ``[n, classes, k + 1]``.
-        """
-        check_matrix(matrix, self.features)
-        width = len(self.features) + 1
-        if not len(matrix):
-            return np.empty((0, self.settings.n_classes, width) if self.settings.n_classes else (0, width), dtype=np.float32)
-        rows = xgboost.DMatrix(np.ascontiguousarray(to_host(matrix), dtype=np.float32))
-        added: np.ndarray = self.booster.predict(rows, pred_contribs=True, approx_contribs=approximate)
-        return added
-
-    def save(self, folder: Path) -> None:
-        trees = bytes(self.booster.save_raw("ubj"))
-        write_settings(folder, self.settings, self.features, {"trees": {"nbytes": len(trees), "sha256": _digest(trees)}})
-        (folder / _TREES).write_bytes(trees)
 
 
 class FixedBlocks(xgboost.DataIter):
@@ -128,30 +66,10 @@ def fit(settings: ModelSettings, features: tuple[str, ...], blocks: Sequence[Blo
     try:
         quantised = xgboost.QuantileDMatrix(FixedBlocks(blocks, device), nthread=threads, max_bin=params.get("max_bin"))
         booster = xgboost.train(params, quantised, num_boost_round=settings.rounds)
-        booster.set_param({"device": "cpu"})  # where it predicts is decided by where the rows are
     except (xgboost.core.XGBoostError, ValueError) as error:
         raise JobError(f"xgboost refuses: {_first_line(error)}", key="model.params", hint="look at the parameters' values") from error
-    return BoostedTrees(settings, features, booster)
-
-
-def load(folder: Path, threads: int | None) -> BoostedTrees:
-    """Read back what `BoostedTrees.save` wrote."""
-    settings, content = read_settings(folder)
-    path = folder / _TREES
-    trees = read_bytes(path)
-    # XGBoost trusts the lengths in the file: 100 bytes of a cut one made it take all of the machine's memory.
-    if content.get("trees") != {"nbytes": len(trees), "sha256": _digest(trees)}:
-        raise BundleError(f"not the {len(trees)} bytes that were saved with {FILE_NAME}", file=str(path), hint="copy the bundle again")
-    try:
-        booster = xgboost.Booster(model_file=bytearray(trees))
-    except xgboost.core.XGBoostError as error:
-        raise BundleError(f"no XGBoost model: {_first_line(error)}", file=str(path)) from error
-    features = tuple(content["features"])
-    if booster.num_features() != len(features):
-        raise BundleError(f"trees over {booster.num_features()} features, but {len(features)} names", file=str(path))
-    if threads is not None:
-        booster.set_param({"nthread": threads})
-    return BoostedTrees(settings, features, booster)
+    booster.set_param({"device": "cpu"})  # where it predicts is decided by where the rows are
+    return BoostedTrees(settings, features, bytes(booster.save_raw("ubj")), threads)
 
 
 def _library_params(settings: ModelSettings, features: tuple[str, ...], threads: int) -> dict[str, Any]:
@@ -182,10 +100,6 @@ def _position(name: object, features: tuple[str, ...], param: str) -> int:
         message, hint = unknown_name("feature", str(name), features)
         raise JobError(message, key=f"model.params.{param}", hint=hint)
     return features.index(str(name))
-
-
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
 
 
 def _first_line(error: Exception) -> str:

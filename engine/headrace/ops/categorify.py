@@ -10,7 +10,6 @@ import numpy.typing as npt
 from pydantic import Field
 
 from headrace.errors import JobError, JobErrors
-from headrace.keys import Keys
 from headrace.ops.base import Count, Declaration, FittedOp, Groups, Positive, Sources, check_columns, operator
 from headrace.ops.hash_bucket import bucket_numbers
 from headrace.ops.vocabulary import Vocabulary
@@ -85,7 +84,7 @@ class Categorify(FittedOp[dict[str, Counts], dict[str, Vocabulary]]):
         for group in self.columns:
             name, counts = self.vocabulary_name(group), table.counts(group)
             if self.joint:  # the keys of all columns go by the names of the first
-                counts = Counts(Keys(counts.keys.table.rename_columns(list(self.columns[0]))), counts.counts)
+                counts = Counts(counts.keys.renamed(self.columns[0]), counts.counts)
             part[name] = part[name].merged(counts) if name in part else counts
         return part
 

@@ -42,10 +42,11 @@ class Link(NamedTuple):
 
 def apply_chain(table: Table, links: Sequence[Link]) -> Table:
     """Apply consecutive ops column by column; what each changed is counted in its step."""
-    columns = dict.fromkeys(column for link in links for column in link.op.columns)
-    return table.with_columns(
-        {column: _through(table, column, [link for link in links if column in link.op.columns]) for column in columns}
-    )
+    links_of: dict[str, list[Link]] = {}
+    for link in links:
+        for column in dict.fromkeys(link.op.columns):
+            links_of.setdefault(column, []).append(link)
+    return table.with_columns({column: _through(table, column, of_column) for column, of_column in links_of.items()})
 
 
 def _through(table: Table, column: str, links: Sequence[Link]) -> Device:

@@ -65,6 +65,13 @@ def render(record: Mapping[str, Any]) -> str:
     return _environment().get_template("report.html").render(context, record=record, titles=present)
 
 
+def prepare() -> None:
+    """Compile the templates: a third of the time that the first page takes."""
+    environment = _environment()
+    for name in environment.list_templates(extensions=["html"]):
+        environment.get_template(name)
+
+
 def _check(record: Mapping[str, Any]) -> None:
     if record.get("format") != FORMAT:
         hint = "render it with the version of Headrace that wrote it"
@@ -82,12 +89,14 @@ def _context(record: Mapping[str, Any]) -> dict[str, Any]:
         "metrics": summary.metrics(record),
         "steps": sections.steps(record),
         "columns": sections.columns(record),
+        "columns_left_out": sections.columns_left_out(record),
         "sampled": sections.sampled(record),
         "unseen": [sections.count_in_words(count) for count in sections.unseen_counts(record)],
         "charts": _model_charts(record),
         "classes": results.classes(record),
         "importance": results.importance(record),
-        "lineage": summary.section(record, "lineage"),
+        "lineage": sections.lineage(record),
+        "features_left_out": sections.features_left_out(record),
         "equation": sections.equation(record),
         "counts": sections.counts(record),
         "timings": results.timings(record),
@@ -116,7 +125,10 @@ def _is_present(name: str, record: Mapping[str, Any], context: Mapping[str, Any]
 
 
 def _settings(settings: Any) -> str:
-    return yaml.safe_dump(dict(settings), sort_keys=False, allow_unicode=True, width=100) if settings else ""
+    if not settings:
+        return ""
+    fast = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+    return str(yaml.dump(dict(settings), Dumper=fast, sort_keys=False, default_flow_style=None, allow_unicode=True, width=100))
 
 
 @lru_cache(maxsize=1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from markupsafe import Markup
@@ -12,6 +13,8 @@ from headrace.report import shapes, words
 from headrace.report.summary import Record, section
 from headrace.report.words import is_number, nbytes, number, percent
 
+# A page of 1,000 columns is one that nobody reads, and takes a second to make: the others are in run.json.
+MOST_COLUMNS = 200
 _MOST_TOP_VALUES = 3
 
 
@@ -111,7 +114,23 @@ def count_in_words(count: Record) -> tuple[str, str, str]:
 def columns(record: Record) -> list[Column]:
     """Return the profile's columns in order, each with the values that only the held-back rows have."""
     unseen = {str(count.get("column")): count.get("count") for count in unseen_counts(record)}
-    return [_column(place, column, unseen) for place, column in enumerate(record.get("profile") or ())]
+    listed = (record.get("profile") or ())[:MOST_COLUMNS]
+    return [_column(place, column, unseen) for place, column in enumerate(listed)]
+
+
+def columns_left_out(record: Record) -> int:
+    """Return how many columns of the profile the page does not show."""
+    return max(len(record.get("profile") or ()) - MOST_COLUMNS, 0)
+
+
+def lineage(record: Record) -> dict[str, Record]:
+    """Return where the first features come from."""
+    return dict(islice(section(record, "lineage").items(), MOST_COLUMNS))
+
+
+def features_left_out(record: Record) -> int:
+    """Return of how many features the page does not say where they come from."""
+    return max(len(section(record, "lineage")) - MOST_COLUMNS, 0)
 
 
 def sampled(record: Record) -> str:

@@ -12,15 +12,16 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headrace.backends.arrow.lookup import encode_dictionary, find_keys
+from headrace.backends.arrow.lookup import encode_strings, find_keys
 from headrace.backends.arrow.memory import choose_memory_pool, keep_freed_memory
 from headrace.backends.arrow.read import read_batches
 from headrace.backends.arrow.values import array_of, float_values, hash_array, kernel_column, standard_layout, to_array
 from headrace.dataset import Dataset, RowGroup
 from headrace.errors import DataError
 from headrace.group_stats import GroupStats, column_stats
-from headrace.keys import Keys, array_of_strings, factorize, factorize_array, is_text, plain_values, string_buffers
+from headrace.keys import Keys, factorize, factorize_array, plain_values
 from headrace.order import comparable, order_values, units
+from headrace.pool import NULL, Pool, Pools, can_be_pooled, distinct_keys
 from headrace.schema import FLOAT32, Type
 from headrace.states import Counts, GroupSums, Ints, Moments, Quantiles
 from headrace.table import Stage, one_array
@@ -40,6 +41,9 @@ class ArrowBackend:
     """Columns are Arrow arrays without chunks; strings may be dictionary-encoded."""
 
     name = "arrow"
+
+    def __init__(self, pools: Pools | None = None) -> None:
+        self.pools = pools or Pools()
 
     def read(self, dataset: Dataset, groups: Sequence[RowGroup], columns: Sequence[str]) -> Iterator[tuple[int, int, dict[str, Array]]]:
         return read_batches(dataset, groups, columns)
@@ -136,11 +140,14 @@ class ArrowBackend:
     def counts(self, columns: Mapping[str, Array]) -> Counts:
         arrays = list(columns.values())
         if len(arrays) == 1:
-            values, counts = _counted(arrays[0])
-            return Counts(Keys(pa.table({next(iter(columns)): values})), counts)
-        codes, firsts = factorize(arrays)
+            name = next(iter(columns))
+            if can_be_pooled(arrays[0]):
+                return _counted_strings(name, arrays[0], self.pools.of(name))
+            codes, distinct = factorize_array(arrays[0])
+            return Counts(Keys(pa.table({name: distinct})), np.bincount(codes, minlength=len(distinct)).astype(np.int64))
+        rows, firsts = factorize(arrays)
         table = pa.table(dict(columns)).take(pa.array(firsts))
-        return Counts(Keys(_decoded(table)), np.bincount(codes, minlength=len(firsts)).astype(np.int64))
+        return Counts(Keys(_decoded(table)), np.bincount(rows, minlength=len(firsts)).astype(np.int64))
 
     def group_sums(self, columns: Mapping[str, Array], value: Array, fold: npt.NDArray[np.int32], folds: int) -> GroupSums:
         from headrace_kernels.group_sums import exact_group_sums
@@ -179,8 +186,8 @@ class ArrowBackend:
 
     def encode(self, columns: Mapping[str, Array], keys: Keys, ids: npt.NDArray[np.int32]) -> tuple[Array, int]:
         arrays = list(columns.values())
-        if len(arrays) == 1 and pa.types.is_dictionary(arrays[0].type):
-            encoded, n_unseen = encode_dictionary(arrays[0], keys, ids)
+        if len(arrays) == 1 and can_be_pooled(arrays[0]):
+            encoded, n_unseen = encode_strings(arrays[0], keys, ids, self.pools.of(next(iter(columns))))
         else:
             codes = find_keys(arrays, keys)
             encoded, n_unseen = ids[codes + 1], int((codes < 0).sum())
@@ -255,43 +262,18 @@ def _fill_dictionary(column: Array, value: Any) -> Array:
     return pa.DictionaryArray.from_arrays(indices.fill_null(pa.scalar(code, pa.int32())), dictionary)
 
 
-def _counted(array: Array) -> tuple[Array, npt.NDArray[np.int64]]:
-    """Return the distinct values of a column and how often each occurs."""
+def _counted_strings(name: str, array: Array, pool: Pool) -> Counts:
+    """Return the distinct strings of a column and how often each occurs; of a dictionary only those that occur."""
     if not pa.types.is_dictionary(array.type):
-        codes, distinct = factorize_array(array)
-        return distinct, np.bincount(codes, minlength=len(distinct)).astype(np.int64)
-    from headrace_kernels.counting import count_codes
+        keys, codes = distinct_keys(name, pool, pool.remember(array))
+        return Counts(keys, np.bincount(codes, minlength=len(keys)).astype(np.int64))
+    from headrace_kernels.counting import count_indices, sum_by_code
 
-    values = array.dictionary
-    _, counts = count_codes(kernel_column(array.indices), len(values))
-    if is_text(values.type) and not values.null_count:
-        return _counted_strings(values, counts)
-    if counts[-1]:
-        values = pa.concat_arrays([values, pa.nulls(1, values.type)])
-    used = np.flatnonzero(counts[: len(values)])
-    if len(used) < len(values):
-        values = values.take(array_of(used))
-    # A dictionary may repeat a value, and hold a null besides the nulls among the indices.
-    codes, distinct = factorize_array(values)
-    return distinct, np.bincount(codes, counts[used], len(distinct)).astype(np.int64)
-
-
-def _counted_strings(values: Array, counts: npt.NDArray[np.int64]) -> tuple[Array, npt.NDArray[np.int64]]:
-    """Return the distinct strings of a dictionary that occur, and how often; the last of `counts` is the null's."""
-    from headrace_kernels.tables import StringTable
-
-    present = np.flatnonzero(counts[:-1])
-    if 2 * len(present) < len(values):  # a few rows of many: most of their dictionary does not occur
-        values, counts = values.take(array_of(present)), np.append(counts[present], counts[-1])
-    table = StringTable(len(values))  # a dictionary may repeat a value
-    table.add(*string_buffers(values), counts[:-1])
-    distinct, totals = array_of_strings(*table.keys()), table.counts
-    used = np.flatnonzero(totals)
-    if len(used) < len(totals):
-        distinct, totals = distinct.take(array_of(used)), totals[used]
-    if counts[-1]:
-        distinct, totals = pa.concat_arrays([distinct, pa.nulls(1, distinct.type)]), np.append(totals, counts[-1])
-    return distinct, totals.astype(np.int64)
+    counts = count_indices(kernel_column(array.indices), len(array.dictionary))
+    numbers = np.append(pool.remember(array.dictionary), NULL)
+    used = np.flatnonzero(counts)
+    keys, codes = distinct_keys(name, pool, numbers[used])  # a dictionary may repeat a value
+    return Counts(keys, sum_by_code(codes, counts[used], len(keys)))
 
 
 def _codes_of_one(array: Array) -> tuple[npt.NDArray[Any], Array]:

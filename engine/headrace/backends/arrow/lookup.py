@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from headrace.errors import DataError
 from headrace.keys import Keys, is_text, one_chunk, plain_values, string_buffers
+from headrace.pool import Pool
 
 Codes = npt.NDArray[np.int32]
 
@@ -71,14 +72,27 @@ def find_keys(arrays: Sequence[pa.Array], keys: Keys) -> Codes:
     return rows
 
 
-def encode_dictionary(array: pa.Array, keys: Keys, ids: npt.NDArray[np.int32]) -> tuple[npt.NDArray[np.int32], int]:
-    """Return ids[code + 1] of each row of a dictionary column and the number of rows unseen: only its distinct values are looked up."""
+def encode_strings(array: pa.Array, keys: Keys, ids: npt.NDArray[np.int32], pool: Pool) -> tuple[npt.NDArray[np.int32], int]:
+    """Return ids[code + 1] of each row of a string column and the number of rows unseen.
+
+    Of a dictionary only the distinct values are looked up; and nothing is, if fitting has numbered the strings.
+    """
     from headrace.backends.arrow.values import kernel_column
+    from headrace_kernels.column import Column
     from headrace_kernels.encoding import encode_indices
 
     index = prepared_index(keys).columns[0]
-    codes = np.append(index.find(array.dictionary), index.null_code)
-    return encode_indices(kernel_column(array.indices), ids[codes + 1], codes < 0)
+    if pa.types.is_dictionary(array.type):
+        numbers = pool.known(array.dictionary)
+        codes = np.append(index.find(array.dictionary) if numbers is None else pool.codes(keys)[numbers], index.null_code)
+        return encode_indices(kernel_column(array.indices), ids[codes + 1], codes < 0)
+    numbers = pool.known(array)
+    if numbers is None:
+        codes = index.find(array)
+        return ids[codes + 1], int((codes < 0).sum())
+    codes = np.append(pool.codes(keys), index.null_code)  # the null's number is -1: the last
+    rows = np.where(numbers < 0, np.int32(len(codes) - 1), numbers)
+    return encode_indices(Column(rows), np.append(ids[codes + 1], np.int32(0)), np.append(codes < 0, False))
 
 
 def prepared_index(keys: Keys) -> KeyIndex:

@@ -3,23 +3,56 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from headrace.backends.arrow.pages import PageReader
 from headrace.backends.arrow.values import standard_layout
-from headrace.dataset import INT96_UNIT, READ_ERRORS, Dataset, RowGroup, filesystem_of
+from headrace.dataset import INT96_UNIT, READ_ERRORS, Dataset, File, RowGroup, filesystem_of
 from headrace.errors import DataError
 from headrace.schema import Type
 from headrace.table import one_array
 
-# Small row groups are read together up to this many bytes: each read costs about a millisecond.
+# Batches of fewer rows are joined with the next ones, also across files, up to so many bytes: each read costs about a millisecond,
+# and 2,000 files of 500 rows are 16 batches, not 2,000. Row groups that are large enough stay apart: joined dictionaries are
+# hashed once more.
 BATCH_BYTES = 64 << 20
-# Batches of fewer rows and bytes are joined with the next ones, across files: 2,000 files of 500 rows are 16 batches, not 2,000.
 LEAST_ROWS = 1 << 16
+
+
+# Fewer rows are read by pyarrow: our reader has the footer to look at first, and is as fast at 2,000 rows, 40 columns.
+LEAST_DECODED = 2_000
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """A file's two readers: pyarrow's for everything, ours for the common columns of a large row group."""
+
+    handle: Any
+    reader: Any
+    columns: Sequence[str]
+
+    @cached_property
+    def pages(self) -> PageReader:
+        return PageReader(self.handle, self.reader.metadata, self.columns)
+
+
+class _Piece(NamedTuple):
+    """Consecutive row groups of a file as they were read: valid, and in the file's own types."""
+
+    file: File
+    first_row: int
+    n_rows: int
+    nbytes: int
+    table: pa.Table
 
 
 def read_batches(dataset: Dataset, groups: Sequence[RowGroup], columns: Sequence[str]) -> Iterator[tuple[int, int, dict[str, pa.Array]]]:
@@ -30,43 +63,63 @@ def read_batches(dataset: Dataset, groups: Sequence[RowGroup], columns: Sequence
     DataError
         If a page is damaged (checksums are verified), a value is invalid, or the rows differ from the footer's promise.
     """
-    small: list[tuple[int, int, dict[str, pa.Array]]] = []
+    small: list[_Piece] = []
     rows = nbytes = 0
-    for batch in _read_files(dataset, groups, columns):
-        small.append(batch)
-        rows += batch[1]
-        nbytes += sum(array.nbytes for array in batch[2].values())
+    for piece in _read_files(dataset, groups, columns):
+        small.append(piece)
+        rows += piece.n_rows
+        nbytes += piece.nbytes
         if rows >= LEAST_ROWS or nbytes >= BATCH_BYTES:
-            yield _as_one(small)
+            yield _as_one(dataset, small, columns)
             small, rows, nbytes = [], 0, 0
     if small:
-        yield _as_one(small)
+        yield _as_one(dataset, small, columns)
 
 
-def _read_files(dataset: Dataset, groups: Sequence[RowGroup], columns: Sequence[str]) -> Iterator[tuple[int, int, dict[str, pa.Array]]]:
+def _read_files(dataset: Dataset, groups: Sequence[RowGroup], columns: Sequence[str]) -> Iterator[_Piece]:
+    strings = {name for name in columns if name not in dataset.hive and dataset.schema[name].is_string}
+    stored = [name for name in columns if name not in dataset.hive]
     for file_index, of_file in groupby(groups, key=lambda group: group.file):
+        file = dataset.files[file_index]
         batch: list[RowGroup] = []
-        nbytes = 0
-        opened = _open(dataset, file_index, columns)
+        nbytes = n_rows = 0
+        opened = _open(file, strings, stored)
         for group in of_file:
-            size = sum(group.nbytes.get(name, 0) for name in columns)
-            if batch and nbytes + size > BATCH_BYTES:
-                yield _read(dataset, opened, batch, columns)
-                batch, nbytes = [], 0
+            size = sum(map(group.nbytes.__getitem__, stored))
+            if batch and (nbytes + size > BATCH_BYTES or n_rows >= LEAST_ROWS):
+                yield _Piece(file, batch[0].first_row, n_rows, nbytes, _read(file, opened, batch, stored))
+                batch, nbytes, n_rows = [], 0, 0
             batch.append(group)
             nbytes += size
-        yield _read(dataset, opened, batch, columns)
+            n_rows += group.n_rows
+        yield _Piece(file, batch[0].first_row, n_rows, nbytes, _read(file, opened, batch, stored))
 
 
-def _as_one(batches: Sequence[tuple[int, int, dict[str, pa.Array]]]) -> tuple[int, int, dict[str, pa.Array]]:
-    """Join the batches of small files: what a step costs a batch, whatever its rows, is paid once."""
-    first_row, n_rows, columns = batches[0]
-    if len(batches) == 1:
-        return first_row, n_rows, columns
-    return first_row, sum(n for _, n, _ in batches), {name: _joined([arrays[name] for _, _, arrays in batches]) for name in columns}
+def read_columns(dataset: Dataset, groups: Sequence[RowGroup], columns: Sequence[str]) -> dict[str, pa.Array]:
+    """Return stored columns of some row groups of one file, in the data set's types; raise DataError as `read_batches` does."""
+    file = dataset.files[groups[0].file]
+    opened = _open(file, {name for name in columns if dataset.schema[name].is_string}, columns)
+    table = _read(file, opened, groups, columns)
+    return {name: _settled(one_array(table.column(name)), dataset.schema[name]) for name in columns}
+
+
+def _as_one(dataset: Dataset, pieces: Sequence[_Piece], columns: Sequence[str]) -> tuple[int, int, dict[str, pa.Array]]:
+    """Join the rows of small files, and give them the data set's types: what a column costs, whatever its rows, is paid once a batch."""
+    tables = [piece.table for piece in pieces]
+    if all(table.schema.equals(tables[0].schema) for table in tables[1:]):
+        tables = [pa.concat_tables(tables)]
+    arrays = {}
+    for name in columns:
+        if name in dataset.hive:
+            arrays[name] = _joined([constant_column(piece.file.partition[name], dataset.hive[name], piece.n_rows) for piece in pieces])
+        else:
+            arrays[name] = _joined([_settled(one_array(table.column(name)), dataset.schema[name]) for table in tables])
+    return pieces[0].first_row, sum(piece.n_rows for piece in pieces), arrays
 
 
 def _joined(arrays: Sequence[pa.Array]) -> pa.Array:
+    if len(arrays) == 1:
+        return arrays[0]
     if not any(pa.types.is_dictionary(array.type) for array in arrays):
         return one_array(pa.chunked_array(arrays))
     if not all(pa.types.is_dictionary(array.type) for array in arrays):  # a file without dictionary pages among others
@@ -77,61 +130,69 @@ def _joined(arrays: Sequence[pa.Array]) -> pa.Array:
     return narrowed(one_array(pa.chunked_array(widened)))
 
 
-def _open(dataset: Dataset, file_index: int, columns: Sequence[str]) -> Any:
-    file = dataset.files[file_index]
-    strings = [name for name in columns if name not in file.partition and dataset.schema[name].is_string]
+def _open(file: File, strings: AbstractSet[str], columns: Sequence[str]) -> _Opened:
     try:
         filesystem, inner = filesystem_of(file.path)
         handle = filesystem.open_input_file(inner)
-        metadata = pq.read_metadata(handle)
-        return pq.ParquetFile(
+        reader = pq.ParquetFile(
             handle,
-            metadata=metadata,
-            read_dictionary=sorted(set(strings) - _delta_encoded(metadata, strings)),
+            # Of columns without dictionary pages pyarrow would make dictionaries, which costs more than it saves.
+            read_dictionary=sorted(strings & file.dictionaries),
             page_checksum_verification=True,
             coerce_int96_timestamp_unit=INT96_UNIT,
         )
+        return _Opened(handle, reader, columns)
     except READ_ERRORS as error:
         raise DataError(
             f"cannot be opened any more: {error}", file=file.path, hint="did the file change since the plan was made?"
         ) from error
 
 
-def _delta_encoded(metadata: Any, names: Sequence[str]) -> set[str]:
-    """Return which of some columns have pages of strings as differences: pyarrow cannot read those as dictionaries."""
-    if not names:
-        return set()
-    index_of = {metadata.schema.column(index).path: index for index in range(metadata.num_columns)}
-    chunks = [(name, metadata.row_group(group).column(index_of[name])) for group in range(metadata.num_row_groups) for name in names]
-    return {name for name, chunk in chunks if any(encoding.startswith("DELTA_") for encoding in chunk.encodings)}
-
-
-def _read(dataset: Dataset, opened: Any, groups: Sequence[RowGroup], columns: Sequence[str]) -> tuple[int, int, dict[str, pa.Array]]:
-    file = dataset.files[groups[0].file]
+def _read(file: File, opened: _Opened, groups: Sequence[RowGroup], columns: Sequence[str]) -> pa.Table:
     n_rows = sum(group.n_rows for group in groups)
-    stored = [name for name in columns if name not in file.partition]
     try:
-        table = opened.read_row_groups([group.index for group in groups], columns=stored, use_threads=False)
+        decoded = _decoded(opened, groups, columns)
+        left = [name for name in columns if name not in decoded]
+        table = opened.reader.read_row_groups([group.index for group in groups], columns=left, use_threads=False)
         # A file read for no column at all still has its rows: the footer's count stands.
-        if stored and table.num_rows != n_rows:
+        if left and table.num_rows != n_rows:
             raise DataError(f"has {table.num_rows} rows where the footer says {n_rows}", file=file.path, row_group=groups[0].index)
-        arrays = {name: _checked(table.column(name), dataset.schema[name]) for name in stored}
+        if n_rows < LEAST_ROWS:
+            table.validate(full=True)  # one call for all columns
+        else:
+            for column in table.columns:
+                for chunk in column.chunks:
+                    _validate(chunk)
     except READ_ERRORS as error:
-        raise _located(opened, groups, stored, file.path, error) from error
-    for name in columns:
-        if name in file.partition:
-            arrays[name] = _constant(file.partition[name], dataset.hive[name], n_rows)
-    return groups[0].first_row, n_rows, {name: arrays[name] for name in columns}
+        raise _located(opened.reader, groups, columns, file.path, error) from error
+    return pa.table({name: decoded[name] if name in decoded else table.column(name) for name in columns}) if decoded else table
 
 
-def _checked(column: pa.ChunkedArray, type_: Type) -> pa.Array:
-    """Return a column as one valid array of the data set's common type."""
-    array = one_array(column)
-    array.validate(full=True)
+def _decoded(opened: _Opened, groups: Sequence[RowGroup], columns: Sequence[str]) -> dict[str, pa.Array]:
+    """Return those columns of one large row group that need no pyarrow; they are valid."""
+    if len(groups) > 1 or groups[0].n_rows < LEAST_DECODED:
+        return {}
+    return opened.pages.read(groups[0].index, columns)
+
+
+def _settled(array: pa.Array, type_: Type) -> pa.Array:
+    """Return a column in the data set's common type and this backend's layout."""
     array = standard_layout(array)
     if Type.from_arrow(array.type) != type_:
         array = array.cast(type_.arrow)
     return narrowed(array) if pa.types.is_dictionary(array.type) else array
+
+
+def _validate(array: pa.Array) -> None:
+    """Raise ArrowInvalid for values that are not what the column's type promises."""
+    if not pa.types.is_dictionary(array.type):
+        array.validate(full=True)
+        return
+    array.validate()
+    array.dictionary.validate(full=True)
+    ends = pc.min_max(array.indices)  # a fifth of what Arrow's own look at each index takes
+    if ends["min"].is_valid and not 0 <= ends["min"].as_py() <= ends["max"].as_py() < len(array.dictionary):
+        raise pa.ArrowInvalid(f"an index is not in the dictionary of {len(array.dictionary)} values")
 
 
 def narrowed(array: pa.DictionaryArray) -> pa.DictionaryArray:
@@ -143,7 +204,8 @@ def narrowed(array: pa.DictionaryArray) -> pa.DictionaryArray:
     return pa.DictionaryArray.from_arrays(array.indices.cast(indices, safe=False), array.dictionary, safe=False)
 
 
-def _constant(text: str, type_: Type, n_rows: int) -> pa.Array:
+def constant_column(text: str, type_: Type, n_rows: int) -> pa.Array:
+    """Return a value of a hive folder's name, as a column."""
     values = pa.array([int(text) if type_.is_integer else text], type_.arrow)
     return values.take(pa.array(np.zeros(n_rows, np.int64)))
 

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from headrace.backends.arrow.read import _constant, _open, _read
+from headrace.backends.arrow.read import constant_column, read_columns
 from headrace.backends.cudf.column import Coded, Column, Lists, Plain, Rows, concat, storage
 from headrace.backends.cudf.transfers import DISTINCT, brought
 from headrace.backends.cudf.values import from_arrow, towards_zero
@@ -86,11 +86,10 @@ def _read_file(dataset: Dataset, index: int, groups: Sequence[RowGroup], columns
         found = _decoded(dataset, index, groups, on_device, n_rows)
     others = [name for name in stored if name not in found]
     if others:
-        _, _, arrays = _read(dataset, _open(dataset, index, others), groups, others)
-        found |= {name: from_arrow(array) for name, array in arrays.items()}
+        found |= {name: from_arrow(array) for name, array in read_columns(dataset, groups, others).items()}
     for name in columns:
         if name in file.partition:
-            found[name] = from_arrow(_constant(file.partition[name], dataset.hive[name], n_rows))
+            found[name] = from_arrow(constant_column(file.partition[name], dataset.hive[name], n_rows))
     return found
 
 
@@ -123,7 +122,7 @@ def _decoded(dataset: Dataset, index: int, groups: Sequence[RowGroup], names: Se
             raise
         # Arrow finds the place where the file is damaged, or reads what cuDF does not.
         try:
-            _, _, arrays = _read(dataset, _open(dataset, index, names), groups, names)
+            arrays = read_columns(dataset, groups, names)
         except DataError as located:
             raise located from error
         return {name: from_arrow(array) for name, array in arrays.items()}

@@ -1,6 +1,6 @@
 """Results as tables: Markdown for docs/performance.md, rows for the terminal.
 
-    python -m benchmarks.harness.pages benchmarks/results/*.json --into docs/performance.md
+    python -m headrace.bench.pages benchmarks/results/*.json --into docs/performance.md
 
 puts the tables and charts of results into a page, between the lines ``<!-- results NAME -->`` and ``<!-- end NAME -->``
 (NAME as in ``criteo-5M``, the name of the file). Nothing in them is typed by hand.
@@ -16,9 +16,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.harness.cases import CaseResult, SuiteResult, short_count
-from benchmarks.harness.chart import draw
-
+from headrace.bench.cases import CaseResult, SuiteResult, short_count
+from headrace.bench.chart import draw
 from headrace.errors import JobError
 
 BLOCK = re.compile(r"(<!-- results (?P<name>[\w-]+) -->\n).*?(<!-- end (?P=name) -->)", re.DOTALL)
@@ -92,12 +91,12 @@ def _gigabytes(nbytes: float) -> str:
 
 
 def markdown(result: SuiteResult) -> str:
-    """Return the tables of a suite, and below them the machine and the versions.
+    r"""Return the tables of a suite, and below them the machine and the versions.
 
-    >>> from benchmarks.harness.cases import SideResult
+    >>> from headrace.bench.cases import SideResult
     >>> case = CaseResult("look_up", "look up", 1_000_000_000, (SideResult("headrace", (0.5,)), SideResult("numpy", (1.0,))))
     >>> machine = {"processor": "x", "cores": 2, "memory_bytes": 0}
-    >>> print(*markdown(SuiteResult("kernels", "", 1, "2026-01-01", machine, {}, (case,))).splitlines()[2:4], sep="\\n")
+    >>> print(*markdown(SuiteResult("kernels", "", 1, "2026-01-01", machine, {}, (case,))).splitlines()[2:4], sep="\n")
     | look up | headrace | 0.50 | 0.50-0.50 |  |
     |  | numpy | 1.00 | 1.00-1.00 | **0.50** |
     """
@@ -149,7 +148,7 @@ def fill(page: Path, results: Sequence[SuiteResult], folder: Path) -> list[str]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Fill a page from results, as the command line says."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.harness.pages")
+    parser = argparse.ArgumentParser(prog="python -m headrace.bench.pages")
     parser.add_argument("results", nargs="+", type=Path)
     parser.add_argument("--into", type=Path, required=True)
     chosen = parser.parse_args(arguments)
@@ -157,7 +156,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         filled = fill(chosen.into, [SuiteResult.read(path) for path in chosen.results], chosen.results[0].parent)
     except JobError as error:
         sys.exit(f"error: {error}")
-    print(f"{chosen.into}: {', '.join(filled)}")
+    print(f"{chosen.into}: {', '.join(filled)}")  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -7,9 +7,9 @@ import os
 import sys
 from pathlib import Path
 
-from benchmarks.harness.cases import HEADRACE, Case, Side
-from benchmarks.harness.files import WIDE_COLUMNS, make_files
-from benchmarks.harness.request import Request, config, headrace, script
+from headrace.bench.cases import HEADRACE, Case, Side
+from headrace.bench.files import WIDE_COLUMNS, make_files
+from headrace.bench.request import Request, config, headrace, script
 
 SHAPES = ("dictionary", "plain", "wide", "many-files")
 # 5,000,000 rows of 1,000 columns would be 20 GB.

@@ -11,11 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness import calls, criteo, taxi
-from benchmarks.harness.cases import Case, CaseResult, SuiteResult
-from benchmarks.harness.interleave import Tell, run_case
-from benchmarks.harness.request import Request
-
+from headrace.bench import calls, criteo, taxi
+from headrace.bench.cases import Case, CaseResult, SuiteResult
+from headrace.bench.interleave import Tell, run_case
+from headrace.bench.request import Request
 from headrace.errors import JobError, MissingLibraryError, unknown_name
 from headrace.versions import installed_versions
 
@@ -26,21 +25,24 @@ LIBRARIES = {"polars": "polars", "duckdb": "duckdb", "dask": "dask", "numpy": "n
 
 @dataclass(frozen=True)
 class Suite:
-    """A suite: its usual size, its peers, what makes its cases or else runs them itself; its shapes, the sizes of unusual ones."""
+    """A suite: its usual size, its peers, what runs its cases; its shapes, and the sizes of unusual ones."""
 
     rows: int
     peers: tuple[str, ...]
-    make: Callable[[Request], list[Case]] | None = None
-    run: Callable[[Request, Tell], list[CaseResult]] | None = None
+    run: Callable[[Request, Tell], list[CaseResult]]
     shapes: tuple[str, ...] = ("dictionary",)
     shape_rows: Mapping[str, int] = field(default_factory=dict)
 
 
+def _in_turn(make: Callable[[Request], list[Case]]) -> Callable[[Request, Tell], list[CaseResult]]:
+    return lambda request, tell: [run_case(case, request.runs, tell) for case in make(request)]
+
+
 SUITES = {
-    "criteo": Suite(5_000_000, ("polars", "duckdb", "dask"), make=criteo.cases, shapes=criteo.SHAPES, shape_rows=criteo.ROWS),
-    "kernels": Suite(5_000_000, ("polars", "numpy"), run=calls.run),
-    "operators": Suite(1_000_000, ("polars",), run=calls.run),
-    "taxi": Suite(5_000_000, ("polars",), make=taxi.cases),
+    "criteo": Suite(5_000_000, ("polars", "duckdb", "dask"), _in_turn(criteo.cases), shapes=criteo.SHAPES, shape_rows=criteo.ROWS),
+    "kernels": Suite(5_000_000, ("polars", "numpy"), calls.run),
+    "operators": Suite(1_000_000, ("polars",), calls.run),
+    "taxi": Suite(5_000_000, ("polars",), _in_turn(taxi.cases)),
 }
 
 
@@ -52,7 +54,7 @@ def make_request(
     Raises
     ------
     JobError
-        For an unknown suite, shape or peer, with the nearest right name.
+        For an unknown suite, shape or peer, with the nearest right name; if `out` is no folder to write to.
     MissingLibraryError
         If a peer's library is not installed.
     """
@@ -62,6 +64,10 @@ def make_request(
     for peer in chosen:
         _known("peer", peer, dict.fromkeys(found.peers))
         _require(LIBRARIES[peer])
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:  # found out now, not after an hour
+        raise JobError(f"results cannot be written to {out}: {error.strerror}", hint="name another folder with --out") from error
     names = tuple(name.strip() for name in cases.split(",") if name.strip()) if cases else ()
     size = found.shape_rows.get(shape, found.rows) if rows is None else rows
     return Request(suite, size, runs, chosen, out.absolute(), data.absolute(), shape, names)
@@ -80,18 +86,11 @@ def run_suite(request: Request, tell: Tell) -> SuiteResult:
     started = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
     suite = SUITES[request.suite]
     try:
-        results = _results(suite, request, tell)
+        results = suite.run(request, tell)
     finally:
         shutil.rmtree(request.work, ignore_errors=True)
     shape = "" if request.shape == suite.shapes[0] else request.shape
     return SuiteResult(request.suite, shape, request.runs, started, machine(), installed_versions(PACKAGES), tuple(results))
-
-
-def _results(suite: Suite, request: Request, tell: Tell) -> list[CaseResult]:
-    if suite.run is not None:
-        return suite.run(request, tell)
-    assert suite.make is not None  # a suite has one of the two
-    return [run_case(case, request.runs, tell) for case in suite.make(request)]
 
 
 def machine() -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The suite `taxi`: raw trips to predicted minutes, without training; `headrace predict` with a bundle trained before.
 
-    python -m benchmarks.harness.taxi BUNDLE OUT
+    python -m headrace.bench.taxi BUNDLE OUT
 
 writes what the bundle learnt as `learnt.json` and the trees as `model.ubj`, for peers: their users would have saved the same.
 """
@@ -14,10 +14,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness.cases import HEADRACE, Case, Side
-from benchmarks.harness.files import make_files
-from benchmarks.harness.request import ROOT, Request, config, headrace, script
-
+from headrace.bench.cases import HEADRACE, Case, Side
+from headrace.bench.files import make_files
+from headrace.bench.request import Request, config, headrace, script
 from headrace.errors import HeadraceError
 
 CASES = ("predict", "second")
@@ -48,12 +47,12 @@ def _train(request: Request, training: Path) -> tuple[Path, Path]:
     settings = (f"source.path={json.dumps(str(training / '*.parquet'))}", f"output.path={json.dumps(str(out))}")
     _finish(headrace("run", config("taxi.yaml"), *[argument for setting in settings for argument in ("--set", setting)], "--json"))
     bundle = out / "latest" / "bundle"
-    _finish((sys.executable, "-m", "benchmarks.harness.taxi", str(bundle), str(saved)))
+    _finish((sys.executable, "-m", "headrace.bench.taxi", str(bundle), str(saved)))
     return bundle, saved
 
 
 def _finish(command: Sequence[str]) -> None:
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise HeadraceError(f"the model of the suite taxi cannot be made: {done.stderr.strip()[-800:]}")
 
@@ -107,10 +106,10 @@ def learnt_by(bundle: Any) -> dict[str, Any]:
 
 def main(arguments: Sequence[str]) -> None:
     """Save for peers what a bundle learnt."""
-    import headrace as hr
+    from headrace.jobs.bundle import Bundle
 
     path, out = map(Path, arguments)
-    (out / "learnt.json").write_text(json.dumps(learnt_by(hr.load(str(path)))))
+    (out / "learnt.json").write_text(json.dumps(learnt_by(Bundle.load(path))))
     (out / "model.ubj").write_bytes((path / "model" / "model.ubj").read_bytes())
 
 

@@ -1,4 +1,4 @@
-"""What one call asks for, and where the scripts of the peers are."""
+"""What one call asks for, and where the scripts of the sides and their jobs are."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from headrace.errors import JobError, MissingLibraryError, nearest
+from headrace.errors import JobError, unknown_name
 
-ROOT = Path(__file__).parents[2]
+_HERE = Path(__file__).parent
 
 
 @dataclass(frozen=True)
@@ -54,9 +54,8 @@ class Request:
         """Raise JobError if a case is asked for that the suite does not have."""
         for name in self.cases:
             if name not in known:
-                near = nearest(name, known)
-                listed = f"Cases: {', '.join(known)}"
-                raise JobError(f"no case {name!r} in the suite {self.suite}", hint=f"nearest: {near!r}. {listed}" if near else listed)
+                message, hint = unknown_name("case", name, known)
+                raise JobError(f"{message} in the suite {self.suite}", hint=hint)
 
 
 def headrace(*arguments: str) -> tuple[str, ...]:
@@ -65,21 +64,10 @@ def headrace(*arguments: str) -> tuple[str, ...]:
 
 
 def script(name: str) -> Path:
-    """Return a peer's script.
-
-    Raises
-    ------
-    MissingLibraryError
-        If the package was installed without the source tree around it.
-    """
-    path = ROOT / "benchmarks" / "peers" / f"{name}.py"
-    if not path.exists():
-        raise MissingLibraryError(
-            f"there is no {path.name}", hint="the peers' scripts are in the source tree: run the harness from a whole clone"
-        )
-    return path
+    """Return the path of a side's script; that there is one is the caller's to know."""
+    return _HERE / "peers" / f"{name}.py"
 
 
 def config(name: str) -> str:
-    """Return a job file of the source tree."""
-    return str(ROOT / "configs" / name)
+    """Return the path of a job file."""
+    return str(_HERE / "jobs" / name)

@@ -1,5 +1,12 @@
 """The taxi predictions in Polars and XGBoost: what was learnt comes from `learnt.json`, the trees from `model.ubj`.
-WAY
+
+Tried on 2M rows, 2 cores, Polars 2.1, CPU seconds of a process that does it three times, imports included (the machine was not idle):
+
+- the streaming engine, a matrix by columns as Polars makes it (this one)   6.2
+- the streaming engine, a matrix by rows                                    6.5
+- the in-memory engine, a matrix by rows                                    6.7
+
+Of each, about 1 s a time is XGBoost's `inplace_predict`, and 1.4 s its import.
 """
 
 from __future__ import annotations
@@ -46,24 +53,12 @@ def features(rows: pl.LazyFrame, learnt: dict) -> pl.LazyFrame:
 
 
 def job(source: Path, out: Path) -> None:
-    way = os.environ.get("WAY", "eager")
     saved = Path(os.environ["TAXI_SAVED"])
     learnt = json.loads((saved / "learnt.json").read_text())
     booster = xgboost.Booster(model_file=saved / "model.ubj")
-    names = learnt["features"]
-    lazy = features(pl.scan_parquet(source / "*.parquet"), learnt)
-    if way == "eager":
-        made = lazy.collect()
-        matrix = made.select(names).to_numpy(order="c")
-    elif way == "stream":
-        made = lazy.collect(engine="streaming")
-        matrix = made.select(names).to_numpy(order="c")
-    elif way == "fortran":
-        made = lazy.collect(engine="streaming")
-        matrix = made.select(names).to_numpy()
-    made.select("row", "minutes", prediction=pl.Series(booster.inplace_predict(matrix))).write_parquet(
-        out / "predictions.parquet", compression="snappy"
-    )
+    made = features(pl.scan_parquet(source / "*.parquet"), learnt).collect(engine="streaming")
+    predicted = pl.Series(booster.inplace_predict(made.select(learnt["features"]).to_numpy()))
+    made.select("row", "minutes", prediction=predicted).write_parquet(out / "predictions.parquet", compression="snappy")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@
 | `chart`, `pages`, `shown` | results as a chart, as tables in docs/performance.md and in a terminal |
 | `suites` | the table of suites, and the one function that runs one |
 
-Peers are scripts in `benchmarks/peers/` of the source tree: nothing here imports one. The driver itself imports little: what
-it holds would count as memory of each process that it starts.
+`peers/` has scripts, not modules: each runs as a process of its own, as what a user of Polars, DuckDB, Dask or NumPy would write (and
+ours beside them); nothing here imports one. `jobs/` has the jobs that suites run, the same as in `configs/` of the source tree. The
+driver itself imports little: what it holds would count as memory of each process that it starts.
 """

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from benchmarks.harness.cases import HEADRACE, CaseResult
-from benchmarks.harness.request import Request, script
-from benchmarks.harness.serving import Tell, run_calls, serving
+from headrace.bench.cases import HEADRACE, CaseResult
+from headrace.bench.request import Request, script
+from headrace.bench.serving import Tell, run_calls, serving
 
 
 def run(request: Request, tell: Tell) -> list[CaseResult]:

@@ -1,6 +1,6 @@
 """Do two sets of Parquet files hold the same rows? Run as a process of its own: the driver of the runs stays small.
 
-    python -m benchmarks.harness.agreement FILE... --with FILE...
+    python -m headrace.bench.agreement FILE... --with FILE...
 
 prints one line of JSON. Whole numbers, and what is null, must be equal; floats to 1e-5 of the larger value, or of 1.
 """
@@ -15,8 +15,6 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness.request import ROOT
-
 TOLERANCE = 1e-5
 BATCH_ROWS = 1 << 17
 
@@ -30,8 +28,8 @@ def agreement_of(ours: Sequence[Path], theirs: Sequence[Path]) -> dict[str, Any]
     `largest_difference` of floats in units of the larger value, or of 1. With `error` in place of them if rows or columns
     are not the same in number or name.
     """
-    command = [sys.executable, "-m", "benchmarks.harness.agreement", *map(str, ours), "--with", *map(str, theirs)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "headrace.bench.agreement", *map(str, ours), "--with", *map(str, theirs)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         return {
             "error": done.stderr.strip().splitlines()[-1] if done.stderr.strip() else f"the comparison ended with status {done.returncode}"

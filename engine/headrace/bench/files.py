@@ -1,6 +1,6 @@
 """The data that suites read, made in a process of its own and kept for the next call.
 
-    python -m benchmarks.harness.files SHAPE OUT ROWS
+    python -m headrace.bench.files SHAPE OUT ROWS
 
 makes one of the shapes below.
 """
@@ -12,8 +12,6 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
-
-from benchmarks.harness.request import ROOT
 
 from headrace.errors import HeadraceError
 
@@ -34,8 +32,8 @@ def make_files(shape: str, folder: Path, rows: int) -> Path:
         If they cannot be made.
     """
     place = (folder / f"{shape}-{rows}").absolute()
-    command = [sys.executable, "-m", "benchmarks.harness.files", shape, str(place), str(rows)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "headrace.bench.files", shape, str(place), str(rows)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise HeadraceError(
             f"the files of the shape {shape} cannot be made: {(done.stderr.strip() or '?').splitlines()[-1]}", file=str(place)

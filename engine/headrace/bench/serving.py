@@ -1,6 +1,6 @@
 """Time single calls of several processes in turn: each side serves, prepares a call when asked, and makes it when asked.
 
-The protocol is a line of JSON each way, see `benchmarks/peers/serving.py`. While one side works, the others wait.
+The protocol is a line of JSON each way, see `peers/serving.py`. While one side works, the others wait.
 """
 
 from __future__ import annotations
@@ -14,9 +14,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness.cases import CaseResult, SideResult
-from benchmarks.harness.measure import CommandFailedError
-
+from headrace.bench.cases import CaseResult, SideResult
+from headrace.bench.measure import CommandFailedError
 from headrace.errors import DataError
 
 Tell = Callable[[str], None]
@@ -38,15 +37,16 @@ class Server:
     def __init__(self, name: str, path: Path) -> None:
         self.name = name
         self._process = subprocess.Popen([sys.executable, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._to: Any = self._process.stdin
+        self._from: Any = self._process.stdout
         self.calls: Mapping[str, Mapping[str, Any]] = self.ask({"list": True})["calls"]
 
     def ask(self, question: Mapping[str, Any]) -> dict[str, Any]:
         """Send a line and return the answer; raise CommandFailedError if the side has ended, as it does after an error."""
-        assert self._process.stdin is not None and self._process.stdout is not None  # noqa: PT018  (both are pipes)
         try:
-            self._process.stdin.write(json.dumps(question) + "\n")
-            self._process.stdin.flush()
-            answer = self._process.stdout.readline()
+            self._to.write(json.dumps(question) + "\n")
+            self._to.flush()
+            answer = self._from.readline()
         except BrokenPipeError:
             answer = ""
         if not answer:
@@ -57,10 +57,9 @@ class Server:
         return found
 
     def close(self) -> None:
-        assert self._process.stdin is not None and self._process.stdout is not None  # noqa: PT018
-        self._process.stdin.close()
+        self._to.close()
         self._process.wait()
-        self._process.stdout.close()
+        self._from.close()
 
 
 @contextmanager

@@ -8,10 +8,9 @@ import shutil
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from benchmarks.harness.agreement import agreement_of
-from benchmarks.harness.cases import Case, CaseResult, Side, SideResult
-from benchmarks.harness.measure import Usage, measure
-
+from headrace.bench.agreement import agreement_of
+from headrace.bench.cases import Case, CaseResult, Side, SideResult
+from headrace.bench.measure import Usage, measure
 from headrace.errors import DataError
 
 Tell = Callable[[str], None]

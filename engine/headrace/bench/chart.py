@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.harness.cases import HEADRACE, CaseResult, SuiteResult
+from headrace.bench.cases import HEADRACE, CaseResult, SuiteResult
 
 COLOURS = {
     "--ink": ("#1f2328", "#e6edf3"),

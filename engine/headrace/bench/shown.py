@@ -6,18 +6,19 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.harness.cases import SuiteResult
-from benchmarks.harness.pages import headings_of, rows_of
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+
+from headrace.bench.cases import SuiteResult
+from headrace.bench.pages import headings_of, rows_of
 
 LEFT = ("case", "call", "side")
 
 
 def tell(line: str) -> None:
     """Say on standard error how it goes."""
-    print(line, file=sys.stderr, flush=True)
+    print(line, file=sys.stderr, flush=True)  # noqa: T201
 
 
 def show(result: SuiteResult, files: Sequence[Path]) -> None:

@@ -1,0 +1,65 @@
+"""What every command of `headrace` shares: its options, its JSON, and how it fails."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+from headrace.errors import HeadraceError, JobErrors
+from headrace.startup import spare_pandas
+
+JsonOption = Annotated[bool, typer.Option("--json", metavar="", help="Print one JSON object and nothing else.")]
+DebugOption = Annotated[bool, typer.Option("--debug", metavar="", help="Show the traceback of an error.")]
+
+
+def print_json(value: Any) -> None:
+    """Print a value as one line of JSON."""
+    print(json.dumps(value, allow_nan=False))  # noqa: T201
+
+
+def guarded(act: Callable[[], None], *, as_json: bool, debug: bool) -> None:
+    """Run a command; show an error in a few lines and exit with its code, with no traceback unless asked."""
+    try:
+        spare_pandas()
+        act()
+    except HeadraceError as error:
+        _show_error(error, as_json=as_json, debug=debug)
+        raise typer.Exit(error.exit_code) from None
+    except KeyboardInterrupt:
+        print("stopped; nothing of this run is kept", file=sys.stderr)  # noqa: T201
+        raise typer.Exit(1) from None
+    except BrokenPipeError:
+        # The reader went away (`headrace plan | head`): no error of ours, and Python must not complain at exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(0) from None
+    except typer.Exit:
+        raise
+    except Exception as error:  # noqa: BLE001  (the last line of defence: no traceback reaches a user by default)
+        unexpected = HeadraceError(
+            f"{type(error).__name__}: {error}", hint="this is a fault of headrace: run again with --debug and report what it shows"
+        )
+        _show_error(unexpected, as_json=as_json, debug=debug)
+        raise typer.Exit(1) from None
+
+
+def _show_error(error: HeadraceError, *, as_json: bool, debug: bool) -> None:
+    """Show an error on standard error, its traceback first if asked; with `--json` also as an object on standard output."""
+    if debug:
+        traceback.print_exc()
+    found = error.errors if isinstance(error, JobErrors) else (error,)
+    if as_json:
+        print_json({"error": [{"kind": _kind(one), "message": one.message, **one.fields()} for one in found]})
+    from headrace.terminal import show_error
+
+    for one in found:
+        show_error(one)
+
+
+def _kind(error: HeadraceError) -> str:
+    return "unexpected" if type(error) is HeadraceError else type(error).__name__

@@ -1,0 +1,173 @@
+"""Pool: the distinct strings of a column as all batches of one process have them, each with a number.
+
+Dictionaries repeat from batch to batch. With a pool a string is hashed once for each dictionary it stands in, and never again: counts are
+merged by numbers, and a dictionary that fitting has seen is encoded by a table of its numbers. Numbers depend on which thread came
+first, so nothing that is learnt is ordered by them: keys stand by first appearance among the rows, as they do without a pool.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from headrace.keys import Keys, array_of_strings, is_text, string_buffers
+
+Numbers = npt.NDArray[np.int32]
+NULL = np.int32(-1)
+
+
+class Pool:
+    """Numbers of distinct strings, given by first come; many threads may share one.
+
+    Parameters
+    ----------
+    memory : int
+        Bytes of dictionaries and rows whose numbers are remembered (they are kept alive: by their addresses they are known again).
+
+    Examples
+    --------
+    >>> pool = Pool()
+    >>> pool.number(pa.array(["b", None, "a", "b"])).tolist(), pool.strings().to_pylist()
+    ([0, -1, 1, 0], ['b', 'a'])
+    """
+
+    def __init__(self, memory: int = 0) -> None:
+        from headrace_kernels.tables import StringTable
+
+        self._table = StringTable()
+        self._seen: dict[tuple[int, ...], tuple[pa.Array, Numbers]] = {}
+        self._memory = memory
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    def strings(self) -> pa.Array:
+        """Return the strings in the order of their numbers, large_string, without a copy."""
+        return array_of_strings(*self._table.keys())
+
+    def number(self, values: pa.Array) -> Numbers:
+        """Return the number of each string, int32 [rows], -1 for null; new ones are taken in."""
+        if not values.null_count:
+            return self._table.intern(*string_buffers(values))
+        numbers = np.full(len(values), NULL)
+        numbers[values.is_valid().to_numpy(zero_copy_only=False)] = self._table.intern(*string_buffers(values.drop_null()))
+        return numbers
+
+    def remember(self, values: pa.Array) -> Numbers:
+        """Return what `number` returns of rows or of a dictionary, at once where the same memory was numbered before."""
+        numbers = self.known(values)
+        if numbers is None:
+            numbers = self.number(values)
+            nbytes = values.nbytes + numbers.nbytes
+            with self._lock:
+                if nbytes <= self._memory:
+                    self._memory -= nbytes
+                    self._seen[_address(values)] = values, numbers
+        return numbers
+
+    def known(self, values: pa.Array) -> Numbers | None:
+        """Return the numbers of strings in memory that was numbered before; None for any other."""
+        found = self._seen.get(_address(values))
+        return None if found is None else found[1]
+
+    def codes(self, keys: Keys) -> Numbers:
+        """Return for each number the code of its string in `keys`, -1 where it is not there; computed once for a pool as long as it does not grow."""
+        codes: Numbers | None = keys.prepared.get(self)
+        if codes is None or len(codes) < len(self):
+            codes = np.full(len(self), -1, np.int32)
+            values = keys.table.column(0).combine_chunks()
+            found = np.full(len(values), -1, np.int32)
+            valid = values.is_valid().to_numpy(zero_copy_only=False)
+            with self._table.lock:
+                found[valid] = self._table.find(*string_buffers(values.drop_null()))
+            here = np.flatnonzero(found >= 0)
+            inside = here[found[here] < len(codes)]  # another thread may have taken in more meanwhile
+            codes[found[inside]] = inside
+            keys.prepared[self] = codes
+        return codes
+
+
+class Pools:
+    """The pools of a process for one run, by the name of the column; `memory` is what each may keep of dictionaries."""
+
+    def __init__(self, memory: int = 0) -> None:
+        self._memory = memory
+        self._pools: dict[str, Pool] = {}
+        self._lock = threading.Lock()
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Pools, ()  # numbers mean nothing in another process
+
+    def of(self, name: str) -> Pool:
+        """Return the pool of a column."""
+        with self._lock:
+            if name not in self._pools:
+                self._pools[name] = Pool(self._memory)
+            return self._pools[name]
+
+
+class PooledKeys(Keys):
+    """Keys of one string column as numbers of a pool; made a table when somebody looks at the strings.
+
+    >>> pool = Pool()
+    >>> keys = PooledKeys("city", pool, pool.number(pa.array(["Rome", None, "Oslo"])))
+    >>> keys.take(np.array([2, 1])).table.to_pydict()
+    {'city': ['Oslo', None]}
+    """
+
+    def __init__(self, name: str, pool: Pool, numbers: Numbers) -> None:
+        object.__setattr__(self, "name", name)
+        object.__setattr__(self, "pool", pool)
+        object.__setattr__(self, "numbers", numbers)
+        object.__setattr__(self, "prepared", {})
+
+    name: str
+    pool: Pool
+    numbers: Numbers
+
+    @property
+    def table(self) -> pa.Table:
+        """The keys as strings; made anew at each look, so that no second copy is held."""
+        return pa.table({self.name: self.pool.strings().take(pa.array(self.numbers, mask=self.numbers == NULL))})
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def take(self, rows: npt.NDArray[np.int64]) -> PooledKeys:
+        return PooledKeys(self.name, self.pool, self.numbers[rows])
+
+    def renamed(self, names: Sequence[str]) -> PooledKeys:
+        return PooledKeys(names[0], self.pool, self.numbers)
+
+    def split_null(self) -> tuple[int, npt.NDArray[np.int64]]:
+        found = np.flatnonzero(self.numbers == NULL)
+        return int(found[0]) if len(found) else -1, np.flatnonzero(self.numbers != NULL)
+
+    def united(self, parts: Sequence[Keys]) -> tuple[Keys, npt.NDArray[np.int64]] | None:
+        numbers = [part.numbers for part in parts if isinstance(part, PooledKeys) and part.pool is self.pool]
+        if len(numbers) < len(parts):
+            return None
+        keys, codes = distinct_keys(self.name, self.pool, np.concatenate(numbers))
+        return keys, codes.astype(np.int64)
+
+
+def distinct_keys(name: str, pool: Pool, numbers: Numbers) -> tuple[PooledKeys, Numbers]:
+    """Return the distinct keys among `numbers`, by first appearance, and the code of each."""
+    from headrace_kernels.factorize import distinct_numbers
+
+    distinct, codes = distinct_numbers(numbers, len(pool))
+    return PooledKeys(name, pool, distinct), codes
+
+
+def can_be_pooled(array: pa.Array) -> bool:
+    """Say whether a column holds strings, dictionary-encoded or not."""
+    return is_text(array.dictionary.type) if pa.types.is_dictionary(array.type) else is_text(array.type)
+
+
+def _address(values: pa.Array) -> tuple[int, ...]:
+    return (values.offset, len(values), *(buffer.address if buffer is not None else 0 for buffer in values.buffers()))

@@ -1,0 +1,62 @@
+"""The start of a process that lives for one command: what costs tenths of a second there and serves nobody is left out or put off."""
+
+from __future__ import annotations
+
+import gc
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+# Importing makes 300,000 objects that stay to the end. Python's usual thresholds look through them 400 times, for 0.25 s in all;
+# these do it about ten times in a whole job.
+_COLLECT_AFTER = (50_000, 20, 20)
+
+
+def collect_seldom() -> None:
+    """Let Python look for unreachable cycles about once in 50,000 new objects."""
+    gc.set_threshold(*_COLLECT_AFTER)
+
+
+def spare_pandas() -> None:
+    """Keep pyarrow from importing pandas (0.15 to 0.2 s) until somebody else does.
+
+    pyarrow imports pandas at the first conversion, of a Python number even, to know a pandas object if it meets one. There can be none
+    before pandas is imported. When it is, by whomever, pyarrow looks again and behaves as ever.
+    """
+    import pyarrow as pa
+
+    shim = getattr(pa.lib, "_pandas_api", None)
+    if shim is None or "pandas" in sys.modules:
+        return
+    gate = _PandasGate(shim)
+    sys.meta_path.insert(0, gate)
+    pa.scalar(0)
+    gate.closed = False
+
+
+class _PandasGate:
+    """A finder that finds no module. While closed, it denies that pandas is there; the first import after that makes pyarrow look anew."""
+
+    def __init__(self, shim: Any) -> None:
+        self.closed = True
+        self._shim = shim
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> None:
+        if name != "pandas":
+            return
+        if self.closed:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+        if self in sys.meta_path:
+            sys.meta_path.remove(self)
+            self._shim.__init__()  # forgets that it has looked
+
+
+def ahead(*calls: Callable[[], object]) -> threading.Thread:
+    """Make calls in the background, one after another, and return the thread: imports of what will be needed after what is at work.
+
+    Whoever needs a module before it is there waits for it, as at any import.
+    """
+    thread = threading.Thread(target=lambda: [call() for call in calls], name="ahead", daemon=True)
+    thread.start()
+    return thread

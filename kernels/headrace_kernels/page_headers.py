@@ -1,0 +1,177 @@
+"""Where column chunks and their pages are, and how they are packed, as tables of integers.
+
+Only what finding and decoding a page takes is kept; statistics are skipped. pyarrow shows the same of a footer, but to ask it for a
+chunk's compression ends the process if the number is of none (an exception of C++ that nobody catches, pyarrow 26).
+
+Source: `parquet.thrift` of the Parquet format, `PageHeader` and `FileMetaData` and what is in them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headrace_kernels.compiled import jit
+from headrace_kernels.elementary import Number, inlined
+from headrace_kernels.thrift import BINARY, DEEPEST, FALSE, I32, I64, STRUCT, TRUE, step
+
+BODY, KIND, SIZE, STORED_SIZE, CRC = range(5)
+"""Places in a page's row: where its bytes begin, its type, its bytes unpacked and as stored, its checksum."""
+
+V1_VALUES, V1_ENCODING, V1_LEVELS, V1_REPETITION = 5, 6, 7, 8
+DICTIONARY_VALUES, DICTIONARY_ENCODING = 9, 10
+V2_VALUES, V2_NULLS, V2_ROWS, V2_ENCODING, V2_LEVEL_BYTES, V2_REPETITION_BYTES, V2_COMPRESSED = range(12, 19)
+"""Places of what the header of each kind of page says: rows, encodings, bytes of levels."""
+
+WIDTH = 19
+ABSENT = -(1 << 62)
+DATA_PAGE, DICTIONARY_PAGE, DATA_PAGE_V2 = 0, 2, 3
+
+CHUNK_CODEC, CHUNK_VALUES, CHUNK_UNPACKED, CHUNK_BYTES, CHUNK_DATA, CHUNK_DICTIONARY, CHUNK_GROUP, CHUNK_ELSEWHERE = range(8)
+"""Places in a column chunk's row: its compression, values, bytes unpacked and as stored, where its data pages and its dictionary
+begin, the index of its row group, and whether it is in another file or encrypted."""
+
+_FULL = -2
+
+
+def scan_pages(chunk: NDArray[np.uint8], n_values: int) -> NDArray[np.int64] | None:
+    """Return one row of header fields a page, ABSENT for a field that is not there; None if the bytes are no headers and pages.
+
+    Parameters
+    ----------
+    chunk : ndarray of uint8
+        The bytes of a column chunk.
+    n_values : int
+        How many values its data pages hold together: with the last of them the chunk ends.
+
+    Examples
+    --------
+    >>> header = bytes([0x15, 0, 0x15, 4, 0x15, 4, 0x2C, 0x15, 2, 0x15, 0, 0x15, 6, 0x15, 6, 0, 0])
+    >>> page = scan_pages(np.frombuffer(header + b"ab", np.uint8), 1)[0]
+    >>> int(page[BODY]), int(page[SIZE]), int(page[V1_VALUES]), page[CRC] == ABSENT
+    (17, 2, 1, np.True_)
+    """
+    room = 32
+    while True:
+        pages = np.full((room, WIDTH), ABSENT, np.int64)
+        found = _scan(chunk, n_values, pages)
+        if found != _FULL:
+            return pages[:found] if found >= 0 else None
+        room *= 8
+
+
+@inlined
+def _place_of(outer: Number, field: Number) -> int:
+    """Return where a field is kept, -1 for one that is skipped; `outer` is the field of the struct around it, 0 for the header."""
+    if outer == 0:
+        return field if 1 <= field <= 4 else -1
+    if outer == 5:
+        return V1_VALUES + field - 1 if 1 <= field <= 4 else -1
+    if outer == 7:
+        return DICTIONARY_VALUES + field - 1 if 1 <= field <= 2 else -1
+    if outer == 8:
+        return V2_VALUES + field - 1 if 1 <= field <= 7 else -1
+    return -1
+
+
+@jit
+def _read_header(data: Any, at: Number, page: Any) -> Number:
+    """Write the fields of the header at `at` and return the place after it, -1 if it is none."""
+    walk = np.zeros((DEEPEST, 3), np.int64)
+    depth = np.int64(0)
+    while at >= 0 and depth >= 0:
+        at, depth, kind, number = step(data, at, depth, walk)
+        if kind in (TRUE, FALSE, I32) and 0 <= depth <= 1:
+            place = _place_of(0, walk[0, 2]) if depth == 0 else _place_of(walk[0, 2], walk[1, 2])
+            if place >= 0:
+                if (kind == I32) == (place == V2_COMPRESSED) or number != np.int32(number):
+                    return np.int64(-1)
+                page[place] = number
+    return at
+
+
+@jit
+def _scan(data: Any, n_values: int, pages: Any) -> int:
+    """Fill the table; return the number of pages, -1 for damage, -2 if there are more pages than rows."""
+    at = 0
+    n_pages = 0
+    left = n_values
+    while left > 0:
+        if n_pages == len(pages):
+            return _FULL
+        page = pages[n_pages]
+        at = _read_header(data, at, page)
+        if at < 0 or page[SIZE] < 0 or page[STORED_SIZE] < 0 or page[STORED_SIZE] > len(data) - at:
+            return -1
+        page[BODY] = at
+        at += page[STORED_SIZE]
+        if page[KIND] == DATA_PAGE or page[KIND] == DATA_PAGE_V2:
+            n_here = page[V1_VALUES] if page[KIND] == DATA_PAGE else page[V2_VALUES]
+            if n_here < 0 or n_here > left:
+                return -1
+            left -= n_here
+        elif page[KIND] != DICTIONARY_PAGE:
+            return -1
+        n_pages += 1
+    return n_pages if at == len(data) else -1
+
+
+def scan_footer(footer: NDArray[np.uint8], n_groups: int, n_columns: int) -> NDArray[np.int64] | None:
+    """Return one row of fields for each column chunk, ABSENT for what is not there; None if the footer is of another shape.
+
+    Parameters
+    ----------
+    footer : ndarray of uint8
+        The file's metadata, without its length and magic.
+    n_groups, n_columns : int
+        How many row groups and leaf columns there are.
+
+    Returns
+    -------
+    ndarray of int64, shape (n_groups, n_columns, 8)
+    """
+    chunks = np.full((n_groups * n_columns, 8), ABSENT, np.int64)
+    if _scan_footer(footer, chunks) != len(chunks):
+        return None
+    by_group = chunks.reshape(n_groups, n_columns, 8)
+    return by_group if np.array_equal(by_group[:, :, CHUNK_GROUP], np.arange(n_groups)[:, None].repeat(n_columns, 1)) else None
+
+
+@inlined
+def _place_in_chunk(field: Number) -> int:
+    if 4 <= field <= 7:
+        return field - 4 + CHUNK_CODEC
+    return CHUNK_DATA if field == 9 else CHUNK_DICTIONARY if field == 11 else -1
+
+
+@jit
+def _scan_footer(data: Any, chunks: Any) -> Number:
+    """Fill the table of column chunks and return how many there are, -1 for damage."""
+    walk = np.zeros((DEEPEST, 3), np.int64)
+    at = depth = np.int64(0)
+    group = chunk = np.int64(-1)
+    while depth >= 0:
+        at, depth, kind, number = step(data, at, depth, walk)
+        if at < 0:
+            return np.int64(-1)
+        # the fields on the way: 4 row groups, 1 columns, 3 the chunk's metadata
+        if walk[0, 2] != 4:
+            continue
+        if depth == 2 and kind == STRUCT:
+            group += 1
+        elif depth >= 4 and walk[2, 2] == 1:
+            if depth == 4 and kind == STRUCT:
+                chunk += 1
+                if chunk >= len(chunks):
+                    return np.int64(-1)
+                chunks[chunk, CHUNK_GROUP] = group
+                chunks[chunk, CHUNK_ELSEWHERE] = 0
+            elif (depth == 4 and kind == BINARY) or (depth == 5 and kind == STRUCT and walk[4, 2] == 8):
+                chunks[chunk, CHUNK_ELSEWHERE] = 1
+            elif depth == 5 and walk[4, 2] == 3 and kind in (I32, I64):
+                place = _place_in_chunk(walk[5, 2])
+                if place >= 0:
+                    chunks[chunk, place] = number
+    return chunk + 1

@@ -1,0 +1,102 @@
+"""Pool: numbers of strings, shared by batches and threads, and never seen in what is learnt."""
+
+from __future__ import annotations
+
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pyarrow as pa
+
+from headrace.backends.arrow.backend import ArrowBackend
+from headrace.keys import Keys
+from headrace.pool import Pool, PooledKeys, Pools
+from headrace.states import Counts
+from headrace_kernels.factorize import distinct_numbers
+
+
+def counted(backend: ArrowBackend, values: list[str | None], *, encoded: bool = True) -> Counts:
+    array = pa.array(values, pa.string())
+    return backend.counts({"city": array.dictionary_encode() if encoded else array})
+
+
+def test_counts_of_shared_numbers_merge_as_those_of_strings_do() -> None:
+    batches: list[list[str | None]] = [["b", None, "a", "b"], ["c", "b"], [None], []]
+    one = ArrowBackend(Pools())
+    shared = Counts.merged_all([counted(one, batch) for batch in batches])
+    apart = Counts.merged_all([counted(ArrowBackend(), batch) for batch in batches])
+    assert isinstance(shared.keys, PooledKeys)
+    assert shared.keys.table.to_pydict() == apart.keys.table.to_pydict() == {"city": ["b", "a", None, "c"]}
+    assert shared.counts.tolist() == apart.counts.tolist() == [3, 1, 2, 1]
+
+
+def test_keys_stand_by_first_appearance_whoever_was_numbered_first() -> None:
+    pools = Pools()
+    pools.of("city").number(pa.array(["z", "y", "x"]))
+    assert counted(ArrowBackend(pools), ["x", "y", "z"]).keys.table["city"].to_pylist() == ["x", "y", "z"]
+
+
+def test_plain_strings_and_dictionaries_are_one_kind_of_key() -> None:
+    backend = ArrowBackend(Pools())
+    merged = counted(backend, ["a", "b"]).merged(counted(backend, ["b", None], encoded=False))
+    assert merged.keys.table["city"].to_pylist() == ["a", "b", None]
+    assert merged.counts.tolist() == [1, 2, 1]
+
+
+def test_a_dictionary_that_repeats_a_value_counts_it_once() -> None:
+    array = pa.DictionaryArray.from_arrays(pa.array([0, 1, 2, 2]), pa.array(["a", "a", "b"]))
+    found = ArrowBackend().counts({"city": array})
+    assert (found.keys.table["city"].to_pylist(), found.counts.tolist()) == (["a", "b"], [2, 2])
+
+
+def test_a_dictionary_seen_when_fitting_is_encoded_by_its_numbers() -> None:
+    pools = Pools(memory=1 << 20)
+    backend = ArrowBackend(pools)
+    array = pa.array(["a", "b", None, "c"]).dictionary_encode()
+    backend.counts({"city": array})
+    kept = array.filter(pa.array([True, True, True, False]))  # another array over the same dictionary
+    assert pools.of("city").known(kept.dictionary) is not None
+    encoded, unseen = backend.encode({"city": kept}, Keys.of({"city": [None, "b"]}), np.array([1, 0, 2], np.int32))
+    assert (encoded.to_pylist(), unseen) == ([1, 2, 0], 1)
+
+
+def test_plain_strings_seen_when_fitting_are_encoded_by_their_numbers() -> None:
+    pools = Pools(memory=1 << 20)
+    backend = ArrowBackend(pools)
+    array = pa.array(["a", "b", None, "c"])
+    backend.counts({"city": array})
+    assert pools.of("city").known(array) is not None
+    for known in (backend, ArrowBackend()):
+        encoded, unseen = known.encode({"city": array}, Keys.of({"city": [None, "b"]}), np.array([1, 0, 2], np.int32))
+        assert (encoded.to_pylist(), unseen) == ([1, 2, 0, 1], 2)
+        encoded, unseen = known.encode({"city": array}, Keys.of({"city": ["b"]}), np.array([1, 2], np.int32))
+        assert (encoded.to_pylist(), unseen) == ([1, 2, 1, 1], 3)
+
+
+def test_dictionaries_are_remembered_within_the_memory_given() -> None:
+    pool = Pool(memory=0)
+    values = pa.array(["a", "b"])
+    assert pool.remember(values).tolist() == [0, 1]
+    assert pool.known(values) is None
+
+
+def test_threads_agree_on_numbers() -> None:
+    pool = Pool()
+    words = pa.array([str(i % 5_000) for i in range(20_000)])
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(lambda _: pool.number(words), range(8)))
+    assert len(pool) == 5_000
+    assert all(np.array_equal(found[0], other) for other in found)
+
+
+def test_numbers_stay_in_their_process() -> None:
+    backend = ArrowBackend(Pools())
+    part = pickle.loads(pickle.dumps(counted(backend, ["a", None])))
+    assert type(part.keys) is Keys
+    assert part.keys.table["city"].to_pylist() == ["a", None]
+    assert len(pickle.loads(pickle.dumps(backend)).pools.of("city")) == 0
+
+
+def test_distinct_numbers_know_the_null() -> None:
+    distinct, codes = distinct_numbers(np.array([3, -1, 3, 0], np.int32), 4)
+    assert (distinct.tolist(), codes.tolist()) == ([3, -1, 0], [0, 1, 0, 2])

@@ -1,0 +1,75 @@
+"""The start of a process: what is put off is not there, and behaves as ever once somebody asks for it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from headrace.startup import ahead
+
+JOB = """
+job: small
+source: {path: data.parquet}
+pipeline:
+  - fill_missing: {columns: [x], value: 0}
+  - normalize: [x]
+  - categorify: [c]
+output: {path: out, features: true}
+"""
+
+
+def run(code: str, folder: Path) -> str:
+    done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=True, timeout=120)
+    return done.stdout
+
+
+def test_a_job_with_json_imports_none_of_what_it_does_not_use(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"x": [1.0, None, 3.0], "c": ["a", "b", "a"]}), tmp_path / "data.parquet")
+    (tmp_path / "job.yaml").write_text(JOB)
+    unused = ["pandas", "scipy.linalg", "rich", "matplotlib", "sqlglot", "distributed", "fsspec", "xgboost", "sklearn"]
+    found = run(
+        "import atexit, sys; from headrace.cli import main; sys.argv = ['headrace', 'run', 'job.yaml', '--json'];"
+        f"atexit.register(lambda: print([name for name in {unused!r} if name in sys.modules])); main()",
+        tmp_path,
+    ).splitlines()
+    assert json.loads(found[0])["rows"]["out"] == 3
+    assert found[1] == "[]"
+
+
+def test_pandas_is_known_to_arrow_as_soon_as_somebody_imports_it(tmp_path: Path) -> None:
+    found = run(
+        "import sys; from headrace.startup import spare_pandas; spare_pandas(); import pyarrow as pa\n"
+        "pa.array([1.0]).to_numpy(); print('pandas' in sys.modules)\n"
+        "import pandas as pd; print(pa.array(pd.Series([1.0, float('nan')])).null_count, pa.table(pd.DataFrame({'a': [1]})).num_rows)",
+        tmp_path,
+    )
+    assert found.split() == ["False", "1", "1"]
+
+
+def test_arrow_imports_pandas_for_who_asks_for_a_data_frame(tmp_path: Path) -> None:
+    found = run(
+        "from headrace.startup import spare_pandas; spare_pandas(); import pyarrow as pa\n"
+        "print(pa.table({'a': [1, 2]}).to_pandas()['a'].sum(), pa.array(pa.array([1]).to_pandas()).to_pylist())",
+        tmp_path,
+    )
+    assert found.split() == ["3", "[1]"]
+
+
+def test_linear_algebra_works_in_kernels_though_scipy_is_imported_late(tmp_path: Path) -> None:
+    found = run(
+        "import sys, headrace_kernels.compiled, numba, numpy as np\n"
+        "print('scipy.linalg' in sys.modules, numba.njit(lambda a: np.dot(a, a))(np.eye(2) * 2)[0, 0])",
+        tmp_path,
+    )
+    assert found.split() == ["False", "4.0"]
+
+
+def test_calls_ahead_are_made_in_order() -> None:
+    made: list[int] = []
+    ahead(lambda: made.append(1), lambda: made.append(2)).join()
+    assert made == [1, 2]
