@@ -221,7 +221,7 @@ def observe_partition(work: Work, one: Pass, partition: Partition) -> Observed:
                 for found in within_memory(table, partial(_observe, done=done, work=work, states=states, one=one), strict=work.strict)
             ),
         )
-    return merged._replace(ledger=Ledger(transfers=ledger.transfers, device=ledger.device))
+    return merged._replace(ledger=ledger.of_the_device())
 
 
 def _observe(table: Table, done: int, work: Work, states: Mapping[int, Any], one: Pass) -> Observed:

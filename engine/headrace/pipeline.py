@@ -189,6 +189,7 @@ class Pipeline:
                 moved = _Moved(workers, work, plan.passes[-1].columns, indices, rows.partitions, fitted.steps.schema)
                 done = moved.to(output, opened.back, FittedPipeline(fitted), progress or Silent())
                 done.ledger.add(found.ledger)
+                done.ledger.add(rows.ledger)
                 return done
 
 

@@ -183,7 +183,7 @@ class _Execution:
                     "lineage": _lineage(opened),
                 }
                 counted = self._counted(handles)
-        ledger = Ledger.total([*(one.ledger for one in counted), found.ledger])
+        ledger = Ledger.total([*(one.ledger for one in counted), found.ledger, rows.ledger])
         record |= {
             "steps": _step_records(opened, fitted, ledger),
             "ledger": {
