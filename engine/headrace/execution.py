@@ -131,7 +131,8 @@ class Work:
         wanted = n_rows if self.profiled_rows is None else self.profiled_rows
         for table in tables:
             if profiles is not None and (wanted > 0 or (self.profiled_rows is None and not profiles)):
-                profiles.append(profile_table(table.first(wanted), MOST_DETAILED))
+                profile = partial(profile_table, most_detailed=MOST_DETAILED)
+                profiles.extend(within_memory(table.first(wanted), profile, strict=self.strict))
                 wanted -= table.n_rows
             ledger.rows_in += table.n_rows
             yield table
