@@ -135,3 +135,16 @@ def test_mistakes_are_found_before_any_row_is_read(desk: Any, model: str, key: s
     assert outcome.code == 2
     line = desk.line_of("evaluate:" if key.startswith("evaluate") else "model:")
     assert f"job.yaml:{line}: {key}: {message}" in " ".join(outcome.stderr.split())
+
+
+def test_a_key_of_a_predictions_name_is_not_written_over(desk: Any) -> None:
+    asked(desk, "model: {kind: pca, features: [weight, km], params: {n_components: 2}}\n")
+    table = pq.read_table(desk.data / "parcels")
+    pq.write_table(table.append_column("pc_2", table["id"]), desk.folder / "named.parquet")
+    desk.swap(f"path: {desk.data}/parcels/*.parquet\n  key: [id]", f"path: {desk.folder}/named.parquet\n  key: [id, pc_2]")
+    outcome = desk("run", desk.job)
+    assert outcome.code == 2
+    assert "source.key: the column 'pc_2' stands beside predictions, and a pca model has one of that name" in " ".join(
+        outcome.stderr.split()
+    )
+    assert not (desk.out / "latest").exists()

@@ -193,6 +193,9 @@ class Asked:
 def prediction_schema(key: Schema, target: Schema, model: Model) -> Schema:
     """Return the columns of predictions: row key or number, the target where it is known, and what the model says."""
     identity = key.columns or {"row": INT64}
+    if taken := sorted({*identity, *target} & model.columns.keys()):
+        message = f"the column {taken[0]!r} stands beside predictions, and a {model.kind} model has one of that name"
+        raise JobError(message, key="source.key" if taken[0] in identity else "model.target", hint="rename the column in the source")
     return Schema({**identity, **target.columns, **{name: _TYPES[type_] for name, type_ in model.columns.items()}})
 
 

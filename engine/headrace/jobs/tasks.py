@@ -160,7 +160,8 @@ def _flags(table: Table) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
 
 def _rows_for_model(table: Table, what: Prepare) -> Prepared:
     matrix = table.backend.matrix([table[name] for name in what.features])
-    target = np.zeros(table.n_rows, np.float32) if what.target is None else table.backend.matrix([table[what.target]])[:, 0]
+    # where the matrix lies, on a device too: what is picked from one by a mask there is picked from both
+    target = np.zeros_like(matrix[:, 0]) if what.target is None else table.backend.matrix([table[what.target]])[:, 0]
     training, test = _flags(table)
     kept = Table(
         table.backend, {name: column for name, column in table.columns.items() if name == what.target or name[0] == "\0"}, table.n_rows

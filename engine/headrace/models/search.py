@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from headrace.errors import MissingLibraryError
 from headrace.models.device import gpu_library, is_on_device, to_device, to_host
 from headrace_kernels.nearest import Found, nearest_among, nearest_rows
 
@@ -77,8 +78,11 @@ class Search:
 
     @cached_property
     def _index(self) -> Any:
-        from sklearn.neighbors import NearestNeighbors
-
+        try:
+            from sklearn.neighbors import NearestNeighbors
+        except ImportError as error:
+            message = f"finding the nearest of {len(self.known)} rows needs the library {error.name!r}"
+            raise MissingLibraryError(message, key="model.kind", hint="pip install 'headrace[cpu]'") from error
         return NearestNeighbors(metric=self.metric, n_jobs=self.threads).fit(self.known.astype(np.float64))
 
     @cached_property
