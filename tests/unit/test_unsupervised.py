@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import multiprocessing
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -173,6 +175,16 @@ class TestDbscan:
         predicted = model.predict(asked)
         assert predicted["prediction"].tolist() == [0, -1, 1, -1]
         np.testing.assert_allclose(predicted["prediction_distance"], [1, 1.1, 1, 3.5], rtol=1e-6)
+
+    def test_a_worker_that_may_start_no_processes_trains_and_predicts_in_silence(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Dask's workers are such: scikit-learn would warn, once for each partition."""
+        monkeypatch.setitem(multiprocessing.current_process()._config, "daemon", True)  # type: ignore[attr-defined]
+        matrix = np.random.default_rng(2).uniform(size=(3_000, 3)).astype(np.float32)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            model = model_of("dbscan", matrix, threads=2)
+            assert len(model.cores) > 2_000  # so many that a search tree is asked
+            assert (model.predict(matrix)["prediction"] == 0).all()
 
     def test_nothing_but_noise_is_refused_with_what_to_change(self) -> None:
         with pytest.raises(DataError, match=r"all rows are noise: none has 5 rows within 1e-06 of it\n  raise eps, lower min_samples"):

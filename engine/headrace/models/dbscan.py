@@ -20,7 +20,7 @@ from headrace.models.clusters import NOISE, Clustered, predictions
 from headrace.models.device import gpu_library, joined_on_device, to_host
 from headrace.models.matrix import Block, check_matrix, joined
 from headrace.models.rows import read_rows, write_rows
-from headrace.models.search import Search
+from headrace.models.search import Search, in_threads
 from headrace.models.settings import ModelSettings
 from headrace.models.store import FILE_NAME, read_settings, write_settings
 
@@ -76,7 +76,8 @@ def fit(settings: ModelSettings, features: tuple[str, ...], blocks: Sequence[Blo
         from sklearn.cluster import DBSCAN
 
         whole, _ = joined(blocks, np.float64)
-        estimator = DBSCAN(metric="euclidean", n_jobs=threads, **params).fit(whole)
+        with in_threads():
+            estimator = DBSCAN(metric="euclidean", n_jobs=threads, **params).fit(whole)
     cores = np.sort(to_host(estimator.core_sample_indices_).astype(np.int64))
     if not len(cores):
         message = f"all rows are noise: none has {params['min_samples']} rows within {params['eps']:g} of it"

@@ -8,6 +8,7 @@ matrix and the row alone: not on the library, the device, the threads or the row
 from __future__ import annotations
 
 from functools import cached_property
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,11 @@ from headrace_kernels.nearest import Found, nearest_among, nearest_rows
 _FEW_ROWS = 1_024
 # How many rows more than asked for are proposed: the farthest of them is the proof, and must lie clearly farther than the last one taken.
 _MORE = 8
+
+
+def in_threads() -> Any:
+    """Let scikit-learn share its work among threads: processes of its own it may not start in a Dask worker, and would warn each time."""
+    return import_module("joblib").parallel_config(backend="threading")
 
 
 class Search:
@@ -70,7 +76,8 @@ class Search:
         return float(self._lengths(self.known).max())
 
     def _propose(self, rows: np.ndarray, wanted: int) -> np.ndarray:
-        return np.asarray(self._index.kneighbors(rows.astype(np.float64), wanted, return_distance=False), np.int64)
+        with in_threads():
+            return np.asarray(self._index.kneighbors(rows.astype(np.float64), wanted, return_distance=False), np.int64)
 
     def _propose_on_device(self, matrix: Any, wanted: int) -> np.ndarray:
         proposed = self._index_on_device.kneighbors(to_device(matrix, np.float32), wanted, return_distance=False)
