@@ -227,7 +227,8 @@ def show_bundle(path: Path, loaded: Any) -> None:
             say(f"learnt: {learnt}", indent=6, style="dim")
     if "model" in described:
         model = described["model"]
-        say(f"{model['kind']} ({model['task']}) predicts {described['target']}", label="model: ", indent=2)
+        aim = f" predicts {described['target']}" if described["target"] is not None else ""
+        say(f"{model['kind']} ({model['task']}){aim}", label="model: ", indent=2)
         say(", ".join(described["features"]), label=f"{_count(len(described['features']), 'feature')}: ", indent=2)
         for name, value in (described["metrics"].get("test") or {}).items():
             say(f"{name}: {_metric(value)}", indent=4)

@@ -34,7 +34,8 @@ def trained(kind, task, **settings):
     return fit_model(ModelSettings(kind, task, rounds=rounds, **settings), FEATURES, [(matrix, targets(score)[task])], threads=1), matrix
 
 
-EVERY_MODEL = [(kind, task) for kind, entry in KINDS.items() for task in entry.tasks]
+EVERY_MODEL = [(kind, task) for kind, entry in KINDS.items() for task in entry.tasks if entry.has_target]
+EXPLAINED = [(kind, task) for kind, task in EVERY_MODEL if KINDS[kind].explains]
 
 
 @pytest.mark.parametrize(("kind", "task"), EVERY_MODEL)
@@ -51,29 +52,7 @@ class TestEveryModel:
             assert predicted.shape == (len(matrix),)
         if task == "binary":
             assert 0 <= predicted.min() < 0.2 < 0.8 < predicted.max() <= 1
-            assert kind == "random_forest" or 0 < predicted.min() < predicted.max() < 1
-
-    def test_contributions_sum_to_the_raw_margin(self, kind, task):
-        model, matrix = trained(kind, task)
-        predicted = model.predict(matrix[:50]).astype(np.float64)
-        for approximate in (False, True):
-            added = model.contributions(matrix[:50], approximate)
-            assert added.dtype == np.float32
-            margin = added.sum(axis=-1, dtype=np.float64)
-            assert added.shape == ((50, 3, 4) if task == "multiclass" else (50, 4))
-            if kind == "random_forest":  # a mean of leaves: it has no margin behind it
-                expected = margin
-            elif task == "multiclass":
-                expected = np.exp(margin) / np.exp(margin).sum(axis=1, keepdims=True)
-            else:
-                expected = 1 / (1 + np.exp(-margin)) if task == "binary" else margin
-            np.testing.assert_allclose(expected, predicted, atol=2e-5)
-
-    def test_the_feature_that_decides_contributes_most(self, kind, task):
-        model, matrix = trained(kind, task)
-        added = np.abs(model.contributions(matrix[:200])).reshape(-1, 4)[:, :3].mean(axis=0)
-        assert added.argmax() == 0
-        assert added.argmin() == 2
+            assert kind in ("random_forest", "nearest_neighbors") or 0 < predicted.min() < predicted.max() < 1
 
     def test_model_read_back_is_the_same_to_the_bit(self, kind, task, tmp_path):
         model, matrix = trained(kind, task)
@@ -82,7 +61,6 @@ class TestEveryModel:
         assert again.settings == model.settings
         assert again.features == FEATURES
         np.testing.assert_array_equal(again.predict(matrix), model.predict(matrix), strict=True)
-        np.testing.assert_array_equal(again.contributions(matrix[:20]), model.contributions(matrix[:20]), strict=True)
         again.save(tmp_path / "again")
         assert digests(tmp_path / "again") == digests(tmp_path / "model")
 
@@ -114,9 +92,40 @@ class TestEveryModel:
 
     def test_matrix_of_another_width_is_refused(self, kind, task):
         model, matrix = trained(kind, task)
-        for ask in (model.predict, model.contributions):
+        for ask in (model.predict, model.contributions) if KINDS[kind].explains else (model.predict,):
             with pytest.raises(DataError, match=r"shape \(2000, 2\) for a model of 3 features"):
                 ask(matrix[:, :2])
+
+
+@pytest.mark.parametrize(("kind", "task"), EXPLAINED)
+class TestEveryModelThatExplains:
+    def test_contributions_sum_to_the_raw_margin(self, kind, task):
+        model, matrix = trained(kind, task)
+        predicted = model.predict(matrix[:50]).astype(np.float64)
+        for approximate in (False, True):
+            added = model.contributions(matrix[:50], approximate)
+            assert added.dtype == np.float32
+            margin = added.sum(axis=-1, dtype=np.float64)
+            assert added.shape == ((50, 3, 4) if task == "multiclass" else (50, 4))
+            if kind == "random_forest":  # a mean of leaves: it has no margin behind it
+                expected = margin
+            elif task == "multiclass":
+                expected = np.exp(margin) / np.exp(margin).sum(axis=1, keepdims=True)
+            else:
+                expected = 1 / (1 + np.exp(-margin)) if task == "binary" else margin
+            np.testing.assert_allclose(expected, predicted, atol=2e-5)
+
+    def test_the_feature_that_decides_contributes_most(self, kind, task):
+        model, matrix = trained(kind, task)
+        added = np.abs(model.contributions(matrix[:200])).reshape(-1, 4)[:, :3].mean(axis=0)
+        assert added.argmax() == 0
+        assert added.argmin() == 2
+
+    def test_model_read_back_explains_the_same_to_the_bit(self, kind, task, tmp_path):
+        model, matrix = trained(kind, task)
+        model.save(tmp_path / "model")
+        again = load_model(tmp_path / "model", threads=1)
+        np.testing.assert_array_equal(again.contributions(matrix[:20]), model.contributions(matrix[:20]), strict=True)
 
 
 def digests(folder):
@@ -219,7 +228,8 @@ def test_no_rows_give_no_predictions(kind, task):
     model, matrix = trained(kind, task)
     n_classes = (3,) if task == "multiclass" else ()
     assert model.predict(matrix[:0]).shape == (0, *n_classes)
-    assert model.contributions(matrix[:0]).shape == (0, *n_classes, 4)
+    if (kind, task) in EXPLAINED:
+        assert model.contributions(matrix[:0]).shape == (0, *n_classes, 4)
 
 
 def test_another_seed_draws_other_rows():

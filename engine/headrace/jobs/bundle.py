@@ -26,25 +26,28 @@ from headrace.models import Model, load_model
 from headrace.partitions import Partition, Source, cut
 from headrace.pipeline import FittedPipeline, Tables, open_source
 from headrace.plan import usual_bytes
-from headrace.schema import FLOAT32, INT64, Schema
+from headrace.schema import FLOAT32, INT32, INT64, Schema
 from headrace.sha256sums import check_sums, write_sums
 from headrace.side_tables import serve_tables
 from headrace.split import Serving
 from headrace.table import KEY, ROW, Table
 from headrace.workers import using, worker_device
 
+_TYPES = {"float32": FLOAT32, "int32": INT32}
+
 
 @dataclass(frozen=True, eq=False)
 class Bundle:
     """A fitted pipeline with a model: predicts on unseen data.
 
-    `features` are the columns the model takes, `target` what it predicts, `key` the columns that name a row.
+    `features` are the columns the model takes, `target` what it predicts (None of a kind that has none), `key` the columns that name
+    a row.
     """
 
     fitted: FittedSteps
     model: Model
     features: tuple[str, ...]
-    target: str
+    target: str | None
     key: tuple[str, ...] = ()
     job: str = ""
     metrics: Mapping[str, Any] = field(default_factory=dict)
@@ -92,6 +95,8 @@ class Bundle:
         try:
             content = json.loads((folder / "bundle.json").read_text())
             features, target, key = tuple(content["features"]), content["target"], tuple(content["key"])
+            if not isinstance(target, str | None):
+                raise TypeError("its target is no name")
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise BundleError(f"is no bundle with a model: {error}", file=str(folder)) from error
         fitted = read_fitted(folder, ops)
@@ -121,7 +126,7 @@ class Bundle:
         Returns
         -------
         A table of the source's kind (pyarrow for paths), or the `Ledger` of what was counted if `output` is given: the
-        row key (else ``row``, the row's number), the target where it is known, and ``prediction``.
+        row key (else ``row``, the row's number), the target where it is known, and the columns of the model's predictions.
 
         Raises
         ------
@@ -178,7 +183,7 @@ class Asked:
     def of(cls, bundle: Bundle, source: Source) -> Asked:
         """Work out what can be made of a source's columns."""
         steps = bundle.fitted.steps
-        target = [bundle.target] if bundle.target in steps.schema else []
+        target = [bundle.target] if bundle.target is not None and bundle.target in steps.schema else []
         indices, outputs = steps.serving([*bundle.features, *target], source.schema, bundle.target)
         known = steps.schema.select([name for name in target if name in outputs])
         key = tuple(name for name in bundle.key if name in source.schema)
@@ -187,23 +192,21 @@ class Asked:
 
 
 def prediction_schema(key: Schema, target: Schema, model: Model) -> Schema:
-    """Return the columns of predictions: row key or number, the target where it is known, the prediction, and of classes one each."""
+    """Return the columns of predictions: row key or number, the target where it is known, and what the model says."""
     identity = key.columns or {"row": INT64}
-    classes = {f"prediction_{index}": FLOAT32 for index in range(model.settings.n_classes)} if model.task == "multiclass" else {}
-    return Schema({**identity, **target.columns, "prediction": FLOAT32, **classes})
+    if taken := sorted({*identity, *target} & model.columns.keys()):
+        message = f"the column {taken[0]!r} stands beside predictions, and a {model.kind} model has one of that name"
+        raise JobError(message, key="source.key" if taken[0] in identity else "model.target", hint="rename the column in the source")
+    return Schema({**identity, **target.columns, **{name: _TYPES[type_] for name, type_ in model.columns.items()}})
 
 
-def prediction_table(table: Table, predicted: np.ndarray[Any, Any], schema: Schema) -> pa.Table:
+def prediction_table(table: Table, predicted: Mapping[str, np.ndarray[Any, Any]], schema: Schema) -> pa.Table:
     """Return predictions beside the columns that name their rows."""
     keys = {name.removeprefix(KEY): column for name, column in table.columns.items() if name.startswith(KEY)}
     columns = {**{name: table.columns[name] for name in table.names}, **(keys or {"row": table.columns[ROW]})}
     with table.backend.moving("output"):
         host = {name: table.backend.to_arrow(columns[name]) for name in schema if name in columns}
-    if predicted.ndim == 2:
-        host["prediction"] = pa.array(predicted.argmax(axis=1).astype(np.float32))
-        host.update({f"prediction_{index}": pa.array(np.ascontiguousarray(predicted[:, index])) for index in range(predicted.shape[1])})
-    else:
-        host["prediction"] = pa.array(predicted)
+    host.update({name: pa.array(np.ascontiguousarray(column)) for name, column in predicted.items()})
     return pa.table({name: host[name] for name in schema}).cast(schema.to_arrow())
 
 
@@ -215,7 +218,7 @@ def predict_partition(work: Work, what: tuple[Model, Asked], partition: Partitio
     with counting(work.device, ledger):
         for table in transform_partition(work, asked.columns, asked.steps, partition, ledger):
             matrix = table.backend.matrix([table[name] for name in asked.features])
-            tables.append(prediction_table(table, model.predict(matrix), asked.schema))
+            tables.append(prediction_table(table, model.as_columns(model.predict(matrix)), asked.schema))
     return pa.concat_tables(tables) if tables else asked.schema.to_arrow().empty_table(), ledger
 
 

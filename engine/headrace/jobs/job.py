@@ -15,7 +15,7 @@ from headrace.backends import find_device, thread_count
 from headrace.cluster import planned_workers
 from headrace.dataset import Dataset
 from headrace.errors import HeadraceError, JobError, JobErrors, MemoryBudgetError, unknown_name
-from headrace.jobs.settings import JobSettings, check_settings
+from headrace.jobs.settings import JobSettings, ModelSection, check_settings
 from headrace.metrics import check_metrics, metric_names
 from headrace.models import ModelSettings
 from headrace.models.settings import KINDS, OBJECTIVES
@@ -101,7 +101,9 @@ class Job:
             if errors or settings is None or pipeline is None:
                 raise JobErrors(errors)
             if settings.model is not None:
-                _check_metrics(settings.evaluate or (), _model_settings(settings))
+                model = _model_settings(settings)
+                _check_target(settings.model, model)
+                _check_metrics(settings.evaluate or (), model)
             if settings.evaluate and settings.model is None:
                 raise JobError("there is no model to evaluate", key="evaluate", hint="add `model:`, or leave `evaluate:` out")
             return cls(settings, _seeded(pipeline, settings), values, file, lines)
@@ -198,7 +200,9 @@ class OpenJob:
         if section is None:
             return
         errors = []
-        if section.target not in schema:
+        if section.target is None:
+            pass  # the kind takes none: `_check_target` has seen to that
+        elif section.target not in schema:
             message, hint = unknown_name("column", section.target, schema)
             errors.append(JobError(message, key="model.target", hint=hint))
         elif not schema[section.target].is_feature:
@@ -222,8 +226,9 @@ class OpenJob:
                 key="pipeline",
                 hint="name the columns in a step, in `select`, or under model.features",
             )
-        if section.features is None:
+        if section.features is None and section.target is not None:
             self._refuse_leaks(section.target)
+        _model_settings(self.job.settings).check_features(len(self.features))
 
     def _refuse_leaks(self, target: str) -> None:
         lineage = self.steps.lineage
@@ -241,7 +246,9 @@ class OpenJob:
     def outputs(self) -> tuple[str, ...]:
         """Columns of the feature files beside the row key: target and features; without a model, all columns."""
         section = self.job.settings.model
-        return self.steps.schema.names if section is None else (section.target, *self.features)
+        if section is None:
+            return self.steps.schema.names
+        return self.features if section.target is None else (section.target, *self.features)
 
     def plan(self, n_workers: int | None = None, device: str | None = None) -> Plan:
         """Return what will run; on this machine's own device unless another is given, which the workers have."""
@@ -307,8 +314,21 @@ def _model_settings(settings: JobSettings) -> ModelSettings:
     return ModelSettings(section.kind, section.task, section.params, section.rounds, settings.run.seed)
 
 
+def _check_target(section: ModelSection, model: ModelSettings) -> None:
+    """Refuse a kind that learns from a target without one, and a target of a kind that looks at the features alone."""
+    if model.has_target and section.target is None:
+        raise JobError(f"is missing: {model.kind} learns from a target", key="model.target")
+    if section.target is not None and not model.has_target:
+        raise JobError(f"{model.kind} has no target: it looks at the features alone", key="model.target", hint="leave it out")
+
+
 def _check_metrics(names: Sequence[str], model: ModelSettings) -> None:
     """Refuse a metric that no model of this kind has; the task may be known only when the target is read."""
+    if not model.has_target:
+        from headrace.models.measures import check_measures
+
+        check_measures(model.kind, names)
+        return
     decided = model.task or OBJECTIVES.get(str(model.params.get("objective")))
     tasks = (decided,) if decided else KINDS[model.kind].tasks
     check_metrics(max(tasks, key=lambda task: len(set(names) & set(metric_names(task)))), names)

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from headrace import json_text
-from headrace import metrics as measures
 from headrace.backends import thread_count
 from headrace.cluster import Cluster, open_cluster
 from headrace.errors import DataError
@@ -27,6 +26,7 @@ from headrace.execution import Progress, Silent, Work, fit_steps, keeping_rows
 from headrace.fitted import FittedSteps
 from headrace.jobs.bundle import Bundle, prediction_schema
 from headrace.jobs.directory import Listing, file_entry, new_run_id, run_directory, write_manifest
+from headrace.jobs.evaluation import Outcome, evaluated
 from headrace.jobs.tasks import Counted, Prepare, counted_of, predict_prepared, prepare_partition, sample_rows, train
 from headrace.ledger import Ledger
 from headrace.models import Model, preload
@@ -43,8 +43,6 @@ if TYPE_CHECKING:
 PACKAGES = ("headrace", "pyarrow", "numpy", "numba", "xgboost-cpu", "xgboost", "scikit-learn", "dask", "pandas")
 # Up to this many values, rows times columns, all are profiled; of more, about that many, from the start of every partition.
 PROFILE_VALUES, SAMPLED_VALUES = 16_000_000, 1_600_000
-# Exact TreeSHAP costs about 2 ms a row for 100 trees of depth 8: what matters most is measured on a sample.
-EXPLAINED_ROWS = 400
 # How often a run looks for feature files that are complete.
 LOOKS = 16
 
@@ -254,7 +252,7 @@ class _Execution:
                 folder = self.folder / "predictions"
                 folder.mkdir()
                 folder = folder.resolve()
-            known = opened.steps.schema.select([section.target])
+            known = opened.steps.schema.select([] if section.target is None else [section.target])
             schema = prediction_schema(what.key_types, known, model)
             self.progress.start("predict", len(handles))
             asked = [
@@ -265,61 +263,13 @@ class _Execution:
             predicted = self.cluster.gather(asked)
         self.listing.begin(self.folder)
         with self.stages.stage("evaluate"):
-            record = self._evaluate(model, predicted)
-            record["importance"] = self._importance(model, what, handles, bool(record["split"]["test_rows"]))
+            record = evaluated(opened, model, Outcome.of(predicted), lambda n, which: self._sample(n, which, handles))
         bundle = Bundle(fitted, model, opened.features, section.target, opened.key, job.name, record["metrics"])
         self.listing.know(bundle.write(self.folder / "bundle"))
         return record
 
-    def _evaluate(self, model: Model, predicted: list[Any]) -> dict[str, Any]:
-        job = self.opened.job
-        section = job.settings.model
-        assert section is not None  # noqa: S101  (the caller has checked)
-        probability, target, training, test = (np.concatenate([part[index] for part in predicted]) for index in range(4))
-        known = np.isfinite(target)
-        training, test = training & known, test & known
-        names = job.settings.evaluate
-        found: dict[str, Any] = {"train": measures.evaluate(model.task, target[training], probability[training], names)}
-        shown = training
-        if test.any():
-            shown = test
-            found["test"] = measures.evaluate(model.task, target[test], probability[test], names)
-        found["base"] = measures.base_metrics(model.task, target[training], target[shown], names)
-        if model.task == "binary":
-            found["base"].update(rate_train=float(target[training].mean()), rate_test=float(target[shown].mean()))
-        return {
-            "split": {"text": job.split.text(), "train_rows": int(training.sum()), "test_rows": int(test.sum())},
-            "model": {
-                "kind": model.kind,
-                "task": model.task,
-                "target": section.target,
-                "features": list(self.opened.features),
-                "params": dict(model.settings.params),
-                "rounds": model.settings.rounds,
-            },
-            "metrics": found,
-            "curves": measures.curves(model.task, target[shown], probability[shown]),
-        }
-
-    def _importance(self, model: Model, what: Prepare, handles: list[Any], test_only: bool) -> dict[str, Any]:
-        sample = self.cluster.gather([self.cluster.submit(sample_rows, EXPLAINED_ROWS, test_only, *handles)])[0]
-        strength = np.abs(model.contributions(sample)[..., :-1]).reshape(-1, len(what.features)).mean(axis=0).astype(float)
-        shares = strength / (strength.sum() or 1.0)
-        lineage = self.opened.steps.lineage
-        by_source: dict[str, dict[str, Any]] = {}
-        for name, share in zip(what.features, shares, strict=True):
-            sources = lineage[name].values or (name,)
-            for source in sources:
-                entry = by_source.setdefault(source, {"name": source, "share": 0.0, "features": []})
-                entry["share"] += float(share) / len(sources)
-                entry["features"].append(name)
-        return {
-            "method": f"mean |contribution| (TreeSHAP or linear) on {len(sample):,} {'test ' if test_only else ''}rows",
-            "by_feature": sorted(
-                ({"name": n, "share": float(s)} for n, s in zip(what.features, shares, strict=True)), key=lambda e: -e["share"]
-            ),
-            "by_source": sorted(by_source.values(), key=lambda entry: -entry["share"]),
-        }
+    def _sample(self, n_rows: int, which: str, handles: list[Any]) -> np.ndarray:
+        return np.asarray(self.cluster.gather([self.cluster.submit(sample_rows, n_rows, which, *handles)])[0])
 
     def _write_pipeline(self, fitted: FittedSteps) -> None:
         from headrace.fitted import write_fitted

@@ -87,8 +87,8 @@ class ModelSection(Settings):
     """`model:`: what to train."""
 
     kind: str
-    target: str
-    task: Literal["binary", "multiclass", "regression"] | None = None
+    target: str | None = None
+    task: Literal["binary", "multiclass", "regression", "clustering", "decomposition"] | None = None
     features: Names | None = None
     params: dict[str, Any] = {}
     rounds: Annotated[int, Field(ge=1)] = 100

@@ -36,15 +36,18 @@ class Prepare:
     outputs: Schema
     keys: Mapping[str, str]  # the row key: name in the feature files -> name in the source
     key_types: Schema
-    features: tuple[str, ...]
-    target: str | None
+    features: tuple[str, ...]  # none without a model
+    target: str | None  # None without a model, and of one that has no target
     folder: Path | None
     has_split: bool
 
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """A partition's rows on their way to the model: float32 matrix [rows, features], target, which rows train and test."""
+    """A partition's rows on their way to the model: float32 matrix [rows, features], target, which rows train and test.
+
+    The target of a model without one is zeros, so that rows look the same to all.
+    """
 
     matrix: npt.NDArray[np.float32]
     target: npt.NDArray[Any]
@@ -69,7 +72,7 @@ def prepare_partition(work: Work, what: Prepare, partition: Partition) -> tuple[
 
     def batches() -> Any:
         for table in transform_partition(work, what.columns, range(len(work.ops)), partition, ledger, profiles):
-            if what.target is not None:
+            if what.features:
                 rows.append(_rows_for_model(table, what))
             yield feature_table(table, what)
 
@@ -119,12 +122,12 @@ def predict_prepared(
 ) -> Any:
     """Predict a partition's rows and write them to its file; return predictions, targets and which rows train and test."""
     prepared, _ = part
-    predicted = model.predict(prepared.matrix) if len(prepared.matrix) else np.zeros(0, np.float32)
+    predicted = model.predict(prepared.matrix)
     if folder is not None:
         tables = []
         start = 0
         for table in prepared.passed:
-            one = prediction_table(table, predicted[start : start + table.n_rows], schema)
+            one = prediction_table(table, model.as_columns(predicted[start : start + table.n_rows]), schema)
             tables.append(one.add_column(0, SPLIT_FIELD, split_column(table)) if what.has_split else one)
             start += table.n_rows
         arrow = schema.to_arrow()
@@ -138,9 +141,9 @@ def counted_of(part: tuple[Prepared, Counted]) -> Counted:
     return part[1]
 
 
-def sample_rows(n_rows: int, test_only: bool, *parts: tuple[Prepared, Counted]) -> npt.NDArray[np.float32]:
-    """Return up to `n_rows` rows of the matrix, evenly spaced over the test rows (or over all)."""
-    kept = [part.matrix[part.test] if test_only else part.matrix for part, _ in parts]
+def sample_rows(n_rows: int, which: str, *parts: tuple[Prepared, Counted]) -> npt.NDArray[np.float32]:
+    """Return up to `n_rows` rows of the matrix, evenly spaced over those that are in `training`, in `test`, or over `all`."""
+    kept = [part.matrix if which == "all" else part.matrix[part.test if which == "test" else part.training] for part, _ in parts]
     total = sum(len(matrix) for matrix in kept)
     wanted = np.unique(np.linspace(0, total - 1, min(n_rows, total)).astype(np.int64)) if total else np.zeros(0, np.int64)
     chosen, start = [], 0
@@ -156,9 +159,9 @@ def _flags(table: Table) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
 
 
 def _rows_for_model(table: Table, what: Prepare) -> Prepared:
-    assert what.target is not None  # noqa: S101  (callers have checked)
     matrix = table.backend.matrix([table[name] for name in what.features])
-    target = table.backend.matrix([table[what.target]])[:, 0]
+    # where the matrix lies, on a device too: what is picked from one by a mask there is picked from both
+    target = np.zeros_like(matrix[:, 0]) if what.target is None else table.backend.matrix([table[what.target]])[:, 0]
     training, test = _flags(table)
     kept = Table(
         table.backend, {name: column for name, column in table.columns.items() if name == what.target or name[0] == "\0"}, table.n_rows

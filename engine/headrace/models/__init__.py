@@ -48,19 +48,33 @@ class Model(Protocol):
     @property
     def task(self) -> str: ...
 
+    @property
+    def columns(self) -> dict[str, str]:
+        """The columns that predictions fill in a table, each with its type: ``float32`` or ``int32``."""
+        ...
+
+    def as_columns(self, predicted: np.ndarray) -> dict[str, np.ndarray]:
+        """Return what `predict` returned as those columns."""
+        ...
+
     def predict(self, matrix: np.ndarray) -> np.ndarray:
-        """Return float32 ``[n]`` (binary: probability of class 1; regression: value) or ``[n, classes]`` of probabilities."""
+        """Return float32 ``[n]`` (binary: probability of class 1; regression: value) or ``[n, classes]`` of probabilities.
+
+        Of a decomposition ``[n, components]``; of clusters a structured array of ``prediction`` (the cluster's number, int32; -1 is
+        noise) and ``prediction_distance`` (to its centre or nearest core row, float32).
+        """
         ...
 
     def contributions(self, matrix: np.ndarray, approximate: bool = False) -> np.ndarray:
         """Return float32 ``[n, k + 1]``, or ``[n, classes, k + 1]``: what each feature adds to the raw margin; last, the bias.
 
-        Of a random forest it is the value or probability itself: it has no margin.
+        Of a random forest it is the value or probability itself: it has no margin. Kinds without contributions (`Kind.explains`)
+        raise JobError.
         """
         ...
 
     def save(self, folder: Path) -> None:
-        """Write ``model.json`` (and ``model.ubj`` or ``trees.arrow`` of trees) into `folder`."""
+        """Write ``model.json`` (and ``model.ubj`` or ``trees.arrow`` of trees, ``rows.arrow`` of kinds that keep rows) into `folder`."""
         ...
 
 
@@ -84,7 +98,7 @@ def fit_model(settings: ModelSettings, features: tuple[str, ...], blocks: Sequen
     features : tuple of str
         The names of the matrix's ``k`` columns.
     blocks : sequence of (matrix, target)
-        float32 ``[n, k]`` in C order, and numbers or truth values ``[n]``. Only the order of the rows matters,
+        float32 ``[n, k]`` in C order, and numbers or truth values ``[n]`` (which a kind without a target does not look at). Only the order of the rows matters,
         not where the blocks are cut: the same rows in other blocks give the same bytes.
     threads : int
         Threads to train with. The model does not depend on it.
@@ -94,7 +108,7 @@ def fit_model(settings: ModelSettings, features: tuple[str, ...], blocks: Sequen
 
     Nulls and NaN
     -------------
-    NaN in a matrix is a missing value: xgboost learns where to send it, linear models refuse it. Infinities are
+    NaN in a matrix is a missing value: xgboost learns where to send it, the other kinds refuse it. Infinities are
     refused. The target must be finite.
 
     Raises
@@ -172,6 +186,22 @@ def _implementation(kind: str) -> _Kind:
             from headrace.models import forest
 
             return forest
+        if kind == "nearest_neighbors":
+            from headrace.models import neighbors
+
+            return neighbors
+        if kind == "kmeans":
+            from headrace.models import kmeans
+
+            return kmeans
+        if kind == "dbscan":
+            from headrace.models import dbscan
+
+            return dbscan
+        if kind in ("pca", "truncated_svd"):
+            from headrace.models import decomposition
+
+            return decomposition
         from headrace.models import linear
 
         return linear

@@ -19,8 +19,9 @@ import pyarrow as pa
 from headrace.errors import BundleError, JobError
 from headrace.models.device import gpu_library, joined_on_device, to_host
 from headrace.models.matrix import Block, check_matrix, joined
-from headrace.models.settings import ModelSettings, Trained
+from headrace.models.settings import ModelSettings
 from headrace.models.store import FILE_NAME, read_bytes, read_settings, write_settings
+from headrace.models.trained import Trained
 from headrace_kernels.forest import Forest, forest_contributions, predict_forest, with_node_means
 
 _TREES = "trees.arrow"

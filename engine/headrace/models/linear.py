@@ -17,8 +17,9 @@ import numpy as np
 from headrace.errors import BundleError, JobError
 from headrace.models.device import gpu_library, joined_on_device, to_host
 from headrace.models.matrix import Block, check_matrix, joined
-from headrace.models.settings import ModelSettings, Trained
+from headrace.models.settings import ModelSettings
 from headrace.models.store import FILE_NAME, read_settings, write_settings
+from headrace.models.trained import Trained
 
 # Rows that are turned to float64 and summed at a time: 16,384 rows of 16 features stay in the second-level cache.
 _CHUNK_ROWS = 16_384

@@ -11,11 +11,14 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from headrace.errors import DataError, JobError, unknown_name
+from headrace.models.checks import Check, number, one_of, truth, whole
 
 if TYPE_CHECKING:
     import numpy as np
 
 TASKS = ("binary", "multiclass", "regression")
+# Those of kinds that look at the features alone.
+TASKS_WITHOUT_TARGET = ("clustering", "decomposition")
 
 # Objective -> task. Left out on purpose: objectives whose output is no probability or value a row (logitraw, hinge,
 # softmax), and those that need more than a target (ranking groups, survival bounds).
@@ -78,17 +81,60 @@ _DECIDED_ELSEWHERE = {
 
 @dataclass(frozen=True)
 class Kind:
-    """What one kind of model can do, and the parameters that it takes."""
+    """What one kind of model can do, and the parameters that it takes.
+
+    Parameters
+    ----------
+    tasks : tuple of str
+        Of those without a target a kind has one alone.
+    params : set of str
+        The parameters' names.
+    checks : mapping
+        Checks of parameters' values; values without one are the library's to refuse.
+    explains : bool
+        Whether its predictions are sums over features: see `Model.contributions`.
+    has_rounds : bool
+        Whether `model.rounds` means something.
+    """
 
     tasks: tuple[str, ...]
     params: frozenset[str]
+    checks: Mapping[str, Check] = field(default_factory=dict)
+    explains: bool = False
+    has_rounds: bool = False
+
+    @classmethod
+    def checked(cls, *tasks: str, **checks: Check) -> Kind:
+        """Return a kind every parameter of which has a check."""
+        return cls(tasks, frozenset(checks), checks)
+
+    @property
+    def has_target(self) -> bool:
+        """Whether it learns from a target beside the features."""
+        return not set(self.tasks) & set(TASKS_WITHOUT_TARGET)
 
 
 KINDS: Mapping[str, Kind] = {
-    "xgboost": Kind(TASKS, _XGBOOST_PARAMS),
-    "logistic_regression": Kind(("binary", "multiclass"), frozenset({"C", "class_weight", "fit_intercept", "max_iter", "tol"})),
-    "linear_regression": Kind(("regression",), frozenset({"alpha", "fit_intercept"})),
-    "random_forest": Kind(TASKS, _FOREST_PARAMS),
+    "xgboost": Kind(TASKS, _XGBOOST_PARAMS, explains=True, has_rounds=True),
+    "logistic_regression": Kind(
+        ("binary", "multiclass"), frozenset({"C", "class_weight", "fit_intercept", "max_iter", "tol"}), explains=True
+    ),
+    "linear_regression": Kind(("regression",), frozenset({"alpha", "fit_intercept"}), explains=True),
+    "random_forest": Kind(TASKS, _FOREST_PARAMS, explains=True, has_rounds=True),
+    "nearest_neighbors": Kind.checked(
+        *TASKS, n_neighbors=whole(1), weights=one_of("uniform", "distance"), metric=one_of("euclidean", "manhattan", "chebyshev")
+    ),
+    "kmeans": Kind.checked("clustering", n_clusters=whole(2), n_init=whole(1), max_iter=whole(1), tol=number(least=0)),
+    "dbscan": Kind.checked("clustering", eps=number(above=0), min_samples=whole(1)),
+    "pca": Kind.checked("decomposition", n_components=whole(1), whiten=truth),
+    "truncated_svd": Kind.checked("decomposition", n_components=whole(1)),
+}
+DEFAULT_COMPONENTS = 2
+
+# Kinds that people ask for, and why they are not there.
+_ABSENT = {
+    "hdbscan": "scikit-learn's cannot place a row that it was not trained on, so a bundle could not predict; take dbscan",
+    "umap": "placing a new row takes cuML's own optimiser, so a bundle of a GPU could not predict on a CPU; take pca",
 }
 
 
@@ -99,9 +145,10 @@ class ModelSettings:
     Parameters
     ----------
     kind : str
-        ``xgboost``, ``logistic_regression``, ``linear_regression`` or ``random_forest``.
+        One of `KINDS`.
     task : str, optional
-        ``binary``, ``multiclass`` or ``regression``; None leaves it to the parameters and the target.
+        ``binary``, ``multiclass`` or ``regression``; None leaves it to the parameters and the target. Kinds without a target have a
+        task of their own.
     params : mapping
         The library's own parameters, under its own names.
     rounds : int
@@ -134,16 +181,35 @@ class ModelSettings:
     n_classes: int = 0
 
     def __post_init__(self) -> None:
+        if self.kind in _ABSENT:
+            raise JobError(f"{self.kind} is not part of this version of headrace", key="model.kind", hint=_ABSENT[self.kind])
         if self.kind not in KINDS:
             message, hint = unknown_name("kind", self.kind, KINDS)
             raise JobError(message, key="model.kind", hint=hint)
-        if self.task is not None and self.task not in TASKS:
-            message, hint = unknown_name("task", self.task, TASKS)
+        known = (*TASKS, *TASKS_WITHOUT_TARGET)
+        if self.task is not None and self.task not in known:
+            message, hint = unknown_name("task", self.task, known)
             raise JobError(message, key="model.task", hint=hint)
         _check_params(self.kind, self.params)
         _check_count("rounds", self.rounds, 1, "model.rounds")
         _check_count("seed", self.seed, 0, "run.seed")
         _check_task(self.kind, self.task, self.params)
+
+    @property
+    def has_target(self) -> bool:
+        """Whether the kind learns from a target."""
+        return KINDS[self.kind].has_target
+
+    def check_features(self, n_features: int) -> None:
+        """Raise JobError if a parameter asks for more than a matrix of `n_features` columns has."""
+        if KINDS[self.kind].tasks != ("decomposition",):
+            return
+        # the library's iteration finds all directions but the last
+        most = n_features if self.kind == "pca" else n_features - 1
+        wanted = self.params.get("n_components", DEFAULT_COMPONENTS)
+        if wanted > most:
+            message = f"{wanted} components of {n_features} features: {self.kind} finds at most {most}"
+            raise JobError(message, key="model.params.n_components", hint="ask for fewer, or give the model more features")
 
     def resolved(self, target: np.ndarray) -> ModelSettings:
         """Return the settings with the task and the number of classes that `target` gives.
@@ -155,23 +221,13 @@ class ModelSettings:
         JobError
             The target's task is none that this kind can do.
         """
+        if not self.has_target:
+            if not target.size:
+                raise DataError("no rows to train on", hint="look at the filters and the split")
+            return replace(self, task=KINDS[self.kind].tasks[0])
         task = resolve_task(self.task, self.params, target, self.kind)
         n_classes = int(target.max()) + 1 if task == "multiclass" else 0
         return replace(self, task=task, n_classes=n_classes)
-
-
-class Trained:
-    """What every trained model says of itself by its settings."""
-
-    settings: ModelSettings
-
-    @property
-    def kind(self) -> str:
-        return self.settings.kind
-
-    @property
-    def task(self) -> str:
-        return str(self.settings.task)
 
 
 def resolve_task(task: str | None, params: Mapping[str, Any], target: np.ndarray, kind: str = "xgboost") -> str:
@@ -227,6 +283,8 @@ def _check_params(kind: str, params: Mapping[str, Any]) -> None:
             raise JobError(message, key=key, hint=hint)
         if value is None:
             raise JobError("no value", key=key, hint="give one, or leave the parameter out")
+        if name in KINDS[kind].checks:
+            KINDS[kind].checks[name](key, value)
     if kind != "xgboost":
         return
     if params.get("objective", "reg:squarederror") not in OBJECTIVES:

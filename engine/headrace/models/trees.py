@@ -18,8 +18,9 @@ import numpy as np
 from headrace.errors import BundleError, MissingLibraryError
 from headrace.models.device import is_on_device, to_device, to_host
 from headrace.models.matrix import check_matrix
-from headrace.models.settings import ModelSettings, Trained
+from headrace.models.settings import ModelSettings
 from headrace.models.store import FILE_NAME, read_bytes, read_settings, write_settings
+from headrace.models.trained import Trained
 from headrace.models.ubjson import read_ubjson
 from headrace_kernels.boosted import MOST_LEAVES, MOST_THRESHOLDS, BoostedForest, predict_boosted
 

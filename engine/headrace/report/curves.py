@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from headrace.report import charts, words
-from headrace.report.results import Chart, labels
+from headrace.report import charts, shapes, words
+from headrace.report.results import MOST_BARS, Chart, labels
 from headrace.report.summary import Case, Record, section
 from headrace.report.svg import drawing
 from headrace.report.words import is_number, percent
+
+NOISE = -1  # the cluster of rows that are in none
 
 
 def model_charts(record: Record) -> list[Chart]:
@@ -17,6 +19,7 @@ def model_charts(record: Record) -> list[Chart]:
     case = Case.of(record)
     with drawing():
         drawn = [_roc(record, case), _calibration(record), *_regression(record), _predictions(record), _confusion(record, case)]
+        drawn += [_clusters(record), _components(record)]
     return [chart for chart in drawn if chart]
 
 
@@ -81,6 +84,29 @@ def _regression(record: Record) -> list[Chart]:
         Chart("Predicted and actual", charts.actual_and_predicted(actual, predicted), "On the dashed line a prediction is exactly right."),
         Chart("How far off it is", charts.residuals(actual, predicted), heap),
     ]
+
+
+def _clusters(record: Record) -> Chart | None:
+    found = section(record, "curves", "clusters")
+    rows, total = found.get("rows") or (), sum(found.get("rows") or ())
+    if not total:
+        return None
+    names = ["noise" if label == NOISE else f"cluster {label}" for label in found.get("labels") or ()]
+    bars = [(name, float(count), percent(count / total)) for name, count in zip(names, rows, strict=False)]
+    more = f" The first {MOST_BARS} of {len(bars)}." if len(bars) > MOST_BARS else ""
+    drawn = shapes.bars("chart-clusters", "Share of rows by cluster", bars[:MOST_BARS])
+    return Chart("How large the groups are", drawn, f"Clusters are numbered by their size among the rows that were learnt from.{more}")
+
+
+def _components(record: Record) -> Chart | None:
+    found = section(record, "curves", "components")
+    pairs = zip(found.get("labels") or (), found.get("shares") or (), strict=False)
+    bars = [(str(label), float(share), percent(share)) for label, share in pairs if is_number(share)]
+    if not bars:
+        return None
+    more = f" The first {MOST_BARS} of {len(bars)}." if len(bars) > MOST_BARS else ""
+    drawn = shapes.bars("chart-components", "Share of variance by component", bars[:MOST_BARS])
+    return Chart("What each component keeps", drawn, f"Its share of the differences between the rows that were learnt from.{more}")
 
 
 def _has_points(*columns: Sequence[Any] | None) -> bool:

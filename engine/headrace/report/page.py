@@ -62,6 +62,8 @@ def render(record: Mapping[str, Any]) -> str:
     _check(record)
     context = _context(record)
     present = {name: title for name, title in _TITLES.items() if _is_present(name, record, context)}
+    if "matters" in present and not context["importance"]:
+        present["matters"] = "Where the features come from"
     return _environment().get_template("report.html").render(context, record=record, titles=present)
 
 

@@ -11,7 +11,7 @@ from headrace.report import shapes, words
 from headrace.report.summary import Case, Record, section
 from headrace.report.words import is_number, percent
 
-_MOST_BARS = 15
+MOST_BARS = 15
 _LEAST_STAGE_OF_TOTAL = 0.01
 
 
@@ -61,8 +61,8 @@ def importance(record: Record) -> list[Chart]:
         shares = [(str(each.get("name", "")), each.get("share")) for each in section(record, "importance").get(key) or ()]
         bars = [(label, float(share), percent(share)) for label, share in shares if is_number(share)]
         if bars:
-            more = f" The first {_MOST_BARS} of {len(bars)}." if len(bars) > _MOST_BARS else ""
-            svg = shapes.bars(name, f"Share of influence, {title.lower()}", bars[:_MOST_BARS])
+            more = f" The first {MOST_BARS} of {len(bars)}." if len(bars) > MOST_BARS else ""
+            svg = shapes.bars(name, f"Share of influence, {title.lower()}", bars[:MOST_BARS])
             drawn.append(Chart(title, svg, explanation + more))
     return drawn
 

@@ -212,9 +212,14 @@ def asked(record: Record) -> list[tuple[str, str]]:
     return [(question, answer) for question, answer in said if answer]
 
 
+_GOALS = {"clustering": "Find groups of rows that are alike", "decomposition": "Put the features' differences into few columns"}
+
+
 def _goal(model: Record) -> str:
     if not model:
         return "Prepare the data: no model was asked for"
+    if model.get("task") in _GOALS:
+        return _GOALS[str(model["task"])]
     verbs = {"regression": "Predict the value of", "multiclass": "Name the class in"}
     return f"{verbs.get(str(model.get('task')), 'Predict the chance of')} {model.get('target', '')}"
 

@@ -59,6 +59,10 @@ _METRICS: dict[str, tuple[str, str, float | None, float | None]] = {
     "rmse": ("Typical error, large ones weigh more", "Root of the mean squared error, in the target's unit; lower is better.", None, 0),
     "mae": ("Typical error", "How far off a prediction is on average, in the target's unit; lower is better.", None, 0),
     "mape": ("Error in per cent", "How far off a prediction is on average, as a share of the true value; lower is better.", None, 0),
+    "inertia": ("Spread within groups", "Sum of the squared distances to the groups' centres; lower is tighter.", None, 0),
+    "silhouette": ("Apartness of groups", "How much nearer {rows} are to their own group than to the next, from -1 to 1.", 0, 1),
+    "noise": ("In no group", "The share of {rows} that lie near no group.", None, None),
+    "explained_variance_ratio": ("Differences kept", "The share of the differences between {rows} that the components keep.", 0, 1),
     "r2": ("Differences explained", "The share of the differences between {rows} that it explains; guessing the mean explains none.", 0, 1),
 }
 _BINARY = 2  # classes
@@ -92,7 +96,13 @@ def headline(record: Record) -> list[str]:
     held_back = section(record, "split").get("test_rows")
     opening = f"{number(held_back)} {opening}" if test and is_number(held_back) else opening
     task = section(record, "model").get("task")
-    say = {"binary": _binary, "regression": _regression, "multiclass": _multiclass}.get(str(task), _other)
+    say = {
+        "binary": _binary,
+        "regression": _regression,
+        "multiclass": _multiclass,
+        "clustering": _clustering,
+        "decomposition": _decomposition,
+    }.get(str(task), _other)
     return say(record, test or train, opening, case)
 
 
@@ -163,6 +173,27 @@ def _multiclass(record: Record, values: Record, opening: str, case: Case) -> lis
         return _other(record, values, opening, case)
     guess = f" (always naming the commonest: {in_100(max(map(sum, matrix)) / total)})" if total else ""
     return [f"Of {opening}, it names the right class {in_100(accuracy)} times in 100{guess}."]
+
+
+def _clustering(record: Record, values: Record, opening: str, case: Case) -> list[str]:
+    found = section(record, "curves", "clusters")
+    groups = [count for label, count in zip(found.get("labels") or (), found.get("rows") or (), strict=False) if label >= 0]
+    total = sum(found.get("rows") or ())
+    if not groups:
+        return _other(record, values, opening, case)
+    many = f"{len(groups)} group{'' if len(groups) == 1 else 's'}"
+    said = [f"Of {opening}, {percent(sum(groups) / total)} fall into {many}; the largest holds {percent(max(groups) / total)}."]
+    if is_number(silhouette := values.get("silhouette")):
+        said.append(f"The groups stand apart by {silhouette:.2f}, where 0 is not at all and 1 is entirely (silhouette).")
+    return said
+
+
+def _decomposition(record: Record, values: Record, opening: str, case: Case) -> list[str]:
+    shares, kept = section(record, "curves", "components").get("shares") or (), values.get("explained_variance_ratio")
+    if not shares or not is_number(kept):
+        return _other(record, values, opening, case)
+    many = f"{len(shares)} component{'' if len(shares) == 1 else 's'}"
+    return [f"Of the differences between {opening}, {percent(kept)} are kept by {many}."]
 
 
 def _other(record: Record, values: Record, opening: str, case: Case) -> list[str]:

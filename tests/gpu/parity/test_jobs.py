@@ -136,6 +136,34 @@ def test_other_models_are_as_good(kind: str, data: Path, tmp_path: Path) -> None
     assert found["gpu"] == pytest.approx(found["cpu"], abs=0.02)
 
 
+WITHOUT_TARGET = """\
+job: alike
+source: {{path: {data}/parcels/*.parquet, key: [id]}}
+pipeline:
+  - filter: "days IS NOT NULL"
+  - cast: {{days: float32}}
+  - fill_missing: {{columns: [weight], value: median}}
+  - normalize: [weight, days]
+split: {{by: sent, test_from: 2024-03-01, zone: America/New_York}}
+model: {{kind: {kind}, params: {params}}}
+output: {{path: {out}}}
+run: {{seed: 7, partition: 8kB, workers: 2}}
+"""
+SMALL = {"kmeans": "{n_clusters: 3}", "dbscan": "{eps: 0.3, min_samples: 8}", "pca": "{}", "truncated_svd": "{n_components: 1}"}
+
+
+@pytest.mark.parametrize("kind", SMALL)
+def test_models_without_a_target_predict_as_on_the_cpu(kind: str, data: Path, tmp_path: Path) -> None:
+    found = {}
+    for device in ("cpu", "gpu"):
+        text = WITHOUT_TARGET.format(data=data, out=tmp_path / device, kind=kind, params=SMALL[kind])
+        run = hr.Job.from_text(text, [f"run.device={device}"]).run()
+        found[device] = pq.read_table(run.directory / "predictions")
+        assert run.record["machine"]["device"] == device
+        assert all(np.isfinite(value) for value in run.metrics.values())
+    assert_same_table(found["gpu"], found["cpu"], 1e-4)
+
+
 def test_the_criteo_job_gives_the_cpus_features(tmp_path: Path) -> None:
     from headrace.sample_data.criteo import write_criteo
 

@@ -23,8 +23,8 @@ class Estimator:
     def _make(self) -> Any:
         raise NotImplementedError
 
-    def _fit(self, X: Any, y: Any) -> Any:
-        self._model = self._make().fit(host(X), host(y))
+    def _fit(self, X: Any, y: Any = None) -> Any:
+        self._model = self._make().fit(host(X), None if y is None else host(y))
         for name in self._learnt:
             setattr(self, name, cupy.asarray(getattr(self._model, name)))
         return self

@@ -1,0 +1,52 @@
+"""Checks of single parameters' values, made before any data is read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from headrace.errors import JobError, unknown_name
+
+Check = Callable[[str, object], None]
+
+
+def whole(least: int) -> Check:
+    """Return a check for a whole number of `least` or more.
+
+    >>> whole(1)("model.params.n_clusters", 3)
+    """
+
+    def check(key: str, value: object) -> None:
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise JobError(f"a whole number of {least} or more is needed, not {value!r}", key=key)
+
+    return check
+
+
+def number(*, above: float = -math.inf, least: float = -math.inf) -> Check:
+    """Return a check for a finite number above `above` and not below `least`."""
+
+    def check(key: str, value: object) -> None:
+        is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        if not is_number or not above < value or not least <= value:  # type: ignore[operator]
+            bound = f"above {above:g}" if above > -math.inf else f"of {least:g} or more"
+            raise JobError(f"a number {bound} is needed, not {value!r}", key=key)
+
+    return check
+
+
+def one_of(*names: str) -> Check:
+    """Return a check for one of a few names."""
+
+    def check(key: str, value: object) -> None:
+        if value not in names:
+            message, hint = unknown_name(key.rpartition(".")[2], str(value), names)
+            raise JobError(message, key=key, hint=hint)
+
+    return check
+
+
+def truth(key: str, value: object) -> None:
+    """Check for true or false."""
+    if not isinstance(value, bool):
+        raise JobError(f"true or false is needed, not {value!r}", key=key)
