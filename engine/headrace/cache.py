@@ -41,6 +41,10 @@ class CacheSettings:
         Columns that are needed after them.
     memory : int
         Bytes a process.
+    room : int, optional
+        Bytes a process that the numbers of strings may take. Default: no limit.
+    folder : Path, optional
+        Where the strings beyond that go: one that all processes see.
     """
 
     token: str
@@ -48,6 +52,8 @@ class CacheSettings:
     lead: int = 0
     keeps: tuple[str, ...] = ()
     memory: int = 0
+    room: int | None = None
+    folder: Path | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +89,7 @@ def pools_of(settings: CacheSettings | None) -> Pools:
 
 def _kept_by(settings: CacheSettings) -> Kept:
     with _lock:
-        kept = _kept.get(settings.token) or Kept(Pools(settings.memory))
+        kept = _kept.get(settings.token) or Kept(Pools(settings.memory, settings.room, settings.folder))
         if settings.token not in _over:
             _kept[settings.token] = kept
         return kept

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from headrace.counts import Counts
 from headrace.schema import Type
-from headrace.states import Counts, Moments, Quantiles
+from headrace.states import Moments, Quantiles
 from headrace.table import Table
 
 HISTOGRAM_BINS = 20
@@ -77,10 +78,14 @@ class ColumnProfile:
         return found
 
     def _categories(self, counts: Counts) -> dict[str, Any]:
-        _, rest = counts.keys.split_null()
-        order = rest[np.argsort(-counts.counts[rest], kind="stable")][:TOP_VALUES]
-        values = counts.keys.take(order).table.column(0).to_pylist()
-        return {"distinct": len(rest), "top": [[str(value), int(n)] for value, n in zip(values, counts.counts[order], strict=True)]}
+        distinct = 0
+        top: list[tuple[str, int]] = []
+        for piece in counts.pieces():
+            _, rest = piece.keys.split_null()
+            distinct += len(rest)
+            most = piece.take(rest[np.argsort(-piece.counts[rest], kind="stable")][:TOP_VALUES])
+            top += [(str(value), int(n)) for value, n in zip(most.keys.table.column(0).to_pylist(), most.counts, strict=True)]
+        return {"distinct": distinct, "top": [list(one) for one in sorted(top, key=lambda one: -one[1])[:TOP_VALUES]]}
 
 
 Profile = dict[str, ColumnProfile]

@@ -88,7 +88,8 @@ def test_a_budget_that_no_cut_fits_is_refused_with_what_would(dataset: Dataset) 
 def test_rows_are_kept_between_passes_within_what_the_budget_leaves(dataset: Dataset) -> None:
     memory = 2 * BASE_BYTES
     found = plan(dataset, memory=memory)
-    assert found.cache_bytes == memory - found.predicted_peak_bytes
+    assert found.cache_bytes + found.vocabulary_bytes == memory - found.predicted_peak_bytes
+    assert found.vocabulary_bytes == (memory - found.predicted_peak_bytes) // 2
 
 
 @pytest.mark.parametrize(

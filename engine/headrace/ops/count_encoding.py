@@ -8,11 +8,11 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
+from headrace.counts import Counts, Ints
 from headrace.keys import Keys
 from headrace.ops.base import Declaration, FittedOp, Groups, Sources, operator
 from headrace.ops.categorify import check_groups, column_name
 from headrace.schema import FLOAT64, INT64, Schema
-from headrace.states import Counts, Ints
 from headrace.table import Table
 
 
