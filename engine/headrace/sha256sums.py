@@ -16,10 +16,11 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
-def write_sums(folder: Path) -> None:
-    """Write the checksums of all files below a folder to its `SHA256SUMS`."""
-    lines = [f"{sha256_of(path)}  {path.relative_to(folder).as_posix()}\n" for path in _files(folder)]
-    (folder / SUMS).write_text("".join(lines))
+def write_sums(folder: Path) -> dict[Path, str]:
+    """Write the checksums of all files below a folder to its `SHA256SUMS`; return them by path."""
+    sums = {path: sha256_of(path) for path in _files(folder)}
+    (folder / SUMS).write_text("".join(f"{digest}  {path.relative_to(folder).as_posix()}\n" for path, digest in sums.items()))
+    return sums
 
 
 def check_sums(folder: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -179,13 +180,15 @@ def test_a_column_missing_in_one_file_is_refused(parquet: Write, tmp_path: Path,
         (pa.null(), pa.int16(), "int16"),
         (pa.null(), pa.string(), "string"),
         (pa.large_string(), pa.string(), "string"),
+        (pa.large_binary(), pa.binary(), "binary"),
+        (pa.large_list(pa.int64()), pa.list_(pa.int64()), "list<item: int64>"),
         (pa.dictionary(pa.int8(), pa.string()), pa.string(), "string"),
     ],
 )
 def test_files_of_like_types_have_one_that_holds_both(
     parquet: Write, tmp_path: Path, backend: Backend, narrow: pa.DataType, wide: pa.DataType, common: str
 ) -> None:
-    value = "x" if pa.types.is_string(wide) else 1
+    value: Any = "x" if pa.types.is_string(wide) else b"x" if pa.types.is_binary(wide) else [1] if pa.types.is_list(wide) else 1
     one = pa.array([None if pa.types.is_null(narrow) else value, None], pa.string() if pa.types.is_dictionary(narrow) else narrow)
     parquet(pa.table({"v": one.cast(narrow)}), name="d/a.parquet")
     parquet(pa.table({"v": pa.array([value], wide)}), name="d/b.parquet")
@@ -358,3 +361,12 @@ def test_small_files_of_long_strings_are_not_read_as_one(backend: Backend, tmp_p
     (partition,) = cut(dataset, ["s"])
     tables = list(read_partition(dataset, partition, ["s"], backend, Ledger()))
     assert [table.n_rows for table in tables] == [2, 2]
+
+
+def test_dictionaries_are_read_of_large_row_groups_only(tmp_path: Path) -> None:
+    table = pa.table({"s": ["a", "b"] * 2_000, "n": [1, 2] * 2_000})
+    pq.write_table(table, tmp_path / "large.parquet")
+    pq.write_table(table, tmp_path / "small.parquet", row_group_size=100)
+    pq.write_table(table, tmp_path / "plain.parquet", use_dictionary=False)
+    found = {Path(file.path).stem: set(file.dictionaries) for file in Dataset.open(tmp_path).files}
+    assert found == {"large": {"s"}, "plain": set(), "small": set()}

@@ -52,8 +52,8 @@ class Bundle:
     def pipeline(self) -> FittedPipeline:
         return FittedPipeline(self.fitted)
 
-    def write(self, folder: Path) -> None:
-        """Write the bundle into a new folder: JSON, Arrow and UBJ, with a SHA-256 for each file."""
+    def write(self, folder: Path) -> dict[Path, str]:
+        """Write the bundle into a new folder: JSON, Arrow and UBJ, with a SHA-256 for each file; return these."""
         folder.mkdir()
         write_fitted(self.fitted, folder)
         (folder / "model").mkdir()
@@ -67,7 +67,7 @@ class Bundle:
             "metrics": self.metrics,
         }
         (folder / "bundle.json").write_text(json.dumps(content, indent=1) + "\n")
-        write_sums(folder)
+        return write_sums(folder)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], ops: Sequence[Any] = ()) -> Bundle:

@@ -90,9 +90,14 @@ class Listing:
         self._folder = folder
         self._pool = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="listing")
         self._entries: dict[Path, Future[dict[str, Any]]] = {}
+        self._known: dict[Path, str] = {}
 
     def __enter__(self) -> Listing:
         return self
+
+    def know(self, sums: Mapping[Path, str]) -> None:
+        """Take checksums that somebody has computed: their files are not hashed again."""
+        self._known.update(sums)
 
     def __exit__(self, *raised: object) -> None:
         self._pool.shutdown(cancel_futures=True)
@@ -101,7 +106,7 @@ class Listing:
         """Begin with the files below a folder that are complete: names of those being written start with a dot."""
         for path in _files(folder):
             if path not in self._entries and path.name[0] != ".":
-                self._entries[path] = self._pool.submit(file_entry, path, self._folder)
+                self._entries[path] = self._pool.submit(file_entry, path, self._folder, self._known.get(path))
 
     def entries(self) -> list[dict[str, Any]]:
         """Return the entries of all files that are there now, by path."""
@@ -113,10 +118,10 @@ def _files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
-def file_entry(path: Path, folder: Path) -> dict[str, Any]:
+def file_entry(path: Path, folder: Path, digest: str | None = None) -> dict[str, Any]:
     """Return what the manifest says of one file, and see to it that the file is on the disk."""
     _flush(path)
-    entry: dict[str, Any] = {"path": path.relative_to(folder).as_posix(), "bytes": path.stat().st_size, "sha256": sha256_of(path)}
+    entry: dict[str, Any] = {"path": path.relative_to(folder).as_posix(), "bytes": path.stat().st_size, "sha256": digest or sha256_of(path)}
     if path.suffix == ".parquet":
         entry["rows"] = pq.read_metadata(path).num_rows
     return entry

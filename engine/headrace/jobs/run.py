@@ -268,7 +268,7 @@ class _Execution:
             record = self._evaluate(model, predicted)
             record["importance"] = self._importance(model, what, handles, bool(record["split"]["test_rows"]))
         bundle = Bundle(fitted, model, opened.features, section.target, opened.key, job.name, record["metrics"])
-        bundle.write(self.folder / "bundle")
+        self.listing.know(bundle.write(self.folder / "bundle"))
         return record
 
     def _evaluate(self, model: Model, predicted: list[Any]) -> dict[str, Any]:
@@ -328,7 +328,7 @@ class _Execution:
         folder = self.folder / "bundle"
         folder.mkdir()
         write_fitted(fitted, folder)
-        write_sums(folder)
+        self.listing.know(write_sums(folder))
 
 
 def _load_kernels() -> None:

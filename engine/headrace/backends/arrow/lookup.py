@@ -78,7 +78,6 @@ def encode_strings(array: pa.Array, keys: Keys, ids: npt.NDArray[np.int32], pool
     Of a dictionary only the distinct values are looked up; and nothing is, if fitting has numbered the strings.
     """
     from headrace.backends.arrow.values import kernel_column
-    from headrace_kernels.column import Column
     from headrace_kernels.encoding import encode_indices
 
     index = prepared_index(keys).columns[0]
@@ -89,10 +88,9 @@ def encode_strings(array: pa.Array, keys: Keys, ids: npt.NDArray[np.int32], pool
     numbers = pool.known(array)
     if numbers is None:
         codes = index.find(array)
-        return ids[codes + 1], int((codes < 0).sum())
-    codes = np.append(pool.codes(keys), index.null_code)  # the null's number is -1: the last
-    rows = np.where(numbers < 0, np.int32(len(codes) - 1), numbers)
-    return encode_indices(Column(rows), np.append(ids[codes + 1], np.int32(0)), np.append(codes < 0, False))
+    else:  # a null's number is -1, and takes whatever stands last
+        codes = np.where(numbers < 0, index.null_code, pool.codes(keys)[numbers]) if len(pool) else np.full(len(array), index.null_code)
+    return ids[codes + 1], int(np.count_nonzero(codes < 0))
 
 
 def prepared_index(keys: Keys) -> KeyIndex:

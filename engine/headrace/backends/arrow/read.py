@@ -26,6 +26,8 @@ from headrace.table import one_array
 # hashed once more.
 BATCH_BYTES = 64 << 20
 LEAST_ROWS = 1 << 16
+# One logical type may have 32-bit offsets in one file and 64-bit ones in the next.
+_WIDE = {pa.large_string().id, pa.large_binary().id, pa.large_list(pa.int8()).id}
 
 
 # Fewer rows are read by pyarrow: our reader has the footer to look at first, and is as fast at 2,000 rows, 40 columns.
@@ -120,12 +122,10 @@ def _as_one(dataset: Dataset, pieces: Sequence[_Piece], columns: Sequence[str]) 
 def _joined(arrays: Sequence[pa.Array]) -> pa.Array:
     if len(arrays) == 1:
         return arrays[0]
-    if not any(pa.types.is_dictionary(array.type) for array in arrays):
-        return one_array(pa.chunked_array(arrays))
-    if not all(pa.types.is_dictionary(array.type) for array in arrays):  # a file without dictionary pages among others
-        return one_array(
-            pa.chunked_array([array.cast(array.type.value_type) if pa.types.is_dictionary(array.type) else array for array in arrays])
-        )
+    if not all(pa.types.is_dictionary(array.type) for array in arrays):  # files with and without dictionary pages
+        plain = [array.cast(array.type.value_type) if pa.types.is_dictionary(array.type) else array for array in arrays]
+        wide = next((array.type for array in plain if array.type.id in _WIDE), plain[0].type)
+        return one_array(pa.chunked_array([array.cast(wide) for array in plain]))
     widened = [pa.DictionaryArray.from_arrays(array.indices.cast(pa.int32()), array.dictionary, safe=False) for array in arrays]
     return narrowed(one_array(pa.chunked_array(widened)))
 
