@@ -55,7 +55,7 @@ plan = job.plan()
 run = job.run()
 peak = int(re.search(r"VmHWM:\\s+(\\d+) kB", open("/proc/self/status").read())[1]) << 10
 used = resource.getrusage(resource.RUSAGE_SELF)
-print(peak, plan.vocabulary_bytes, len(plan.partitions), time.perf_counter() - started, used.ru_utime + used.ru_stime, run.bundle, sep="\\n")
+print(peak, plan.vocabulary_bytes, len(plan.partitions), time.perf_counter() - started, used.ru_utime + used.ru_stime, run.directory / "bundle", sep="\\n")
 """
 
 
@@ -73,8 +73,12 @@ def fit(folder: Path, n_distinct: int, memory: str) -> int:
     peak, share, partitions, seconds, cpu_s, bundle = done.stdout.splitlines()
     vocabulary = load(bundle).fitted.states[0]["key"]
     found, expected = (len(vocabulary), vocabulary.n_rare), (-(-n_distinct // OFTEN), n_distinct - -(-n_distinct // OFTEN))
-    print(f"{n_distinct:,} distinct strings of 32 bytes in {partitions} partitions, run.memory {memory} ({human_bytes(int(share))} for vocabularies)")
-    print(f"peak {human_bytes(int(peak))}, {float(seconds):.0f} s, {float(cpu_s):.0f} CPU s, {found[0]:,} categories kept, {found[1]:,} rare")
+    print(
+        f"{n_distinct:,} distinct strings of 32 bytes in {partitions} partitions, run.memory {memory} ({human_bytes(int(share))} for vocabularies)"
+    )
+    print(
+        f"peak {human_bytes(int(peak))}, {float(seconds):.0f} s, {float(cpu_s):.0f} CPU s, {found[0]:,} categories kept, {found[1]:,} rare"
+    )
     right, within = found == expected, int(peak) <= parse_bytes(memory)
     print("right" if right else f"WRONG: {expected} were expected", "and within" if within else "and ABOVE", "the memory given")
     return 0 if right and within else 1

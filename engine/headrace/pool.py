@@ -151,16 +151,16 @@ class Pools:
 
     Parameters
     ----------
-    memory : int
-        Bytes of dictionaries and rows that all of them may remember.
+    memory : Room, optional
+        What all of them may keep of dictionaries and rows whose numbers are remembered. Default: nothing.
     room : int, optional
         Bytes that their strings may take. Default: no limit.
     folder : Path, optional
         Where strings go beyond that.
     """
 
-    def __init__(self, memory: int = 0, room: int | None = None, folder: Path | None = None) -> None:
-        self._memory = Room(memory)
+    def __init__(self, memory: Room | None = None, room: int | None = None, folder: Path | None = None) -> None:
+        self._memory = memory or Room(0)
         self._room = Room(room)
         self._folder = folder
         self._pools: dict[str, Pool] = {}

@@ -79,13 +79,15 @@ class ColumnProfile:
 
     def _categories(self, counts: Counts) -> dict[str, Any]:
         distinct = 0
-        top: list[tuple[str, int]] = []
+        top: list[tuple[int, str]] = []
         for piece in counts.pieces():
             _, rest = piece.keys.split_null()
             distinct += len(rest)
-            most = piece.take(rest[np.argsort(-piece.counts[rest], kind="stable")][:TOP_VALUES])
-            top += [(str(value), int(n)) for value, n in zip(most.keys.table.column(0).to_pylist(), most.counts, strict=True)]
-        return {"distinct": distinct, "top": [list(one) for one in sorted(top, key=lambda one: -one[1])[:TOP_VALUES]]}
+            most = np.partition(piece.counts[rest], -TOP_VALUES)[-TOP_VALUES] if len(rest) > TOP_VALUES else 0
+            found = piece.take(rest[piece.counts[rest] >= most]).most_frequent(TOP_VALUES)
+            values = found.keys.table.column(0).to_pylist()
+            top += [(-int(n), str(value)) for value, n in zip(values, found.counts, strict=True)]
+        return {"distinct": distinct, "top": [[value, -n] for n, value in sorted(top)[:TOP_VALUES]]}
 
 
 Profile = dict[str, ColumnProfile]

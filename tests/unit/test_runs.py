@@ -41,7 +41,7 @@ def tight(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "temporary"
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    monkeypatch.setattr(cache, "Pools", lambda memory=0, room=None, folder=None: Pools(memory, 8_000, folder))
+    monkeypatch.setattr(cache, "Pools", lambda memory=None, room=None, folder=None: Pools(memory, 8_000, folder))
     yield folder
     assert not [path.name for path in folder.iterdir() if "vocabulary" in path.name], "files were left"
 
@@ -56,7 +56,7 @@ def batches(encoded: bool) -> list[pa.Array]:
 
 
 def spilling(folder: Path) -> Pools:
-    return Pools(memory=1 << 20, room=30_000, folder=folder)
+    return Pools(Room(1 << 20), room=30_000, folder=folder)
 
 
 def as_dictionary(part: Counts) -> dict[str | None, int]:
