@@ -153,18 +153,21 @@ def keeping_rows(cluster: Cluster, work: Work, plan: Plan) -> Iterator[Work]:
     if len(plan.passes) > 1 and plan.cache_bytes and work.device == CPU:
         reads = tuple(dict.fromkeys(name for one in plan.passes for name in one.columns))
         settings = replace(settings, reads=reads, lead=plan.lead, keeps=plan.lead_columns)
-    with keeping(cluster, work, settings, plan.vocabulary_bytes) as kept:
+    with keeping(cluster, work, settings, plan.vocabulary_bytes, is_bounded=plan.is_bounded) as kept:
         yield kept
 
 
 @contextmanager
-def keeping(cluster: Cluster, work: Work, settings: CacheSettings, vocabulary_bytes: int) -> Iterator[Work]:
+def keeping(cluster: Cluster, work: Work, settings: CacheSettings, vocabulary_bytes: int, *, is_bounded: bool = False) -> Iterator[Work]:
     """Give the work a cache of its own, and the processes of one machine a folder for strings that do not fit in memory.
 
-    Half of the vocabularies' share is for strings while they are counted, the other for what is learnt of them.
+    Half of the vocabularies' share is for strings while they are counted, the other for what is learnt of them. The share without a budget
+    is one of this machine's memory, and says nothing of a scheduler's workers.
     """
-    room = vocabulary_bytes // 2 // (1 if cluster.one_process else cluster.n_workers)
+    room: int | None = vocabulary_bytes // 2 // (1 if cluster.one_process else cluster.n_workers)
     folder = Path(tempfile.mkdtemp(prefix="headrace-vocabulary-")) if cluster.one_machine else None
+    if folder is None and not is_bounded:
+        room = None
     settings = replace(settings, token=uuid.uuid4().hex, room=room, folder=folder)
     try:
         yield replace(work, cache=settings)

@@ -67,6 +67,7 @@ class Plan:
     lead_columns: tuple[str, ...] = ()  # what must be there after them
     exchange_bytes: int = 0  # rows that exchanges may hold in memory; the others are in files
     vocabulary_bytes: int = 0  # categories while they are counted and learnt; the others are in files
+    is_bounded: bool = False  # a budget was named
     fallbacks: tuple[str, ...] = ()
 
     def describe(self) -> dict[str, Any]:
@@ -143,7 +144,7 @@ def make_plan(
         made, look_ups=tuple(look_ups), cache_bytes=keeps, exchange_bytes=exchange, vocabulary_bytes=vocabulary, fallbacks=fallen
     )
     lead = steps.lead({one.step for one in look_ups if not one.shuffled})
-    return replace(made, lead=lead, lead_columns=tuple(sorted(steps.columns_after(lead, outputs))))
+    return replace(made, is_bounded=memory is not None, lead=lead, lead_columns=tuple(sorted(steps.columns_after(lead, outputs))))
 
 
 def _vocabulary_bytes(steps: Steps, passes: Sequence[Pass], left: int | None) -> int:

@@ -16,8 +16,9 @@ import pytest
 from tests.laws.running import content
 
 import headrace as hr
-from headrace import cache, plan
+from headrace import cache, execution, pipeline, plan
 from headrace.backends.arrow.backend import ArrowBackend
+from headrace.cache import CacheSettings
 from headrace.counts import Counts, SpilledCounts
 from headrace.errors import MemoryBudgetError
 from headrace.keys import Keys
@@ -279,6 +280,25 @@ def test_processes_leave_to_files_what_threads_do(parquet: Callable[..., Path], 
         states.append({index: content(state) for index, state in found.states.items()})
         assert isinstance(found.parts[0]["city"], SpilledCounts) == (cluster == "processes")
     assert states[0] == states[1]
+
+
+class Remote:
+    """What `keeping` asks of the workers of a scheduler."""
+
+    one_process, one_machine, n_workers = False, False, 2
+
+    def everywhere(self, function: Callable[..., None], *args: Any) -> None:
+        function(*args)
+
+
+@pytest.mark.parametrize(("is_bounded", "room"), [(False, None), (True, 250)])
+def test_workers_of_a_scheduler_have_a_limit_only_if_one_was_named(
+    parquet: Callable[..., Path], is_bounded: bool, room: int | None
+) -> None:
+    work = pipeline.Opened.of(STEPS[:1], parquet(rows()), None).work()
+    with execution.keeping(Remote(), work, CacheSettings(""), 1_000, is_bounded=is_bounded) as kept:  # type: ignore[arg-type]
+        assert kept.cache is not None
+        assert (kept.cache.room, kept.cache.folder) == (room, None)
 
 
 MEASURED = """
