@@ -28,7 +28,7 @@ from headrace.counts import Counts, SpilledCounts
 from headrace.errors import BundleError
 from headrace.keys import Keys, merge_keys
 from headrace.pool import Room
-from headrace.runs import N_BUCKETS, Bucket, StoredRun
+from headrace.runs import N_BUCKETS, SCHEMA, Bucket, StoredRun
 
 S = TypeVar("S")
 K = TypeVar("K")
@@ -342,7 +342,9 @@ def _unpack(kind: Any, packed: Any, streams: list[pa.Table]) -> Any:
         return values.reshape(packed["shape"])
     if kind is Counts and "buckets" in packed:
         first = packed["buckets"]["stream"]
-        run = StoredRun(tuple(streams[first + index] for index in range(N_BUCKETS)))
+        run = StoredRun(tuple(streams[first : first + N_BUCKETS]))
+        if [table.schema for table in run.tables] != [SCHEMA] * N_BUCKETS:
+            raise ValueError("its buckets are others")
         return SpilledCounts(_unpack(Counts, packed["held"], streams), (run,))
     if kind is pa.Array:
         return streams[packed["stream"]]["values"].combine_chunks()

@@ -20,12 +20,12 @@ from headrace import cache, execution, pipeline, plan
 from headrace.backends.arrow.backend import ArrowBackend
 from headrace.cache import CacheSettings
 from headrace.counts import Counts, SpilledCounts
-from headrace.errors import MemoryBudgetError
+from headrace.errors import BundleError, MemoryBudgetError
 from headrace.keys import Keys
 from headrace.ops.vocabulary import Vocabulary
 from headrace.pool import Pool, PooledKeys, Pools, Room
-from headrace.runs import N_BUCKETS, bucket_numbers, canonical, nameless_run, write_run
-from headrace.states import settle
+from headrace.runs import N_BUCKETS, Bucket, bucket_numbers, canonical, nameless_run, write_run
+from headrace.states import pack, settle, unpack
 from headrace_kernels.hashing import hash_bytes
 
 LARGE = "x" * (1 << 20)
@@ -102,6 +102,17 @@ def test_settled_counts_outlive_the_files_of_the_run(tmp_path: Path) -> None:
     for path in tmp_path.iterdir():
         path.unlink()
     assert as_dictionary(settled) == expected
+
+
+def test_saved_counts_with_other_buckets_are_refused(tmp_path: Path) -> None:
+    pools = spilling(tmp_path)
+    streams: list[Any] = []
+    packed = pack(counted(pa.array(VALUES), pools).settled(Room()), streams)
+    tables = [stream.read() if isinstance(stream, Bucket) else stream for stream in streams]
+    assert as_dictionary(unpack(Counts, packed, tables)) == as_dictionary(counted(pa.array(VALUES), Pools()))
+    for wrong in (tables[:-1], [*tables[:-1], pa.table({"key": ["a"]})]):
+        with pytest.raises(BundleError, match="buckets are others"):
+            unpack(Counts, packed, wrong)
 
 
 def test_counts_of_some_keys_are_found_in_files(tmp_path: Path) -> None:
