@@ -94,6 +94,10 @@ bench: $(VENV)/.test ## time every kernel and operator, and compare with the las
 	$(BIN)/python -m pytest benchmarks/test_kernels.py benchmarks/test_operators.py --benchmark-autosave --benchmark-compare \
 		--benchmark-min-rounds=3 --benchmark-max-time=0.5 --benchmark-columns=median,iqr,rounds --benchmark-sort=fullname --benchmark-group-by=fullname
 
+.PHONY: cardinality
+cardinality: $(VENV)/.test ## fit 50 million distinct strings within 4 GiB (8 GB of files in TMPDIR, some minutes)
+	$(BIN)/python benchmarks/cardinality.py
+
 .PHONY: clean
 clean: ## remove what runs and builds left, not the virtual environment
 	rm -rf out dist build .mypy_cache .ruff_cache

@@ -19,7 +19,7 @@ from typing import Any
 import pyarrow as pa
 
 from headrace.ledger import Ledger
-from headrace.pool import Pools
+from headrace.pool import Pools, Room
 from headrace.profile import Profile
 
 Batch = tuple[int, Mapping[str, Any]]  # rows, columns
@@ -41,6 +41,10 @@ class CacheSettings:
         Columns that are needed after them.
     memory : int
         Bytes a process.
+    room : int, optional
+        Bytes a process that the numbers of strings may take. Default: no limit.
+    folder : Path, optional
+        Where the strings beyond that go: one that all processes see.
     """
 
     token: str
@@ -48,6 +52,8 @@ class CacheSettings:
     lead: int = 0
     keeps: tuple[str, ...] = ()
     memory: int = 0
+    room: int | None = None
+    folder: Path | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +70,7 @@ class Kept:
     """What this process keeps of a run: rows by partition, and the numbers of the strings in them."""
 
     pools: Pools
+    room: Room  # for rows in memory, and for dictionaries whose numbers are remembered
     partitions: dict[int, KeptRows] = field(default_factory=dict)
     nbytes: int = 0
     spilled_nbytes: int = 0
@@ -83,7 +90,8 @@ def pools_of(settings: CacheSettings | None) -> Pools:
 
 def _kept_by(settings: CacheSettings) -> Kept:
     with _lock:
-        kept = _kept.get(settings.token) or Kept(Pools(settings.memory))
+        room = Room(settings.memory)
+        kept = _kept.get(settings.token) or Kept(Pools(room, settings.room, settings.folder), room)
         if settings.token not in _over:
             _kept[settings.token] = kept
         return kept
@@ -100,8 +108,7 @@ def keep(settings: CacheSettings, partition: int, rows: KeptRows) -> None:
     nbytes = sum(column.nbytes for _, columns in rows.batches for column in columns.values())
     kept = _kept_by(settings)
     with _lock:
-        fits = kept.nbytes + nbytes <= settings.memory
-        if fits:
+        if kept.room.take(nbytes):
             kept.nbytes += nbytes
             kept.partitions[partition] = rows
             return

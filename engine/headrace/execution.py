@@ -6,6 +6,8 @@ canonical order. A transform task reads one partition, applies every step, write
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -27,10 +29,12 @@ from headrace.ledger import Ledger
 from headrace.ops.base import FittedOp, Op
 from headrace.partitions import Partition, Source, read_partition
 from headrace.plan import Pass, Plan
+from headrace.pool import Room
 from headrace.profile import MOST_DETAILED, Profile, merge_profiles, profile_table
 from headrace.schema import Schema
 from headrace.split import AnySplit
 from headrace.spool import Spool
+from headrace.states import settle
 from headrace.steps import Steps, apply_steps
 from headrace.table import TRAINING, Backend, Table
 
@@ -145,15 +149,33 @@ class Work:
 @contextmanager
 def keeping_rows(cluster: Cluster, work: Work, plan: Plan) -> Iterator[Work]:
     """Give the work a cache for as long as its passes run: what the first reads and numbers, the others need not."""
-    settings = CacheSettings(uuid.uuid4().hex, memory=plan.cache_bytes)
+    settings = CacheSettings("", memory=plan.cache_bytes)
     # On a GPU rows are not kept: its memory is for the pass at work, and a device decodes faster than a host hands rows back.
     if len(plan.passes) > 1 and plan.cache_bytes and work.device == CPU:
         reads = tuple(dict.fromkeys(name for one in plan.passes for name in one.columns))
         settings = replace(settings, reads=reads, lead=plan.lead, keeps=plan.lead_columns)
+    with keeping(cluster, work, settings, plan.vocabulary_bytes, is_bounded=plan.is_bounded) as kept:
+        yield kept
+
+
+@contextmanager
+def keeping(cluster: Cluster, work: Work, settings: CacheSettings, vocabulary_bytes: int, *, is_bounded: bool = False) -> Iterator[Work]:
+    """Give the work a cache of its own, and the processes of one machine a folder for strings that do not fit in memory.
+
+    Half of the vocabularies' share is for strings while they are counted, the other for what is learnt of them. The share without a budget
+    is one of this machine's memory, and says nothing of a scheduler's workers.
+    """
+    room: int | None = vocabulary_bytes // 2 // (1 if cluster.one_process else cluster.n_workers)
+    folder = Path(tempfile.mkdtemp(prefix="headrace-vocabulary-")) if cluster.one_machine else None
+    if folder is None and not is_bounded:
+        room = None
+    settings = replace(settings, token=uuid.uuid4().hex, room=room, folder=folder)
     try:
         yield replace(work, cache=settings)
     finally:
         cluster.everywhere(forget, settings.token)
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @dataclass(frozen=True)
@@ -178,7 +200,7 @@ class Observed(NamedTuple):
 def fit_steps(cluster: Cluster, work: Work, steps: Steps, plan: Plan, progress: Progress) -> Fitted:
     """Fit all fitted steps, level by level: one pass over the data for each level, however many steps it has."""
     known, parts, training_rows, rows = dict(work.states), {}, 0, Rows.of(plan.partitions)
-    ledger = Ledger()
+    ledger, room = Ledger(), Room(plan.vocabulary_bytes // 2)
     for level in range(steps.n_levels):
         one = plan.passes[level]
         ready = replace(work, states=known)
@@ -194,8 +216,8 @@ def fit_steps(cluster: Cluster, work: Work, steps: Steps, plan: Plan, progress: 
         for index in one.observed:
             op = steps.ops[index]
             assert isinstance(op, FittedOp)  # noqa: S101  (only fitted ops are observed)
-            known[index] = op.finish(found[index])
-            parts[index] = found[index]
+            parts[index] = settle(found[index], room)
+            known[index] = op.finish(parts[index])
     return Fitted(known, parts, training_rows, rows, ledger)
 
 

@@ -16,6 +16,7 @@ from headrace.errors import BundleError, JobError
 from headrace.ops import make_op, op_name
 from headrace.ops.base import FittedOp, Op, StatefulOp
 from headrace.ops.code import among
+from headrace.runs import Bucket
 from headrace.schema import Schema
 from headrace.states import pack, read_streams, unpack, write_streams
 from headrace.steps import Steps
@@ -51,7 +52,7 @@ def pipeline_settings(ops: Sequence[Op]) -> list[dict[str, Any]]:
 
 def write_fitted(fitted: FittedSteps, folder: Path) -> None:
     """Write `pipeline.json` and `states.arrows` into a folder that exists."""
-    streams: list[pa.Table] = []
+    streams: list[pa.Table | Bucket] = []
     content = {
         "format": FORMAT,
         "headrace": version("headrace"),

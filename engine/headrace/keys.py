@@ -47,6 +47,11 @@ class Keys:
     def __hash__(self) -> int:
         return hash((self.table.num_rows, tuple(self.table.column_names)))
 
+    @property
+    def names(self) -> list[str]:
+        """The names of the columns."""
+        return list(self.table.column_names)
+
     def take(self, rows: npt.NDArray[np.int64]) -> Keys:
         """Return the keys at `rows`, in that order."""
         return Keys(self.table.take(pa.array(rows)))

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from headrace import yaml_text
 from headrace.backends import CPU, find_device
+from headrace.cache import CacheSettings
 from headrace.cluster import Cluster
 from headrace.dataset import Dataset
 from headrace.errors import JobError, JobErrors
@@ -22,6 +23,7 @@ from headrace.execution import (
     Silent,
     Work,
     fit_steps,
+    keeping,
     keeping_rows,
     observe_pass,
     transform_to_files,
@@ -36,10 +38,12 @@ from headrace.ops.base import FittedOp, Op
 from headrace.ops.categorify import Categorify
 from headrace.partitions import Source, TableSource, cut
 from headrace.plan import Pass, Plan, make_plan, usual_bytes
+from headrace.pool import Room
 from headrace.schema import Schema
 from headrace.sha256sums import check_sums, write_sums
 from headrace.side_tables import SideTables, serve_tables
 from headrace.split import NoSplit, Serving
+from headrace.states import settle
 from headrace.steps import Lineage, Steps
 from headrace.workers import using, worker_device
 
@@ -330,7 +334,12 @@ class FittedPipeline:
         states, sides = serve_tables(self.fitted.ops, self.fitted.tables, self.fitted.states, range(len(steps.ops)), tables or {})
         parts = dict(self.fitted.parts)
         ready = Work(opened, self.fitted.ops, NoSplit(), expects=self.fitted.source, sides=sides)
-        with using(cluster, device) as workers, exchanging(workers, ready, usual_bytes()) as spooled:
+        room = Room(usual_bytes() // 2)
+        with (
+            using(cluster, device) as workers,
+            keeping(workers, ready, CacheSettings(""), usual_bytes()) as kept,
+            exchanging(workers, kept, usual_bytes()) as spooled,
+        ):
             on = worker_device(workers, device)
             rows = Rows.of(cut(opened, steps.columns_for(steps.schema.names)))
             for level in range(steps.n_levels):
@@ -342,7 +351,7 @@ class FittedPipeline:
                 for index in observed:
                     op = self.fitted.ops[index]
                     assert isinstance(op, FittedOp)  # noqa: S101  (only fitted ops are observed)
-                    parts[index] = op.merge(parts[index], found.parts[index])
+                    parts[index] = settle(op.merge(parts[index], found.parts[index]), room)
                     states[index] = op.update(states[index], parts[index])
         return FittedPipeline(replace(self.fitted, states=states, parts=parts))
 

@@ -21,6 +21,7 @@ from headrace.steps import Steps
 # a step holds its input and its output at once.
 EXPANSION = 4
 BASE_BYTES = 300 << 20  # Python, Arrow, Numba and XGBoost themselves
+LEAST_VOCABULARY_BYTES = 32 << 20  # what BASE_BYTES has to spare, for a budget that leaves nothing
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,8 @@ class Plan:
     lead: int = 0  # steps, from the first on, that need nothing learnt: they are applied before rows are kept
     lead_columns: tuple[str, ...] = ()  # what must be there after them
     exchange_bytes: int = 0  # rows that exchanges may hold in memory; the others are in files
+    vocabulary_bytes: int = 0  # categories while they are counted and learnt; the others are in files
+    is_bounded: bool = False  # a budget was named
     fallbacks: tuple[str, ...] = ()
 
     def describe(self) -> dict[str, Any]:
@@ -79,6 +82,7 @@ class Plan:
             "predicted_peak_bytes": self.predicted_peak_bytes,
             "cache_bytes": self.cache_bytes,
             "exchange_bytes": self.exchange_bytes,
+            "vocabulary_bytes": self.vocabulary_bytes,
             "fallbacks": list(self.fallbacks),
         }
 
@@ -128,16 +132,28 @@ def make_plan(
             key="run.memory",
             hint=f"give it {human_bytes(peak)}, use fewer workers than {n_workers}, or write the source with smaller row groups",
         )
-    # What the budget leaves is for rows on their way through exchanges, which go to files beyond a half of it, and then for
-    # rows kept between passes. Without a budget, each has a quarter of the machine.
+    # What the budget leaves is for rows on their way through exchanges, which go to files beyond a half of it, then for categories,
+    # which do too, and then for rows kept between passes. Without a budget, each has a quarter of the machine.
     exchange = min(_exchange_nbytes(source, steps, look_ups), usual_bytes() if memory is None else (memory - peak) // 2)
     peak += exchange
-    spare = memory - peak if memory is not None else usual_bytes()
+    vocabulary = _vocabulary_bytes(steps, passes, None if memory is None else memory - peak)
+    spare = max(memory - peak - vocabulary, 0) if memory is not None else usual_bytes()
     keeps = spare if len(passes) > 1 and not isinstance(source, TableSource) and device == CPU else 0
     made = Plan(source.describe(), partitions, tuple(passes), device, peak, matrix_columns, _exchanges(steps))
-    made = replace(made, look_ups=tuple(look_ups), cache_bytes=keeps, exchange_bytes=exchange, fallbacks=fallen)
+    made = replace(
+        made, look_ups=tuple(look_ups), cache_bytes=keeps, exchange_bytes=exchange, vocabulary_bytes=vocabulary, fallbacks=fallen
+    )
     lead = steps.lead({one.step for one in look_ups if not one.shuffled})
-    return replace(made, lead=lead, lead_columns=tuple(sorted(steps.columns_after(lead, outputs))))
+    return replace(made, is_bounded=memory is not None, lead=lead, lead_columns=tuple(sorted(steps.columns_after(lead, outputs))))
+
+
+def _vocabulary_bytes(steps: Steps, passes: Sequence[Pass], left: int | None) -> int:
+    """Return the bytes for categories of text: half of what is left, a usual share without a budget; 0 if no step learns from text."""
+    for index in (index for one in passes for index in one.observed):
+        declaration, before = steps.declarations[index], steps.declarations[index - 1].schema if index else steps.source
+        if any(before[name].is_string for name in (*declaration.reads, *declaration.observes)):
+            return usual_bytes() if left is None else max(left // 2, LEAST_VOCABULARY_BYTES)
+    return 0
 
 
 def usual_bytes() -> int:

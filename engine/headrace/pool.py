@@ -3,21 +3,54 @@
 Dictionaries repeat from batch to batch. With a pool a string is hashed once for each dictionary it stands in, and never again: counts are
 merged by numbers, and a dictionary that fitting has seen is encoded by a table of its numbers. Numbers depend on which thread came
 first, so nothing that is learnt is ordered by them: keys stand by first appearance among the rows, as they do without a pool.
+
+A pool takes no more room than it gets. Strings that come when there is none left have no number: they and their counts go to files
+(`runs`), and what is made of both together does not depend on which strings these are.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from headrace.errors import MemoryBudgetError
 from headrace.keys import Keys, array_of_strings, is_text, string_buffers
+from headrace.runs import RunFile, counted_strings, write_run
 
 Numbers = npt.NDArray[np.int32]
 NULL = np.int32(-1)
+UNNUMBERED = np.int32(-2)
+
+
+class Room:
+    """Bytes that several may take until there are none left; None: as many as they want.
+
+    >>> room = Room(100)
+    >>> room.take(60), room.take(60), room.take(40)
+    (True, False, True)
+    """
+
+    def __init__(self, nbytes: int | None = None) -> None:
+        self._left = nbytes
+        self._lock = threading.Lock()
+
+    def has(self, nbytes: int) -> bool:
+        """Say whether so many bytes are left."""
+        return self._left is None or nbytes <= self._left
+
+    def take(self, nbytes: int) -> bool:
+        """Take bytes if so many are left, and say whether they were."""
+        with self._lock:
+            if not self.has(nbytes):
+                return False
+            if self._left is not None:
+                self._left -= nbytes
+            return True
 
 
 class Pool:
@@ -25,8 +58,15 @@ class Pool:
 
     Parameters
     ----------
-    memory : int
-        Bytes of dictionaries and rows whose numbers are remembered (they are kept alive: by their addresses they are known again).
+    name : str
+        The column's.
+    memory : Room, optional
+        What may be kept of dictionaries and rows whose numbers are remembered (by their addresses they are known again).
+        Default: nothing.
+    room : Room, optional
+        Where the pool takes the memory that it grows by. Default: without a limit.
+    folder : Path, optional
+        Where strings without a number go.
 
     Examples
     --------
@@ -35,12 +75,15 @@ class Pool:
     ([0, -1, 1, 0], ['b', 'a'])
     """
 
-    def __init__(self, memory: int = 0) -> None:
+    def __init__(self, name: str = "", memory: Room | None = None, room: Room | None = None, folder: Path | None = None) -> None:
         from headrace_kernels.tables import StringTable
 
+        self.folder = folder
+        self._name = name
+        self._memory = memory or Room(0)
+        self._room = room or Room()
         self._table = StringTable()
         self._seen: dict[tuple[int, ...], tuple[pa.Array, Numbers]] = {}
-        self._memory = memory
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
@@ -51,22 +94,33 @@ class Pool:
         return array_of_strings(*self._table.keys())
 
     def number(self, values: pa.Array) -> Numbers:
-        """Return the number of each string, int32 [rows], -1 for null; new ones are taken in."""
+        """Return the number of each string, int32 [rows], -1 for null; new ones are taken in while there is room, and else have -2."""
         if not values.null_count:
-            return self._table.intern(*string_buffers(values))
+            return self._table.intern(*string_buffers(values), self._room.take)
         numbers = np.full(len(values), NULL)
-        numbers[values.is_valid().to_numpy(zero_copy_only=False)] = self._table.intern(*string_buffers(values.drop_null()))
+        numbers[values.is_valid().to_numpy(zero_copy_only=False)] = self._table.intern(*string_buffers(values.drop_null()), self._room.take)
         return numbers
+
+    def spill(self, strings: pa.Array, counts: npt.NDArray[np.int64] | None) -> RunFile:
+        """Write strings without a number, which may repeat, and how many rows have each (one if no counts are given) to a file."""
+        if self.folder is None:
+            raise MemoryBudgetError(
+                "has more categories than the vocabularies' share of a worker's memory holds, and workers that may be on many machines "
+                "have no files in common",
+                key="run.memory",
+                column=self._name,
+                hint="give run.memory more, use hash_bucket for this column, or run on one machine (run.cluster: local or processes)",
+            )
+        return write_run(self.folder, *counted_strings(strings, counts))
 
     def remember(self, values: pa.Array) -> Numbers:
         """Return what `number` returns of rows or of a dictionary, at once where the same memory was numbered before."""
         numbers = self.known(values)
         if numbers is None:
             numbers = self.number(values)
-            nbytes = values.nbytes + numbers.nbytes
-            with self._lock:
-                if nbytes <= self._memory:
-                    self._memory -= nbytes
+            # Without all numbers it would have to be looked up once more.
+            if not (numbers == UNNUMBERED).any() and self._memory.take(values.nbytes + numbers.nbytes):
+                with self._lock:
                     self._seen[_address(values)] = values, numbers
         return numbers
 
@@ -93,10 +147,22 @@ class Pool:
 
 
 class Pools:
-    """The pools of a process for one run, by the name of the column; `memory` is what each may keep of dictionaries."""
+    """The pools of a process for one run, by the name of the column.
 
-    def __init__(self, memory: int = 0) -> None:
-        self._memory = memory
+    Parameters
+    ----------
+    memory : Room, optional
+        What all of them may keep of dictionaries and rows whose numbers are remembered. Default: nothing.
+    room : int, optional
+        Bytes that their strings may take. Default: no limit.
+    folder : Path, optional
+        Where strings go beyond that.
+    """
+
+    def __init__(self, memory: Room | None = None, room: int | None = None, folder: Path | None = None) -> None:
+        self._memory = memory or Room(0)
+        self._room = Room(room)
+        self._folder = folder
         self._pools: dict[str, Pool] = {}
         self._lock = threading.Lock()
 
@@ -107,7 +173,7 @@ class Pools:
         """Return the pool of a column."""
         with self._lock:
             if name not in self._pools:
-                self._pools[name] = Pool(self._memory)
+                self._pools[name] = Pool(name, self._memory, self._room, self._folder)
             return self._pools[name]
 
 
@@ -129,6 +195,10 @@ class PooledKeys(Keys):
     name: str
     pool: Pool
     numbers: Numbers
+
+    @property
+    def names(self) -> list[str]:
+        return [self.name]
 
     @property
     def table(self) -> pa.Table:

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from headrace.counts import Counts
 from headrace.schema import Type
-from headrace.states import Counts, Moments, Quantiles
+from headrace.states import Moments, Quantiles
 from headrace.table import Table
 
 HISTOGRAM_BINS = 20
@@ -77,10 +78,16 @@ class ColumnProfile:
         return found
 
     def _categories(self, counts: Counts) -> dict[str, Any]:
-        _, rest = counts.keys.split_null()
-        order = rest[np.argsort(-counts.counts[rest], kind="stable")][:TOP_VALUES]
-        values = counts.keys.take(order).table.column(0).to_pylist()
-        return {"distinct": len(rest), "top": [[str(value), int(n)] for value, n in zip(values, counts.counts[order], strict=True)]}
+        distinct = 0
+        top: list[tuple[int, str]] = []
+        for piece in counts.pieces():
+            _, rest = piece.keys.split_null()
+            distinct += len(rest)
+            most = np.partition(piece.counts[rest], -TOP_VALUES)[-TOP_VALUES] if len(rest) > TOP_VALUES else 0
+            found = piece.take(rest[piece.counts[rest] >= most]).most_frequent(TOP_VALUES)
+            values = found.keys.table.column(0).to_pylist()
+            top += [(-int(n), str(value)) for value, n in zip(values, found.counts, strict=True)]
+        return {"distinct": distinct, "top": [[value, -n] for n, value in sorted(top)[:TOP_VALUES]]}
 
 
 Profile = dict[str, ColumnProfile]

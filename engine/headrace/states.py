@@ -24,8 +24,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from headrace.counts import Counts, SpilledCounts
 from headrace.errors import BundleError
-from headrace.keys import Keys, merge_keys, union_keys
+from headrace.keys import Keys, merge_keys
+from headrace.pool import Room
+from headrace.runs import N_BUCKETS, SCHEMA, Bucket, StoredRun
 
 S = TypeVar("S")
 K = TypeVar("K")
@@ -190,26 +193,6 @@ def _from_ordered_bits(ordered: Ints) -> Floats:
 
 
 @dataclass(frozen=True)
-class Counts:
-    """Distinct keys and how many rows have each."""
-
-    keys: Keys
-    counts: Ints
-
-    def merged(self, other: Counts) -> Counts:
-        """Return the counts of both sets of rows; keys keep the order left, then right."""
-        return Counts.merged_all([self, other])
-
-    @classmethod
-    def merged_all(cls, parts: Sequence[Counts]) -> Counts:
-        """Return the counts of many sets of rows at once: every key is hashed once, not once a merge."""
-        from headrace_kernels.counting import sum_by_code
-
-        keys, codes = union_keys([part.keys for part in parts])
-        return cls(keys, sum_by_code(codes, np.concatenate([part.counts for part in parts]), len(keys)))
-
-
-@dataclass(frozen=True)
 class GroupSums:
     """Counts and exact sums of a column's finite values by key and fold.
 
@@ -273,12 +256,26 @@ def merge(*parts: Any) -> Any:
     return reduce(lambda left, right: left.merged(right), parts)
 
 
+def settle(part: Any, room: Room) -> Any:
+    """Return a part that is complete so that it outlives its run: what of it lies in the run's files goes to one of its own."""
+    if isinstance(part, Counts):
+        return part.settled(room)
+    if isinstance(part, Mapping):
+        return {key: settle(item, room) for key, item in part.items()}
+    if isinstance(part, tuple):
+        return tuple(settle(item, room) for item in part)
+    if dataclasses.is_dataclass(part) and not isinstance(part, type):
+        counts = {field.name: getattr(part, field.name) for field in dataclasses.fields(part)}
+        return dataclasses.replace(part, **{name: value.settled(room) for name, value in counts.items() if isinstance(value, Counts)})
+    return part
+
+
 # Below this many keys a thread's start costs more than it saves.
 _WORTH_THREADS = 1 << 17
 
 
 def _n_keys(parts: Sequence[Mapping[Any, Any]]) -> int:
-    return sum(len(part.keys) for mapping in parts for part in mapping.values() if isinstance(part, Counts))
+    return sum(part.n_pairs for mapping in parts for part in mapping.values() if isinstance(part, Counts))
 
 
 def each_in_threads(function: Callable[[K], T], items: Sequence[K], n_keys: int) -> list[T]:
@@ -291,7 +288,7 @@ def each_in_threads(function: Callable[[K], T], items: Sequence[K], n_keys: int)
 # ---- one writer, one reader -------------------------------------------------------------------------------------------
 
 
-def pack(value: Any, streams: list[pa.Table]) -> Any:
+def pack(value: Any, streams: list[pa.Table | Bucket]) -> Any:
     """Return `value` as JSON values; arrays are appended to `streams` and referred to by their index."""
     if value is None or isinstance(value, bool | int | str):
         return value
@@ -299,6 +296,11 @@ def pack(value: Any, streams: list[pa.Table]) -> Any:
         return {"float": value.hex()}
     if isinstance(value, Keys):
         return pack(value.table, streams)
+    if isinstance(value, SpilledCounts):
+        (run,) = value.runs  # of a part that is settled
+        held, first = pack(value.held, streams), len(streams)
+        streams += [Bucket(run, index) for index in range(N_BUCKETS)]
+        return {"held": held, "buckets": {"stream": first}}
     if isinstance(value, np.ndarray):
         streams.append(pa.table({"values": pa.array(np.ascontiguousarray(value).reshape(-1))}))
         return {"stream": len(streams) - 1, "shape": list(value.shape)}
@@ -338,6 +340,12 @@ def _unpack(kind: Any, packed: Any, streams: list[pa.Table]) -> Any:
     if origin is np.ndarray:
         values = streams[packed["stream"]]["values"].combine_chunks().to_numpy(zero_copy_only=False)
         return values.reshape(packed["shape"])
+    if kind is Counts and "buckets" in packed:
+        first = packed["buckets"]["stream"]
+        run = StoredRun(tuple(streams[first : first + N_BUCKETS]))
+        if [table.schema for table in run.tables] != [SCHEMA] * N_BUCKETS:
+            raise ValueError("its buckets are others")
+        return SpilledCounts(_unpack(Counts, packed["held"], streams), (run,))
     if kind is pa.Array:
         return streams[packed["stream"]]["values"].combine_chunks()
     if kind is pa.Table:
@@ -363,10 +371,11 @@ def _unpack_union(kinds: set[Any], packed: Any, streams: list[pa.Table]) -> Any:
     return _unpack(kind, packed, streams)
 
 
-def write_streams(tables: Sequence[pa.Table], sink: Any) -> list[tuple[int, int, int, int]]:
+def write_streams(tables: Sequence[pa.Table | Bucket], sink: Any) -> list[tuple[int, int, int, int]]:
     """Write Arrow tables one after another to a file object.
 
-    Tables of one schema that follow each other share a stream: 1,000 columns have 2,000 small arrays of the same type.
+    Tables of one schema that follow each other share a stream: 1,000 columns have 2,000 small arrays of the same type. A bucket of a run has
+    one of its own: it is in memory only while it is written.
 
     Returns
     -------
@@ -375,13 +384,14 @@ def write_streams(tables: Sequence[pa.Table], sink: Any) -> list[tuple[int, int,
     """
     places: list[tuple[int, int, int, int]] = []
     position = 0
-    for schema, alike in groupby(tables, key=lambda table: table.schema):
+    for (schema, _), alike in groupby(tables, key=lambda table: (table.schema, table.index if isinstance(table, Bucket) else None)):
         buffer = pa.BufferOutputStream()
         batches: list[tuple[int, int]] = []
         with pa.ipc.new_stream(buffer, schema) as writer:
             n_before = 0
             for table in alike:
-                written = pa.table([_settled(column) for column in table.columns], schema=schema).to_batches()
+                columns = (table.read() if isinstance(table, Bucket) else table).columns
+                written = pa.table([_settled(column) for column in columns], schema=schema).to_batches()
                 for batch in written:
                     writer.write_batch(batch)
                 batches.append((n_before, len(written)))

@@ -16,12 +16,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from headrace.counts import Counts, Ints
 from headrace.errors import JobError, unknown_name
 from headrace.group_stats import GroupStats
 from headrace.keys import Keys
 from headrace.ledger import Ledger
 from headrace.schema import Schema, Type
-from headrace.states import Counts, GroupSums, Ints, Moments, Quantiles
+from headrace.states import GroupSums, Moments, Quantiles
 
 if TYPE_CHECKING:
     from headrace.dataset import Dataset, RowGroup

@@ -155,6 +155,10 @@ def show_plan(opened: OpenJob, plan: Plan, estimate: Estimate) -> None:
             "cuda": "rows in files of the temporary folder",
         }
         say(held.get(opened.job.settings.run.cluster, "rows in the workers' memory"), label="exchanges: ", indent=2)
+    on_scheduler = "://" in opened.job.settings.run.cluster
+    if plan.vocabulary_bytes and (plan.is_bounded or not on_scheduler):
+        beyond = "more is refused" if on_scheduler else "beyond it in files of the temporary folder"
+        say(f"categories in memory up to {human_bytes(plan.vocabulary_bytes)}, {beyond}", label="vocabularies: ", indent=2)
     for one in plan.passes:
         say(f"reads {_count(len(one.columns), 'column')}, {human_bytes(one.nbytes)}", label=f"{one.name}: ", indent=2)
         say(f"columns: {', '.join(one.columns)}", indent=4)

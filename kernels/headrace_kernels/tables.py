@@ -17,6 +17,7 @@ they are, not by their ids, where the result must not.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,9 @@ from headrace_kernels.hashing import Bytes, Offsets
 from headrace_kernels.interning import BYTES, GIVEN, KEYS, NONE, ONE, find_strings, intern_ints, intern_strings, move_slots
 
 Ids = NDArray[np.int32]
+LEFT_OUT = np.int32(-2)
+"""The id of a string that a table had no room for."""
+
 _FIRST_CAPACITY = 1 << 10
 _MOST_KEYS = (1 << 31) - 1
 _ONES = np.ones(1, np.int64)
@@ -146,11 +150,24 @@ class StringTable:
         """
         return self._add(offsets, data, _ONES if counts is None else counts, ONE if counts is None else GIVEN)
 
-    def intern(self, offsets: Offsets, data: Bytes) -> Ids:
-        """Return the id of each string, new ones given the next ids, and count nothing: a fifth faster where the table is large."""
-        return self._add(offsets, data, _ONES, NONE)
+    def intern(self, offsets: Offsets, data: Bytes, may_grow: Callable[[int], bool] | None = None) -> Ids:
+        """Return the id of each string, new ones given the next ids, and count nothing: a fifth faster where the table is large.
 
-    def _add(self, offsets: Offsets, data: Bytes, weights: NDArray[np.int64], weight: int) -> Ids:
+        Parameters
+        ----------
+        may_grow : callable, optional
+            Asked before the table takes so many bytes more. Once it says no, new strings are left out, with the id `LEFT_OUT`.
+
+        >>> table = StringTable()
+        >>> words = np.arange(0, 3001, 3), np.frombuffer("".join(f"{i:03}" for i in range(1000)).encode(), np.uint8)
+        >>> table.intern(*words, lambda nbytes: False)[[0, 511, 512]].tolist()
+        [0, 511, -2]
+        """
+        return self._add(offsets, data, _ONES, NONE, may_grow)
+
+    def _add(
+        self, offsets: Offsets, data: Bytes, weights: NDArray[np.int64], weight: int, may_grow: Callable[[int], bool] | None = None
+    ) -> Ids:
         n_strings = max(len(offsets) - 1, 0)
         ids = np.empty(n_strings, np.int32)
         with self.lock:
@@ -161,7 +178,13 @@ class StringTable:
                 )
                 if done == n_strings:
                     return ids
-                self._grow(int(offsets[done + 1]) - int(offsets[done]))
+                n_bytes = int(offsets[done + 1]) - int(offsets[done])
+                if may_grow is not None and not may_grow(self._growth(n_bytes)):
+                    left = ids[done:]
+                    find_strings(offsets[done:], data, self._slots, self._offsets, self._arena, left)
+                    left[left < 0] = LEFT_OUT
+                    return ids
+                self._grow(n_bytes)
 
     def find(self, offsets: Offsets, data: Bytes) -> Ids:
         """Return the id of each string, -1 for one that was never added; the table stays as it is.
@@ -174,6 +197,15 @@ class StringTable:
         ids = np.empty(max(len(offsets) - 1, 0), np.int32)
         find_strings(offsets, data, self._slots, self._offsets, self._arena, ids)
         return ids
+
+    def _growth(self, n_bytes: int) -> int:
+        """Return how many bytes the table will take more to make room for one more string of this length."""
+        nbytes = 0
+        if int(self._used[BYTES]) + n_bytes > len(self._arena):
+            nbytes += max(len(self._arena), int(self._used[BYTES]) + n_bytes - len(self._arena))
+        if len(self) == len(self._counts):
+            nbytes += self._slots.nbytes + self._counts.nbytes + self._offsets.nbytes
+        return nbytes
 
     def _grow(self, n_bytes: int) -> None:
         """Make room for one more string of this length."""

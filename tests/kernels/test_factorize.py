@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from headrace_kernels.column import Column
 from headrace_kernels.counting import count_codes, look_up
 from headrace_kernels.factorize import factorize_ints, factorize_strings
-from headrace_kernels.tables import IntTable, StringTable
+from headrace_kernels.tables import LEFT_OUT, IntTable, StringTable
 
 
 def arrow_strings(strings, dtype=np.int32):
@@ -142,3 +142,22 @@ def test_looking_up_writes_the_tables_values():
 def test_looking_up_a_code_outside_the_table_is_refused(table, code):
     with pytest.raises(IndexError, match="not in the table"):
         look_up(np.array(table, np.int64), np.array([code]))
+
+
+def test_a_table_that_may_not_grow_finds_what_it_has_and_leaves_out_the_rest() -> None:
+    words = [f"word {n}" for n in range(2_000)] + ["x" * 100_000, "word 3"]
+    offsets = np.cumsum([0, *map(len, words)])
+    data = np.frombuffer("".join(words).encode(), np.uint8)
+    table = StringTable()
+    asked: list[int] = []
+
+    def may_grow(nbytes: int) -> bool:
+        asked.append(nbytes)
+        return len(asked) == 1
+
+    before = table.nbytes
+    ids = table.intern(offsets, data, may_grow)
+    assert table.nbytes - before == asked[0]
+    assert len(table) == 1 << 10
+    assert ids.tolist() == [*range(1 << 10), *[LEFT_OUT] * (2_001 - (1 << 10)), 3]
+    assert table.intern(offsets, data, lambda nbytes: True).tolist() == [*range(2_001), 3]

@@ -12,7 +12,7 @@ import pytest
 from headrace.dataset import Dataset
 from headrace.errors import MemoryBudgetError
 from headrace.pipeline import Pipeline
-from headrace.plan import BASE_BYTES, EXPANSION, Plan, human_bytes, make_plan, parse_bytes
+from headrace.plan import BASE_BYTES, EXPANSION, LEAST_VOCABULARY_BYTES, Plan, human_bytes, make_plan, parse_bytes, usual_bytes
 from headrace.split import AnySplit, NoSplit, Split
 from headrace.steps import Steps
 
@@ -88,7 +88,17 @@ def test_a_budget_that_no_cut_fits_is_refused_with_what_would(dataset: Dataset) 
 def test_rows_are_kept_between_passes_within_what_the_budget_leaves(dataset: Dataset) -> None:
     memory = 2 * BASE_BYTES
     found = plan(dataset, memory=memory)
-    assert found.cache_bytes == memory - found.predicted_peak_bytes
+    assert found.cache_bytes + found.vocabulary_bytes == memory - found.predicted_peak_bytes
+    assert found.vocabulary_bytes == (memory - found.predicted_peak_bytes) // 2
+
+
+def test_categories_have_a_share_where_a_step_learns_from_text(dataset: Dataset) -> None:
+    steps = Steps.of(Pipeline.from_yaml("- normalize: [x]").steps, dataset.schema, {})
+    numbers = make_plan(dataset, steps, NoSplit(), ["x"])
+    assert (numbers.vocabulary_bytes, plan(dataset).vocabulary_bytes) == (0, usual_bytes())
+    least = plan(dataset, memory=plan(dataset).predicted_peak_bytes)
+    assert (least.vocabulary_bytes, least.cache_bytes) == (LEAST_VOCABULARY_BYTES, 0)
+    assert least.describe()["vocabulary_bytes"] == LEAST_VOCABULARY_BYTES
 
 
 @pytest.mark.parametrize(

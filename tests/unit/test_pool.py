@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 
 from headrace.backends.arrow.backend import ArrowBackend
+from headrace.counts import Counts
 from headrace.keys import Keys
-from headrace.pool import Pool, PooledKeys, Pools
-from headrace.states import Counts
+from headrace.pool import Pool, PooledKeys, Pools, Room
 from headrace_kernels.factorize import distinct_numbers
 
 
@@ -50,7 +50,7 @@ def test_a_dictionary_that_repeats_a_value_counts_it_once() -> None:
 
 
 def test_a_dictionary_seen_when_fitting_is_encoded_by_its_numbers() -> None:
-    pools = Pools(memory=1 << 20)
+    pools = Pools(Room(1 << 20))
     backend = ArrowBackend(pools)
     array = pa.array(["a", "b", None, "c"]).dictionary_encode()
     backend.counts({"city": array})
@@ -61,7 +61,7 @@ def test_a_dictionary_seen_when_fitting_is_encoded_by_its_numbers() -> None:
 
 
 def test_plain_strings_seen_when_fitting_are_encoded_by_their_numbers() -> None:
-    pools = Pools(memory=1 << 20)
+    pools = Pools(Room(1 << 20))
     backend = ArrowBackend(pools)
     array = pa.array(["a", "b", None, "c"])
     backend.counts({"city": array})
@@ -74,7 +74,7 @@ def test_plain_strings_seen_when_fitting_are_encoded_by_their_numbers() -> None:
 
 
 def test_dictionaries_are_remembered_within_the_memory_given() -> None:
-    pool = Pool(memory=0)
+    pool = Pool()
     values = pa.array(["a", "b"])
     assert pool.remember(values).tolist() == [0, 1]
     assert pool.known(values) is None

@@ -15,9 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headrace.backends.arrow.backend import ArrowBackend
+from headrace.counts import Counts
 from headrace.errors import BundleError
 from headrace.keys import Keys
-from headrace.states import MAX_BINS, Counts, Moments, Quantiles, merge, pack, read_streams, unpack, write_streams
+from headrace.states import MAX_BINS, Moments, Quantiles, merge, pack, read_streams, unpack, write_streams
 
 NAN, INF = math.nan, math.inf
 

@@ -181,6 +181,7 @@ class _Execution:
                     "lineage": _lineage(opened),
                 }
                 counted = self._counted(handles)
+                record["profile"] = _profile_records(counted)  # strings that did not fit in memory are in the run's files
         ledger = Ledger.total([*(one.ledger for one in counted), found.ledger, rows.ledger])
         record |= {
             "steps": _step_records(opened, fitted, ledger),
@@ -191,7 +192,6 @@ class _Execution:
                 "device": dict(sorted(ledger.device.items())),
                 "fallbacks": list(plan.fallbacks),
             },
-            "profile": _profile_records(counted),
         }
         if job.model_settings is None:
             return record

@@ -9,12 +9,13 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+from headrace.counts import Counts
 from headrace.errors import JobError, JobErrors
 from headrace.ops.base import Count, Declaration, FittedOp, Groups, Positive, Sources, check_columns, operator
 from headrace.ops.hash_bucket import bucket_numbers
 from headrace.ops.vocabulary import Vocabulary
 from headrace.schema import INT32, Schema
-from headrace.states import Counts, each_in_threads
+from headrace.states import each_in_threads
 from headrace.table import Table
 
 NULL_ID, UNSEEN_ID = 0, 1
@@ -51,6 +52,8 @@ class Categorify(FittedOp[dict[str, Counts], dict[str, Vocabulary]]):
     ------
     JobError
         If columns that shall share a vocabulary differ in type.
+    MemoryBudgetError
+        If the kept categories do not fit in the vocabularies' share of ``run.memory``. Those that are not kept need not fit.
 
     Examples
     --------
@@ -84,12 +87,12 @@ class Categorify(FittedOp[dict[str, Counts], dict[str, Vocabulary]]):
         for group in self.columns:
             name, counts = self.vocabulary_name(group), table.counts(group)
             if self.joint:  # the keys of all columns go by the names of the first
-                counts = Counts(counts.keys.renamed(self.columns[0]), counts.counts)
+                counts = counts.renamed(self.columns[0])
             part[name] = part[name].merged(counts) if name in part else counts
         return part
 
     def finish(self, part: dict[str, Counts]) -> dict[str, Vocabulary]:
-        n_keys = sum(len(counts.keys) for counts in part.values())
+        n_keys = sum(counts.n_pairs for counts in part.values())
         learnt = each_in_threads(lambda name: Vocabulary.learn(part[name], self.min_frequency, self.max_size), list(part), n_keys)
         return dict(zip(part, learnt, strict=True))
 

@@ -8,11 +8,11 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
+from headrace.counts import Counts, Ints, collected
 from headrace.keys import Keys
 from headrace.ops.base import Declaration, FittedOp, Groups, Sources, operator
 from headrace.ops.categorify import check_groups, column_name
 from headrace.schema import FLOAT64, INT64, Schema
-from headrace.states import Counts, Ints
 from headrace.table import Table
 
 
@@ -72,7 +72,8 @@ class CountEncoding(FittedOp[dict[str, Counts], dict[str, KeyCounts]]):
 
     def finish(self, part: dict[str, Counts]) -> dict[str, KeyCounts]:
         found = {}
-        for name, counts in part.items():
+        for name, counted in part.items():
+            counts = collected(counted.pieces(), counted)
             order = counts.keys.order(np.arange(len(counts.keys)), counts.counts)
             found[name] = KeyCounts(counts.keys.take(order), np.append(counts.counts[order], 0).astype(np.int64), int(counts.counts.sum()))
         return found

@@ -8,9 +8,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from headrace.counts import Counts
 from headrace.ops.base import Columns, Declaration, FittedOp, Positive, check_columns, operator
+from headrace.ops.vocabulary import Vocabulary
 from headrace.schema import Schema, Type
-from headrace.states import Counts, Moments, Quantiles
+from headrace.states import Moments, Quantiles
 from headrace.table import Table
 
 
@@ -120,10 +122,9 @@ class DataStats(FittedOp[dict[str, Summary], dict[str, ColumnStats]]):
         return ColumnStats(part.rows, part.nulls, nans, mean, std, _shown_end(low, type_), _shown_end(high, type_), distinct, top)
 
     def _categories(self, counts: Counts) -> tuple[int, dict[str, int]]:
-        _, rest = counts.keys.split_null()
-        order = rest[counts.keys.order(rest, counts.counts)][: self.top]
-        values = counts.keys.take(order).table.column(0).to_pylist()
-        return len(rest), {str(value): int(n) for value, n in zip(values, counts.counts[order], strict=True)}
+        top = Vocabulary.learn(counts, max_size=self.top)
+        values = top.keys.table.column(0).to_pylist()[1:]
+        return top.n_rare + len(top), {str(value): int(n) for value, n in zip(values, top.counts[1:], strict=True)}
 
 
 def _summary(table: Table, column: str) -> Summary:

@@ -12,13 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from headrace import expressions as sql
+from headrace.counts import Counts
 from headrace.errors import DataError, JobError
 from headrace.keys import Keys
 from headrace.ops.base import Columns, Declaration, FittedOp, Names, Sources, check_columns, default, made_in_place, operator
 from headrace.ops.columnwise import ColumnOp
 from headrace.ops.group_statistics import GroupStatistic, group_means, group_medians, group_modes
 from headrace.schema import FLOAT64, Schema, Type
-from headrace.states import Counts, GroupSums, Moments, Quantiles, Scalar
+from headrace.states import GroupSums, Moments, Quantiles, Scalar
 from headrace.table import Device, Stage, Table
 
 STATISTICS = ("mean", "median", "mode")
@@ -218,8 +219,11 @@ def _as_array(values: list[Any]) -> npt.NDArray[Any]:
 
 def most_frequent(part: Counts) -> Any:
     """Return the most frequent value that is neither null nor NaN, the smallest of equals; None if there is none."""
-    values = part.keys.table.column(0).to_pylist()
-    pairs = [(-int(n), value) for n, value in zip(part.counts, values, strict=True) if value is not None and value == value]
+    pairs = []
+    for piece in part.pieces():
+        values = piece.keys.table.column(0).to_pylist()
+        counted = [(-int(n), value) for n, value in zip(piece.counts, values, strict=True) if value is not None and value == value]
+        pairs += [min(counted)] if counted else []
     return min(pairs)[1] if pairs else None
 
 

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from headrace.counts import Counts, Ints
 from headrace.keys import Keys, factorize
-from headrace.states import Counts, Floats, GroupSums, Ints
+from headrace.states import Floats, GroupSums
 from headrace.table import one_array
 
 

@@ -9,12 +9,12 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 from pydantic import Field
 
+from headrace.counts import Counts
 from headrace.errors import JobError, JobErrors
 from headrace.keys import Keys
 from headrace.ops.base import Declaration, FittedOp, Names, Positive, Setting, Sources, check_columns, default, operator
 from headrace.ops.vocabulary import Vocabulary
 from headrace.schema import INT8, Schema, Type
-from headrace.states import Counts
 from headrace.table import Table
 
 Category = bool | int | str

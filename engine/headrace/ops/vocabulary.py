@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
+from headrace.counts import Counts, Ints, collected
 from headrace.keys import Keys
-from headrace.states import Counts, Ints
 
 
 @dataclass(frozen=True)
@@ -23,12 +24,25 @@ class Vocabulary:
 
     @classmethod
     def learn(cls, part: Counts, min_frequency: int = 0, max_size: int | None = None) -> Vocabulary:
-        """Keep the categories that at least `min_frequency` rows have, at most the `max_size` most frequent."""
-        null, rest = part.keys.split_null()
-        kept = rest[part.counts[rest] >= min_frequency]
-        order = kept[part.keys.order(kept, part.counts)][:max_size]
-        null_count = int(part.counts[null]) if null >= 0 else 0
-        return cls(part.keys.take(order).with_null(), np.append(null_count, part.counts[order]).astype(np.int64), len(rest) - len(order))
+        """Keep the categories that at least `min_frequency` rows have, at most the `max_size` most frequent.
+
+        Raises
+        ------
+        MemoryBudgetError
+            If they are so many that they do not fit in the vocabularies' share of the memory.
+        """
+        null_count = n_seen = 0
+
+        def candidates() -> Iterator[Counts]:
+            nonlocal null_count, n_seen
+            for piece in part.pieces():
+                null, rest = piece.keys.split_null()
+                null_count += int(piece.counts[null]) if null >= 0 else 0
+                n_seen += len(rest)
+                yield piece.take(rest[piece.counts[rest] >= min_frequency])
+
+        kept = collected(candidates(), part, max_size).most_frequent(max_size)
+        return cls(kept.keys.with_null(), np.append(null_count, kept.counts).astype(np.int64), n_seen - len(kept.keys))
 
     def extended(self, part: Counts, min_frequency: int = 0, max_size: int | None = None) -> Vocabulary:
         """Keep the places given before; categories that are frequent now come after them."""
@@ -37,10 +51,7 @@ class Vocabulary:
         if max_size is not None:
             new = new[: max(max_size - len(self), 0)]
         keys = self.keys.appended(fresh.keys.take(new))
-        # a position of -1 (the null of rows without one) takes the 0 at the end
-        counts = np.append(part.counts, 0)[part.keys.positions(keys)]
-        _, rest = part.keys.split_null()
-        return Vocabulary(keys, counts.astype(np.int64), len(rest) - len(keys) + 1)
+        return Vocabulary(keys, part.of(keys), fresh.n_rare + len(fresh) - len(keys) + 1)
 
     def __len__(self) -> int:
         return len(self.keys) - 1

@@ -16,14 +16,15 @@ from headrace.backends.arrow.lookup import encode_strings, find_keys
 from headrace.backends.arrow.memory import choose_memory_pool, keep_freed_memory
 from headrace.backends.arrow.read import read_batches
 from headrace.backends.arrow.values import array_of, float_values, hash_array, kernel_column, standard_layout, to_array
+from headrace.counts import Counts, Ints, SpilledCounts
 from headrace.dataset import Dataset, RowGroup
 from headrace.errors import DataError
 from headrace.group_stats import GroupStats, column_stats
 from headrace.keys import Keys, factorize, factorize_array, plain_values
 from headrace.order import comparable, order_values, units
-from headrace.pool import NULL, Pool, Pools, can_be_pooled, distinct_keys
+from headrace.pool import NULL, UNNUMBERED, Pool, Pools, can_be_pooled, distinct_keys
 from headrace.schema import FLOAT32, Type
-from headrace.states import Counts, GroupSums, Ints, Moments, Quantiles
+from headrace.states import GroupSums, Moments, Quantiles
 from headrace.table import Stage, one_array
 
 if TYPE_CHECKING:
@@ -264,16 +265,23 @@ def _fill_dictionary(column: Array, value: Any) -> Array:
 
 def _counted_strings(name: str, array: Array, pool: Pool) -> Counts:
     """Return the distinct strings of a column and how often each occurs; of a dictionary only those that occur."""
-    if not pa.types.is_dictionary(array.type):
-        keys, codes = distinct_keys(name, pool, pool.remember(array))
-        return Counts(keys, np.bincount(codes, minlength=len(keys)).astype(np.int64))
     from headrace_kernels.counting import count_indices, sum_by_code
 
+    if not pa.types.is_dictionary(array.type):
+        numbers = pool.remember(array)
+        left = np.flatnonzero(numbers == UNNUMBERED)
+        runs = (pool.spill(array.take(pa.array(left)), None),) if len(left) else ()
+        keys, codes = distinct_keys(name, pool, numbers if not runs else numbers[numbers != UNNUMBERED])
+        counted = Counts(keys, np.bincount(codes, minlength=len(keys)).astype(np.int64))
+        return SpilledCounts(counted, runs) if runs else counted
     counts = count_indices(kernel_column(array.indices), len(array.dictionary))
     numbers = np.append(pool.remember(array.dictionary), NULL)
-    used = np.flatnonzero(counts)
+    left = np.flatnonzero((numbers == UNNUMBERED) & (counts > 0))
+    runs = (pool.spill(array.dictionary.take(pa.array(left)), counts[left]),) if len(left) else ()
+    used = np.flatnonzero((numbers != UNNUMBERED) & (counts > 0) if runs else counts)
     keys, codes = distinct_keys(name, pool, numbers[used])  # a dictionary may repeat a value
-    return Counts(keys, sum_by_code(codes, counts[used], len(keys)))
+    counted = Counts(keys, sum_by_code(codes, counts[used], len(keys)))
+    return SpilledCounts(counted, runs) if runs else counted
 
 
 def _codes_of_one(array: Array) -> tuple[npt.NDArray[Any], Array]:

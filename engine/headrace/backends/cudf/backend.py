@@ -20,11 +20,12 @@ from headrace.backends.cudf.kernels import launch
 from headrace.backends.cudf.lookup import find_keys
 from headrace.backends.cudf.transfers import ROWS, STATE, counted_as, to_host
 from headrace.backends.cudf.values import float_values, from_arrow, hash_column, merged_valid, numbers, of_rows, to_arrow
+from headrace.counts import Counts, Ints
 from headrace.dataset import Dataset, RowGroup
 from headrace.group_stats import GroupStats
 from headrace.keys import Keys
 from headrace.schema import Type
-from headrace.states import Counts, GroupSums, Ints, Moments, Quantiles
+from headrace.states import GroupSums, Moments, Quantiles
 from headrace.table import Stage
 
 if TYPE_CHECKING:

@@ -1,0 +1,245 @@
+"""Counts: the distinct keys of some columns and how many rows have each, in memory or, beyond it, in runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from headrace.errors import MemoryBudgetError
+from headrace.keys import Keys, union_keys
+from headrace.pool import PooledKeys, Room
+from headrace.runs import N_BUCKETS, Counted, Run, bucket_numbers, canonical, nameless_run, of_bucket, summed, write_run
+
+Ints = npt.NDArray[np.int64]
+
+_HASHED_AT_ONCE = 1 << 18  # strings of a pool that are copied to find their buckets
+_BESIDES = 64  # bytes of a key beside its value, which is in the state and in the table that finds it: a count and a place in that table
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Distinct keys and how many rows have each."""
+
+    keys: Keys
+    counts: Ints
+
+    def merged(self, other: Counts) -> Counts:
+        """Return the counts of both sets of rows; keys keep the order left, then right."""
+        return Counts.merged_all([self, other])
+
+    @classmethod
+    def merged_all(cls, parts: Sequence[Counts]) -> Counts:
+        """Return the counts of many sets of rows at once: every key is hashed once, not once a merge."""
+        from headrace_kernels.counting import sum_by_code
+
+        held = [part.held for part in parts if len(part.held.keys)] or [parts[0].held]
+        runs = tuple(run for part in parts for run in part.runs)
+        keys, codes = union_keys([part.keys for part in held])
+        merged = Counts(keys, sum_by_code(codes, np.concatenate([part.counts for part in held]), len(keys)))
+        return SpilledCounts(merged, runs) if runs else merged
+
+    @property
+    def held(self) -> Counts:
+        """What of them is in memory."""
+        return self
+
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        """What of them is in files; a key may be in several, and in memory too."""
+        return ()
+
+    @property
+    def room(self) -> Room:
+        """What those may take who hold many keys of those that are in files."""
+        return Room()
+
+    @property
+    def n_pairs(self) -> int:
+        """How many keys they have at most: those in memory and in each run."""
+        return len(self.keys)
+
+    def take(self, rows: Ints) -> Counts:
+        """Return the keys at `rows`, in that order, and their counts."""
+        return Counts(self.keys.take(rows), self.counts[rows])
+
+    def most_frequent(self, most: int | None) -> Counts:
+        """Return the keys of the most rows, ties by value, in that order: `most` of them, or all."""
+        return self.take(self.keys.order(np.arange(len(self.keys)), self.counts)[:most])
+
+    def renamed(self, names: Sequence[str]) -> Counts:
+        """Return the counts with other names for the columns of the keys."""
+        return Counts(self.keys.renamed(names), self.counts)
+
+    def pieces(self) -> Iterator[Counts]:
+        """Yield all keys in pieces that fit in memory; no key stands in two of them."""
+        yield self
+
+    def of(self, keys: Keys) -> Ints:
+        """Return how many rows each of some keys has, 0 for those that are not here."""
+        # a position of -1 takes the 0 at the end
+        return np.append(self.counts, 0)[self.keys.positions(keys)].astype(np.int64)
+
+    def settled(self, room: Room) -> Counts:
+        """Return the same counts so that they outlive their run; `room` is what those who look at all keys may take for that."""
+        return self
+
+
+class SpilledCounts(Counts):
+    """Counts of a column of strings that did not all fit in memory: `held` is what did, and may hold the null, the rest is in `runs`.
+
+    Parts of such a column go by bucket, and within a bucket by hash, once they are settled: with whom a string fitted in leaves no trace.
+    """
+
+    def __init__(self, held: Counts, runs: tuple[Run, ...], room: Room | None = None) -> None:
+        object.__setattr__(self, "_held", held)
+        object.__setattr__(self, "_runs", runs)
+        object.__setattr__(self, "_room", room or Room())
+
+    _held: Counts
+    _runs: tuple[Run, ...]
+    _room: Room
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Travel to another process of this machine as files: what it holds in memory would be held once more there."""
+        keys = self.held.keys
+        if not isinstance(keys, PooledKeys) or keys.pool.folder is None:
+            return SpilledCounts, (self.held, self.runs)
+        null, rest = keys.split_null()
+        strings = self.held.take(rest)
+        run = write_run(keys.pool.folder, _strings(strings.keys), strings.counts)
+        return SpilledCounts, (_only(self.held, null), (*self.runs, run))
+
+    @property
+    def held(self) -> Counts:
+        return self._held
+
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        return self._runs
+
+    @property
+    def room(self) -> Room:
+        return self._room
+
+    @property
+    def n_pairs(self) -> int:
+        return len(self.held.keys) + sum(run.n_rows for run in self.runs)
+
+    @property
+    def keys(self) -> Keys:
+        return self._whole.keys
+
+    @property
+    def counts(self) -> Ints:
+        return self._whole.counts
+
+    @cached_property
+    def _whole(self) -> Counts:
+        """All of them in memory, for those who cannot do with pieces."""
+        return collected(self.pieces(), self)
+
+    def take(self, rows: Ints) -> Counts:
+        return self._whole.take(rows)
+
+    def renamed(self, names: Sequence[str]) -> Counts:
+        return SpilledCounts(self.held.renamed(names), self.runs, self._room)
+
+    def pieces(self) -> Iterator[Counts]:
+        null, _ = self.held.keys.split_null()
+        if null >= 0:
+            yield _only(self.held, null)
+        (name,) = self.held.keys.names
+        for strings, counts in self._buckets():
+            yield Counts(Keys(pa.table({name: strings})), counts)
+
+    def of(self, keys: Keys) -> Ints:
+        found = np.zeros(len(keys), np.int64)
+        null, rows = keys.split_null()
+        by_bucket = _by_bucket(keys, rows)
+        for piece in self.pieces():
+            null_here, rest = piece.keys.split_null()
+            if null_here >= 0 and null >= 0:
+                found[null] = piece.counts[null_here]
+            if len(rest):
+                among = by_bucket[int(bucket_numbers(_strings(piece.keys.take(rest[:1])))[0])]
+                found[among] = piece.of(keys.take(among))
+        return found
+
+    def settled(self, room: Room) -> Counts:
+        null, _ = self.held.keys.split_null()
+        run = nameless_run(canonical(strings, counts) for strings, counts in self._buckets())
+        return SpilledCounts(_only(self.held, null), (run,), room)
+
+    def _buckets(self) -> Iterator[Counted]:
+        held = self.held.keys
+        by_bucket = _by_bucket(held, held.split_null()[1])
+        for index, rows in enumerate(by_bucket):
+            runs = [of_bucket(run.bucket(index)) for run in self.runs]
+            yield summed([(_strings(held.take(rows)), self.held.counts[rows]), *runs])
+
+
+def collected(pieces: Iterable[Counts], of: Counts, most: int | None = None) -> Counts:
+    """Return what was chosen of the pieces of `of` as one, in memory: all keys, or those that are among the `most` frequent and maybe others.
+
+    Raises
+    ------
+    MemoryBudgetError
+        If they do not fit.
+    """
+    kept: list[Counts] = []
+    n_keys, fits = 0, True
+    for piece in pieces:
+        n_keys += len(piece.keys)
+        if fits:
+            kept.append(piece)
+        if most is not None and sum(len(one.keys) for one in kept) > 2 * most:
+            kept = [_joined(kept).most_frequent(most)]
+        if fits and not of.room.has(_needed(kept, of)):
+            kept, fits = [], False  # and go on counting
+    if not fits or not of.room.take(_needed(kept, of)):
+        raise MemoryBudgetError(
+            f"{n_keys if most is None else min(n_keys, most):,} categories do not fit in the vocabularies' share of the memory",
+            key="run.memory",
+            column=", ".join(of.held.keys.names),
+            hint="set min_frequency or max_size where the column is learnt, use hash_bucket for it, or give run.memory more",
+        )
+    return _joined(kept)
+
+
+def _joined(pieces: Sequence[Counts]) -> Counts:
+    if len(pieces) == 1:
+        return pieces[0]
+    table = pa.concat_tables([piece.keys.table for piece in pieces]).combine_chunks()
+    return Counts(Keys(table), np.concatenate([piece.counts for piece in pieces]))
+
+
+def _needed(pieces: Sequence[Counts], of: Counts) -> int:
+    """Return the bytes that keys take where they are learnt, nothing for keys that are in memory anyhow."""
+    if not of.runs:
+        return 0
+    return sum(2 * piece.keys.table.nbytes + _BESIDES * len(piece.keys) for piece in pieces)
+
+
+def _by_bucket(keys: Keys, rows: Ints) -> list[Ints]:
+    """Return those of some rows that are in each bucket."""
+    buckets = np.empty(len(rows), np.uint8)
+    for start in range(0, len(rows), _HASHED_AT_ONCE):
+        some = slice(start, start + _HASHED_AT_ONCE)
+        buckets[some] = bucket_numbers(_strings(keys.take(rows[some])))
+    order = np.argsort(buckets, kind="stable")
+    return np.split(rows[order], np.cumsum(np.bincount(buckets, minlength=N_BUCKETS))[:-1])
+
+
+def _strings(keys: Keys) -> pa.Array:
+    return keys.table.column(0).cast(pa.large_string()).combine_chunks()
+
+
+def _only(counts: Counts, row: int) -> Counts:
+    """Return one key, or for -1 none, as a table of its own."""
+    rows = np.arange(row, row + 1) if row >= 0 else np.zeros(0, np.int64)
+    return Counts(Keys(counts.keys.take(rows).table), counts.counts[rows])
