@@ -29,7 +29,7 @@ _SPARSENESS = 8  # slots a value: whoever is not at home makes the processor gue
 
 
 def packed(values: NDArray[Any], low: int, width: int, head: bytes = b"") -> NDArray[np.uint8]:
-    """Return `head` and after it the values less `low`, `width` bits each from the lowest on, filled up with zeros to a multiple of eight.
+    r"""Return `head` and after it the values less `low`, `width` bits each from the lowest on, filled up with zeros to a multiple of eight.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def packed(values: NDArray[Any], low: int, width: int, head: bytes = b"") -> NDA
     Examples
     --------
     >>> packed(np.array([5, 6, 7, 5], np.uint8), 5, 2, b"!").tobytes()
-    b'!$\\x00'
+    b'!$\x00'
     """
     n_bytes = (len(values) + 7) // 8 * width
     out = np.empty(len(head) + n_bytes + SPARE, np.uint8)
@@ -72,7 +72,7 @@ def pack(values: Any, low: Number, width: int, out: Any, at: int) -> None:
 
 
 @inlined
-def _pack_eights(values: Any, low: Number, width: Number, mask: Number, out: Any, at: int, n_eights: int) -> None:
+def _pack_eights(values: Any, low: Number, width: Number, mask: Number, out: Any, at: Number, n_eights: int) -> None:
     """Pack values of at most 16 bits, two words for each eight of them, none of which waits for another."""
     second, odd = np.int64(width >> U64(1)), (width & U64(1)) << U64(2)  # the fifth value begins in the middle of a byte, if any does
     shared = (U64(1) << odd) - U64(1)
@@ -94,7 +94,7 @@ def _pack_eights(values: Any, low: Number, width: Number, mask: Number, out: Any
 
 
 @inlined
-def _pack_pairs(values: Any, low: Number, width: Number, mask: Number, out: Any, at: int, n_eights: int) -> None:
+def _pack_pairs(values: Any, low: Number, width: Number, mask: Number, out: Any, at: Number, n_eights: int) -> None:
     """Pack values of 17 to 32 bits, a word each: what is in its first byte already is kept."""
     i = U64(0)
     for _ in range(n_eights):
@@ -111,14 +111,14 @@ def _pack_pairs(values: Any, low: Number, width: Number, mask: Number, out: Any,
 
 
 @jit
-def compact(values: Any, bits: Any, out: Any) -> int:
+def compact(values: Any, bits: Any, out: Any) -> Number:
     """Copy the values of the rows whose bit is set, and return how many there are; `out` has room for one more.
 
     >>> out = np.zeros(3, np.int8)
     >>> compact(np.array([7, 8, 9], np.int8), np.array([0b101], np.uint8), out), out[:2].tolist()
     (2, [7, 9])
     """
-    k = U64(0)
+    k: Number = U64(0)
     n_rows = len(values)
     n_bytes = n_rows >> 3
     for j in range(n_bytes):

@@ -85,10 +85,11 @@ def chunk_of(field: pa.Field, array: pa.Array) -> Chunk | None:
             return None
     elif not _repeats(values):
         return _plain(column, extremes)
-    distinct = np.empty(min(MOST_DISTINCT, REPEATED_NBYTES // _stored(dtype).itemsize, len(values)), f"u{dtype.itemsize}")
+    n_bytes = _stored(dtype).itemsize
+    distinct = np.empty(min(MOST_DISTINCT, REPEATED_NBYTES // n_bytes, len(values)), f"u{dtype.itemsize}")
     codes = np.empty(len(values), np.uint16)
     n_distinct = number_distinct(_as_bits(values), distinct, codes)
-    if n_distinct < 0 or n_distinct * _stored(dtype).itemsize + len(values) * _width(n_distinct) // 8 >= values.size * _stored(dtype).itemsize:
+    if n_distinct < 0 or n_distinct * n_bytes + len(values) * _width(n_distinct) // 8 >= len(values) * n_bytes:
         return _plain(column, extremes)
     return _with_dictionary(column, extremes, distinct[:n_distinct].view(dtype), codes, 0)
 

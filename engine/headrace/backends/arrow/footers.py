@@ -28,6 +28,8 @@ DATA_PAGE, DICTIONARY_PAGE = 0, 2
 Piece = Any  # whatever has the bytes: bytes, a contiguous NumPy array, an Arrow buffer
 Value = tuple[int, bytes]  # a field's kind and its bytes
 
+_BYTES = [bytes([number]) for number in range(256)]
+
 # Numbers of fields: of a file's metadata, of a row group, of a column chunk, and of its metadata.
 _VERSION, _SCHEMA, _FILE_ROWS, _GROUPS, _KEY_VALUES, _CREATED_BY, _COLUMN_ORDERS = range(1, 8)
 _COLUMNS, _GROUP_BYTES, _GROUP_ROWS, _, _GROUP_OFFSET, _GROUP_STORED = range(1, 7)
@@ -61,11 +63,13 @@ class Chunk:
 
 
 def varint(number: int) -> bytes:
-    """Write a number that is not negative, 7 bits a byte, the lowest first.
+    r"""Write a number that is not negative, 7 bits a byte, the lowest first.
 
     >>> varint(300)
-    b'\\xac\\x02'
+    b'\xac\x02'
     """
+    if number < 0x80:
+        return _BYTES[number]
     out = bytearray()
     while number > 0x7F:
         out.append(number & 0x7F | 0x80)
@@ -101,7 +105,7 @@ def _struct(fields: Iterable[tuple[int, Value]]) -> bytes:
     out, last = [], 0
     for number, (kind, content) in fields:
         step = number - last
-        out.append(bytes([step << 4 | kind]) if step < 16 else bytes([kind]) + _signed(number))
+        out.append(_BYTES[step << 4 | kind] if step < 16 else _BYTES[kind] + _signed(number))
         out.append(content)
         last = number
     return b"".join([*out, b"\0"])

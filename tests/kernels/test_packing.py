@@ -1,0 +1,83 @@
+"""The encoders of pages: what they pack is what the format says, for every width and length."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from headrace_kernels.packing import MOST_DISTINCT, compact, number_distinct, packed
+from headrace_kernels.pages import decode_indices
+
+UNSIGNED = [np.uint8, np.uint16, np.uint32, np.uint64]
+LENGTHS = [1, 7, 8, 9, 64, 203]
+
+
+def fixed(array):
+    array.flags.writeable = False
+    return array
+
+
+def bits_of(values, width):
+    """The lowest bits first, `width` a value, eights of values."""
+    n_bytes = -(-len(values) // 8) * width
+    return sum(int(value) << (width * place) for place, value in enumerate(values)).to_bytes(n_bytes, "little")
+
+
+@pytest.mark.parametrize("dtype", UNSIGNED)
+@pytest.mark.parametrize("width", range(1, 33))
+def test_values_of_every_width_are_packed(dtype, width):
+    rng = np.random.default_rng(width)
+    width = min(width, 8 * dtype().itemsize)
+    for n_values in LENGTHS:
+        numbers = rng.integers(0, 1 << width, n_values, np.uint64)
+        low = int(rng.integers(0, np.iinfo(dtype).max, dtype=dtype, endpoint=True))
+        values = fixed(numbers.astype(dtype) + dtype(low))  # modulo the width of the type
+        assert packed(values, low, width, b"head").tobytes() == b"head" + bits_of(numbers, width)
+
+
+@given(st.lists(st.integers(0, 8191), min_size=1, max_size=100))
+def test_what_was_packed_is_unpacked(numbers):
+    groups = (len(numbers) + 7) // 8
+    head = bytes([13, *([groups << 1 | 1] if groups < 64 else [])])
+    page = fixed(packed(fixed(np.array(numbers, np.uint16)), 0, 13, head))
+    out = np.zeros(len(numbers), np.int32)
+    assert decode_indices(page, 0, len(page), 8192, out)
+    assert out.tolist() == numbers
+
+
+@pytest.mark.parametrize("dtype", UNSIGNED)
+@given(st.lists(st.tuples(st.integers(0, 255), st.booleans()), max_size=70))
+def test_values_of_valid_rows_are_kept_in_order(dtype, rows):
+    values = fixed(np.array([value for value, _ in rows], dtype))
+    bits = fixed(np.packbits(np.array([valid for _, valid in rows], bool), bitorder="little"))
+    kept = [value for value, valid in rows if valid]
+    out = np.zeros(len(kept) + 1, dtype)
+    assert compact(values, bits, out) == len(kept)
+    assert out[:-1].tolist() == kept
+
+
+@pytest.mark.parametrize("dtype", UNSIGNED)
+@given(st.lists(st.integers(0, 40), max_size=100))
+def test_distinct_values_are_numbered_as_they_come(dtype, numbers):
+    values = fixed(np.array(numbers, dtype) * dtype(6))
+    distinct, codes = np.zeros(41, dtype), np.zeros(len(values), np.uint16)
+    n_distinct = number_distinct(values, distinct, codes)
+    assert distinct[:n_distinct].tolist() == [6 * number for number in dict.fromkeys(numbers)]
+    assert distinct[codes].tolist() == values.tolist()
+
+
+@pytest.mark.parametrize("step", [1, 1 << 16, 1 << 40])
+def test_many_distinct_values_are_numbered_while_the_table_grows(step):
+    values = np.repeat(np.arange(MOST_DISTINCT, dtype=np.uint64) * np.uint64(step), 2)
+    np.random.default_rng(1).shuffle(values)
+    distinct, codes = np.zeros(MOST_DISTINCT, np.uint64), np.zeros(len(values), np.uint16)
+    assert number_distinct(fixed(values), distinct, codes) == MOST_DISTINCT
+    assert np.array_equal(distinct[codes], values)
+    assert len(np.unique(distinct)) == MOST_DISTINCT
+
+
+def test_more_distinct_values_than_there_is_room_for_are_refused():
+    values = fixed(np.array([1, 2, 1, 3], np.uint32))
+    codes = np.zeros(4, np.uint16)
+    assert number_distinct(values, np.zeros(2, np.uint32), codes) == -1
+    assert number_distinct(values, np.zeros(3, np.uint32), codes) == 3
