@@ -304,6 +304,33 @@ def test_keys_in_order_and_scattered_integers_stay_small(tmp_path: Path) -> None
         assert pq.read_table(path).equals(table)
 
 
+def test_a_byte_that_changed_is_found(tmp_path: Path) -> None:
+    n_rows = 2000
+    rng = np.random.default_rng(0)
+    table = pa.table({"id": rng.integers(0, 9, n_rows, np.int32), "x": rng.random(n_rows), "s": ["a", "b"] * (n_rows // 2)})
+    path = _write(tmp_path / "x.parquet", [table], table.schema)
+    whole, group = path.read_bytes(), pq.read_metadata(path).row_group(0)
+    for index in range(3):
+        chunk = group.column(index)
+        at = (chunk.dictionary_page_offset or chunk.data_page_offset) + chunk.total_compressed_size - 2
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+        with pytest.raises(OSError, match="CRC"):
+            pq.read_table(path, page_checksum_verification=True)
+
+
+def test_columns_that_repeat_have_dictionaries_and_others_have_none(tmp_path: Path) -> None:
+    n_rows = 8000
+    rng = np.random.default_rng(0)
+    logs = np.log1p(rng.integers(0, 50, n_rows)).astype(np.float32)
+    wide = rng.integers(0, 1 << 62, n_rows)
+    columns = {"logs": logs, "random": rng.random(n_rows), "few wide": wide[:9].repeat(n_rows // 8)[:n_rows], "ids": wide % 2000}
+    table = pa.table({**columns, "wide": wide.astype(np.uint64), "ascending": pa.array(np.arange(n_rows), pa.uint32())})
+    metadata = pq.read_metadata(_write(tmp_path / "x.parquet", [table], table.schema))
+    with_dictionary = [name for name in table.column_names if "RLE_DICTIONARY" in _encodings(metadata, 0, name)]
+    assert with_dictionary == ["logs", "few wide", "ids"]
+    assert _encodings(metadata, 0, "wide") == ("RLE", "PLAIN")
+
+
 def test_large_batches_are_cut_into_row_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("headrace.backends.arrow.write.MOST_ROWS", 400)
     table = _tables(OURS, "few", 1000)

@@ -45,6 +45,8 @@ _DTYPES: dict[pa.DataType, str] = {
     pa.float64(): "f8",
     pa.date32(): "i4",
 }
+# Of other integers, dates and times pyarrow packs the differences, or compresses the pages: what has no dictionary here is smaller so.
+_NEVER_PACKED = frozenset([pa.int8(), pa.int16(), pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64()])
 _TIMESTAMPS = frozenset(["ms", "us", "ns"])  # seconds are stored as milliseconds: pyarrow converts them
 
 _Values = NDArray[Any]
@@ -74,24 +76,36 @@ def chunk_of(field: pa.Field, array: pa.Array) -> Chunk | None:
     if not len(values):
         return _plain(column, None)
     extremes = _extremes(values)
-    if values.dtype.kind != "f":
-        low, high = (int(end) for end in extremes)
-        ascends = values.dtype.itemsize >= 4 and _ascends(values)
-        n_range = high - low + 1
-        if not ascends and n_range * RANGE_ROWS <= len(values) and n_range * _stored(dtype).itemsize <= RANGE_NBYTES:
-            between = (np.uint64(low % (1 << 64)) + np.arange(n_range, dtype=np.uint64)).astype(f"u{dtype.itemsize}").view(dtype)
-            return _with_dictionary(column, extremes, between, values, low)
-        if (ascends and len(values) > SAMPLE_ROWS) or not _repeats(values):
-            return None
-    elif not _repeats(values):
-        return _plain(column, extremes)
-    n_bytes = _stored(dtype).itemsize
-    distinct = np.empty(min(MOST_DISTINCT, REPEATED_NBYTES // n_bytes, len(values)), f"u{dtype.itemsize}")
+    packs = dtype.kind != "f" and field.type not in _NEVER_PACKED
+    if not (packs and _ascends(values)):
+        if dtype.kind != "f":
+            low, high = (int(end) for end in extremes)
+            n_range = high - low + 1
+            if n_range * RANGE_ROWS <= len(values) and n_range * _stored(dtype).itemsize <= RANGE_NBYTES:
+                return _with_dictionary(column, extremes, _range(low, n_range, dtype), values, low)
+        numbered = _numbered(values)
+        if numbered is not None:
+            return _with_dictionary(column, extremes, *numbered, 0)
+    return None if packs else _plain(column, extremes)
+
+
+def _range(low: int, n_values: int, dtype: np.dtype[Any]) -> _Values:
+    """Return all integers from `low` on."""
+    values = np.uint64(low % (1 << 64)) + np.arange(n_values, dtype=np.uint64)
+    return values.astype(f"u{dtype.itemsize}").view(dtype)
+
+
+def _numbered(values: _Values) -> tuple[_Values, NDArray[np.uint16]] | None:
+    """Return the distinct values and the number of each value among them; None if they do not repeat, or that would be no smaller."""
+    if not _repeats(values):
+        return None
+    n_bytes = _stored(values.dtype).itemsize
+    distinct = np.empty(min(MOST_DISTINCT, REPEATED_NBYTES // n_bytes, len(values)), f"u{values.dtype.itemsize}")
     codes = np.empty(len(values), np.uint16)
     n_distinct = number_distinct(_as_bits(values), distinct, codes)
     if n_distinct < 0 or n_distinct * n_bytes + len(values) * _width(n_distinct) // 8 >= len(values) * n_bytes:
-        return _plain(column, extremes)
-    return _with_dictionary(column, extremes, distinct[:n_distinct].view(dtype), codes, 0)
+        return None
+    return distinct[:n_distinct].view(values.dtype), codes
 
 
 def _dtype_of(type_: pa.DataType) -> np.dtype[Any] | None:
