@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace_kernels.packing import MOST_DISTINCT, compact, number_distinct, packed
+from headrace_kernels.packing import MOST_DISTINCT, compact, number_distinct, packed, packed_differences
 from headrace_kernels.pages import decode_indices
 
 UNSIGNED = [np.uint8, np.uint16, np.uint32, np.uint64]
@@ -43,6 +43,57 @@ def test_what_was_packed_is_unpacked(numbers):
     out = np.zeros(len(numbers), np.int32)
     assert decode_indices(page, 0, len(page), 8192, out)
     assert out.tolist() == numbers
+
+
+def differences_of(raw):
+    """Read DELTA_BINARY_PACKED, as the format describes it, and fail if bytes are left over."""
+    at = 0
+
+    def varint():
+        nonlocal at
+        number = shift = 0
+        while True:
+            at += 1
+            number |= (raw[at - 1] & 127) << shift
+            shift += 7
+            if raw[at - 1] < 128:
+                return number
+
+    def signed():
+        number = varint()
+        return (number >> 1) ^ -(number & 1)
+
+    block, n_parts, n_values, first = varint(), varint(), varint(), signed()
+    values = [first][:n_values]
+    while len(values) < n_values:
+        least = signed()
+        widths = raw[at : at + n_parts]
+        at += n_parts
+        for width in widths:
+            n_bytes = width * (block // n_parts) // 8
+            bits = int.from_bytes(raw[at : at + n_bytes], "little")
+            at += n_bytes
+            for place in range(min(block // n_parts, n_values - len(values))):
+                values.append(values[-1] + least + (bits >> (place * width) & ((1 << width) - 1)))
+    assert at == len(raw)
+    return values
+
+
+@pytest.mark.parametrize(("dtype", "unsigned"), [(np.int32, np.uint32), (np.int64, np.uint64)])
+@pytest.mark.parametrize("width", range(32))
+def test_differences_of_every_width_are_packed(dtype, unsigned, width):
+    rng = np.random.default_rng(width)
+    for n_values in (0, 1, 2, 32, 33, 128, 129, 130, 500):
+        values = rng.integers(-(1 << width) // 2, (1 << width) // 2, n_values, endpoint=True).astype(dtype)
+        raw = packed_differences(fixed(values.view(unsigned)), b"head").tobytes()
+        assert raw.startswith(b"head")
+        modulus = 1 << 8 * dtype().itemsize
+        assert [value % modulus for value in differences_of(raw[4:])] == [value % modulus for value in values.tolist()]
+
+
+def test_differences_of_more_than_32_bits_are_refused():
+    assert packed_differences(fixed(np.array([0, 1, 1 << 33], np.uint64))) is None
+    assert packed_differences(fixed(np.array([0, 1 << 40, 2 << 40], np.uint64))) is not None
 
 
 @pytest.mark.parametrize("dtype", UNSIGNED)

@@ -211,7 +211,7 @@ def test_pages_are_cut_where_a_column_is_long(tmp_path: Path) -> None:
     rng = np.random.default_rng(2)
     null = rng.random(n_rows) < 0.2
     columns = {
-        "ids": pa.array(rng.integers(0, 100_000, n_rows, np.int32)),
+        "ids": pa.array(rng.integers(0, 33_000, n_rows, np.int32)),
         "ids with nulls": pa.array(rng.integers(0, 5000, n_rows, np.int32), mask=null),
         "floats": pa.array(rng.random(n_rows, np.float32)),
         "floats with nulls": pa.array(rng.random(n_rows), mask=null),
@@ -224,8 +224,8 @@ def test_pages_are_cut_where_a_column_is_long(tmp_path: Path) -> None:
     metadata = pq.read_metadata(path)
     assert _encodings(metadata, 0, "ids") == ("PLAIN", "RLE", "RLE_DICTIONARY")
     assert _encodings(metadata, 0, "floats") == ("RLE", "PLAIN")
-    # 17 bits an id, 13, 4 and 8 bytes a float, 9 bits a whole number, one a null, one run or bits for zeros and ones
-    expected = n_rows * (17 + 0.8 * 13 + 32 + 0.8 * 64 + 0.8 * 9 + 1 + 3) / 8 + 4 * 105_000
+    # 16 bits an id, 13, 4 and 8 bytes a float, 9 bits a whole number, one a null, one run or bits for zeros and ones
+    expected = n_rows * (16 + 0.8 * 13 + 32 + 0.8 * 64 + 0.8 * 9 + 1 + 3) / 8 + 4 * 38_000
     assert path.stat().st_size < 1.02 * expected
     with pa.OSFile(str(path)) as handle:
         for name, array in PageReader(handle, metadata, table.column_names).read(0, table.column_names).items():
@@ -323,12 +323,20 @@ def test_columns_that_repeat_have_dictionaries_and_others_have_none(tmp_path: Pa
     rng = np.random.default_rng(0)
     logs = np.log1p(rng.integers(0, 50, n_rows)).astype(np.float32)
     wide = rng.integers(0, 1 << 62, n_rows)
-    columns = {"logs": logs, "random": rng.random(n_rows), "few wide": wide[:9].repeat(n_rows // 8)[:n_rows], "ids": wide % 2000}
+    columns = {
+        "logs": logs,
+        "random": rng.random(n_rows),
+        "few wide": wide[:9].repeat(n_rows // 8)[:n_rows],
+        "ids": wide % 2000,
+        "signed": wide,
+    }
     table = pa.table({**columns, "wide": wide.astype(np.uint64), "ascending": pa.array(np.arange(n_rows), pa.uint32())})
     metadata = pq.read_metadata(_write(tmp_path / "x.parquet", [table], table.schema))
     with_dictionary = [name for name in table.column_names if "RLE_DICTIONARY" in _encodings(metadata, 0, name)]
-    assert with_dictionary == ["logs", "few wide", "ids"]
+    assert with_dictionary == ["logs", "few wide"]
+    assert _encodings(metadata, 0, "ids") == ("RLE", "DELTA_BINARY_PACKED")
     assert _encodings(metadata, 0, "wide") == ("RLE", "PLAIN")
+    assert _encodings(metadata, 0, "signed") == ("RLE", "DELTA_BINARY_PACKED")
 
 
 def test_large_batches_are_cut_into_row_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,15 +19,17 @@ from numpy.typing import NDArray
 from headrace.backends.arrow import footers
 from headrace.backends.arrow.footers import Chunk, Piece, varint
 from headrace_kernels.column import realigned
-from headrace_kernels.packing import MOST_DISTINCT, WIDEST, compact, number_distinct, packed
+from headrace_kernels.packing import MOST_DISTINCT, WIDEST, compact, number_distinct, packed, packed_differences
 
 # A column's values repeat if few among this many are distinct.
 SAMPLE_ROWS = 4096
 MOST_IN_SAMPLE = SAMPLE_ROWS // 8
-# A dictionary of values that repeat is given up at this size; one of all integers between two ends has to be this small.
+# A dictionary of values that repeat is given up at this size.
 REPEATED_NBYTES = 1 << 18
-RANGE_NBYTES = 1 << 20
-RANGE_ROWS = 4  # rows for each integer of the range: it costs no more than a byte a row
+# Integers have a dictionary of all between their ends, where there are so many rows for each: it costs no more than a bit or two a row.
+# Others of a narrow range are packed: of ids by falling frequency, with a part of them in a row group, that is smaller.
+RANGE_ROWS = 32
+NARROW = 1 << 20
 # Bytes of a page's values: it is a reader's unit.
 PAGE_NBYTES = 1 << 20
 
@@ -45,8 +47,7 @@ _DTYPES: dict[pa.DataType, str] = {
     pa.float64(): "f8",
     pa.date32(): "i4",
 }
-# Of other integers, dates and times pyarrow packs the differences, or compresses the pages: what has no dictionary here is smaller so.
-_NEVER_PACKED = frozenset([pa.int8(), pa.int16(), pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64()])
+_PACKED = frozenset([pa.int32(), pa.int64()])
 _TIMESTAMPS = frozenset(["ms", "us", "ns"])  # seconds are stored as milliseconds: pyarrow converts them
 
 _Values = NDArray[Any]
@@ -64,7 +65,7 @@ class _Column:
 
 
 def chunk_of(field: pa.Field, array: pa.Array) -> Chunk | None:
-    """Return the chunk of a column, None if pyarrow is to write it: for its type, or because it packs its differences smaller.
+    """Return the chunk of a column, None if pyarrow is to write it: for its type, or because it may compress it.
 
     The same values give the same bytes, whatever stands under their nulls.
     """
@@ -76,17 +77,21 @@ def chunk_of(field: pa.Field, array: pa.Array) -> Chunk | None:
     if not len(values):
         return _plain(column, None)
     extremes = _extremes(values)
-    packs = dtype.kind != "f" and field.type not in _NEVER_PACKED
-    if not (packs and _ascends(values)):
-        if dtype.kind != "f":
-            low, high = (int(end) for end in extremes)
-            n_range = high - low + 1
-            if n_range * RANGE_ROWS <= len(values) and n_range * _stored(dtype).itemsize <= RANGE_NBYTES:
-                return _with_dictionary(column, extremes, _range(low, n_range, dtype), values, low)
-        numbered = _numbered(values)
-        if numbered is not None:
-            return _with_dictionary(column, extremes, *numbered, 0)
-    return None if packs else _plain(column, extremes)
+    if field.type in _PACKED and _ascends(values):
+        return _packed(column, extremes)
+    if dtype.kind != "f":
+        low, high = (int(end) for end in extremes)
+        n_range = high - low + 1
+        if n_range * RANGE_ROWS <= len(values):
+            return _with_dictionary(column, extremes, _range(low, n_range, dtype), values, low)
+        if field.type in _PACKED and n_range <= NARROW:
+            return _packed(column, extremes)
+    numbered = _numbered(values)
+    if numbered is not None:
+        return _with_dictionary(column, extremes, *numbered, 0)
+    if field.type in _PACKED:
+        return _packed(column, extremes)
+    return None if pa.types.is_temporal(field.type) else _plain(column, extremes)
 
 
 def _range(low: int, n_values: int, dtype: np.dtype[Any]) -> _Values:
@@ -184,6 +189,18 @@ def _plain(column: _Column, extremes: tuple[Any, Any] | None) -> Chunk:
     rows = PAGE_NBYTES // stored.itemsize
     pages = [(n_rows, [levels, stored[start:stop]]) for n_rows, levels, start, stop in _pages(column, rows)]
     return _chunk(column, extremes, [], footers.PLAIN, pages)
+
+
+def _packed(column: _Column, extremes: tuple[Any, Any]) -> Chunk | None:
+    """Return a chunk of packed differences, None if some are too wide for it."""
+    bits = _as_bits(column.values)
+    pages: list[tuple[int, list[Piece]]] = []
+    for n_rows, levels, start, stop in _pages(column, PAGE_NBYTES // bits.itemsize):
+        body = packed_differences(bits[start:stop], levels)
+        if body is None:
+            return None
+        pages.append((n_rows, [body]))
+    return _chunk(column, extremes, [], footers.DELTA_BINARY_PACKED, pages)
 
 
 def _with_dictionary(column: _Column, extremes: tuple[Any, Any], dictionary: _Values, codes: _Values, low: int) -> Chunk:

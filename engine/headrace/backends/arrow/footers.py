@@ -22,7 +22,7 @@ from headrace_kernels.struct_fields import StructField, list_starts, struct_fiel
 from headrace_kernels.thrift import BINARY, I32, I64, LIST, STRUCT, TRUE
 
 MAGIC = b"PAR1"
-PLAIN, RLE, RLE_DICTIONARY = 0, 3, 8
+PLAIN, RLE, DELTA_BINARY_PACKED, RLE_DICTIONARY = 0, 3, 5, 8
 DATA_PAGE, DICTIONARY_PAGE = 0, 2
 
 Piece = Any  # whatever has the bytes: bytes, a contiguous NumPy array, an Arrow buffer
@@ -176,7 +176,7 @@ def chunk_of_pages(
     by_page = [_struct([(1, _i32(DATA_PAGE)), (2, _i32(encoding)), (3, _i32(n_pages))])]
     if dictionary:
         by_page.insert(0, _struct([(1, _i32(DICTIONARY_PAGE)), (2, _i32(PLAIN)), (3, _i32(1))]))
-    encodings = (PLAIN, RLE, RLE_DICTIONARY) if dictionary else (RLE, PLAIN)
+    encodings = (PLAIN, RLE, RLE_DICTIONARY) if dictionary else (RLE, encoding)
     meta = {
         _TYPE: _i32(stored_as),
         _ENCODINGS: _list(I32, [_signed(number) for number in encodings]),

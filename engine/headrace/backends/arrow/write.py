@@ -12,13 +12,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from headrace.backends.arrow.chunks import MOST_IN_SAMPLE, REPEATED_NBYTES, SAMPLE_ROWS, chunk_of
+from headrace.backends.arrow.chunks import MOST_IN_SAMPLE, NARROW, REPEATED_NBYTES, SAMPLE_ROWS, chunk_of
 from headrace.backends.arrow.footers import MAGIC, Chunk, chunks_of_file, file_end, row_group
 
 # What a value costs pyarrow, measured on one core, 312k rows of features: a dictionary 10 to 15 ns, 20 to 30 where it has tens of
 # thousands of entries; packed differences 8 to 11 ns; plain 7 ns. So of what is left to it, integers of a narrow range are packed,
 # other columns get a dictionary if values repeat in a sample, and what is left is packed if integer, else written as it is.
-NARROW = 1 << 20
 # Row groups of more rows are written as several: pages and runs count in 32 bits, and pyarrow writes no larger ones either.
 MOST_ROWS = 1 << 25
 
