@@ -145,8 +145,10 @@ def pack_differences(values: Any, out: Any, at: Number) -> Number:
     for start in range(1, n_values, _BLOCK):
         n_here = min(_BLOCK, n_values - start)
         least = np.int64(0x7FFFFFFFFFFFFFFF)
+        # slices, whose places begin at 0: nothing is looked at for being negative, and the loop vectorises (1.9 to 0.95 ns a value)
+        following, before = values[start : start + n_here], values[start - 1 : start - 1 + n_here]
         for j in range(n_here):
-            difference = _signed(U64(values[start + j]) - U64(values[start + j - 1]), sign)
+            difference = _signed(U64(following[j]) - U64(before[j]), sign)
             least = min(least, difference)
             differences[j] = U64(difference)
         for j in range(n_here, _BLOCK):
