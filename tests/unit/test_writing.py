@@ -216,6 +216,9 @@ def test_pages_are_cut_where_a_column_is_long(tmp_path: Path) -> None:
         "floats": pa.array(rng.random(n_rows, np.float32)),
         "floats with nulls": pa.array(rng.random(n_rows), mask=null),
         "whole": pa.array(rng.integers(0, 300, n_rows).astype(np.float32), mask=null),
+        "late": pa.array(rng.integers(0, 300, n_rows, np.int32), mask=np.arange(n_rows) < 600_000),
+        "late and wide": pa.array(rng.integers(0, 1 << 19, n_rows), mask=np.arange(n_rows) < 600_000),
+        "late floats": pa.array(rng.integers(0, 100, n_rows) / 8, mask=np.arange(n_rows) < 600_000),
         "zero, then one": pa.array((np.arange(n_rows) > n_rows // 2).astype(np.int8)),
     }
     table = pa.table(columns)
@@ -223,9 +226,10 @@ def test_pages_are_cut_where_a_column_is_long(tmp_path: Path) -> None:
     assert pq.read_table(path, page_checksum_verification=True).equals(table)
     metadata = pq.read_metadata(path)
     assert _encodings(metadata, 0, "ids") == ("PLAIN", "RLE", "RLE_DICTIONARY")
+    assert _encodings(metadata, 0, "late and wide") == ("RLE", "DELTA_BINARY_PACKED")
     assert _encodings(metadata, 0, "floats") == ("RLE", "PLAIN")
-    # 16 bits an id, 13, 4 and 8 bytes a float, 9 bits a whole number, one a null, one run or bits for zeros and ones
-    expected = n_rows * (16 + 0.8 * 13 + 32 + 0.8 * 64 + 0.8 * 9 + 1 + 3) / 8 + 4 * 38_000
+    # 16 bits an id, 13, 4 and 8 bytes a float, 9 bits a whole number, one a null, one for zeros and ones; from row 600,000 on 9, 20 and 7 bits
+    expected = n_rows * (16 + 0.8 * 13 + 32 + 0.8 * 64 + 0.8 * 9 + 1 + 6 + 5 / 11 * (9 + 20 + 7)) / 8 + 4 * 38_000
     assert path.stat().st_size < 1.02 * expected
     with pa.OSFile(str(path)) as handle:
         for name, array in PageReader(handle, metadata, table.column_names).read(0, table.column_names).items():

@@ -26,7 +26,7 @@ SAMPLE_ROWS = 4096
 MOST_IN_SAMPLE = SAMPLE_ROWS // 8
 # A dictionary of values that repeat is given up at this size.
 REPEATED_NBYTES = 1 << 18
-# Integers have a dictionary of all between their ends, where there are so many rows for each: it costs no more than a bit or two a row.
+# Integers have a dictionary of all between their ends, where there are so many rows for each, and it is no larger than a page.
 # Others of a narrow range are packed: of ids by falling frequency, with a part of them in a row group, that is smaller.
 RANGE_ROWS = 32
 NARROW = 1 << 20
@@ -82,7 +82,7 @@ def chunk_of(field: pa.Field, array: pa.Array) -> Chunk | None:
     if dtype.kind != "f":
         low, high = (int(end) for end in extremes)
         n_range = high - low + 1
-        if n_range * RANGE_ROWS <= len(values):
+        if n_range * RANGE_ROWS <= len(values) and n_range * _stored(dtype).itemsize <= PAGE_NBYTES:
             return _with_dictionary(column, extremes, _range(low, n_range, dtype), values, low)
         if field.type in _PACKED and n_range <= NARROW:
             return _packed(column, extremes)
@@ -124,6 +124,8 @@ def _dtype_of(type_: pa.DataType) -> np.dtype[Any] | None:
 def _opened(field: pa.Field, array: pa.Array, dtype: np.dtype[Any]) -> _Column:
     n_rows = len(array)
     validity, data = array.buffers()
+    if array.null_count == n_rows:
+        return _Column(field.name, field.nullable, n_rows, np.zeros(0, dtype), np.zeros((n_rows + 7) // 8, np.uint8))
     values: _Values = np.frombuffer(data, dtype, n_rows, array.offset * dtype.itemsize)
     if not array.null_count:
         return _Column(field.name, field.nullable, n_rows, _read_only(values), None)
@@ -219,7 +221,9 @@ def _indices(values: _Values, low: int, width: int, levels: bytes) -> NDArray[np
     """Return a page's levels and its indices: one run of the only value, or one of all packed."""
     n_values = len(values)
     head = levels + bytes([width])
-    if n_values and (values[0] == values[-1]) and (values == values[0]).all():
+    if not n_values:
+        return np.frombuffer(head, np.uint8)
+    if (values[0] == values[-1]) and (values == values[0]).all():
         only = (int(values[0]) - low).to_bytes((width + 7) // 8, "little")
         return np.frombuffer(head + varint(n_values << 1) + only, np.uint8)
     return packed(values, low, width, head + varint((n_values + 7) // 8 << 1 | 1))
