@@ -79,6 +79,8 @@ def varint(number: int) -> bytes:
 
 
 def _signed(number: int) -> bytes:
+    if 0 <= number < 0x40:
+        return _BYTES[number << 1]
     return varint(number << 1 if number >= 0 else (-number << 1) - 1)
 
 
