@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,24 +12,76 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-# What a value costs to write, measured on one core, 312k rows of features: a dictionary 10 to 15 ns, 20 to 30 where it has tens of
-# thousands of entries; packed differences 8 to 11 ns; plain 7 ns. Ids by falling frequency are as small packed as in a
-# dictionary, so integers of a narrow range are packed. Other columns get a dictionary if values repeat this often in a sample
-# of the first rows; what is left is packed if integer, else written as it is.
-NARROW = 1 << 20
-SAMPLE_ROWS = 4096
-MOST_DISTINCT = SAMPLE_ROWS // 8
-# Where the sample misled, the writer gives a dictionary up at this size.
-DICTIONARY_NBYTES = 1 << 18
+from headrace.backends.arrow.chunks import MOST_IN_SAMPLE, NARROW, REPEATED_NBYTES, SAMPLE_ROWS, chunk_of
+from headrace.backends.arrow.footers import MAGIC, Chunk, chunks_of_file, file_end, row_group
+
+# What a value costs pyarrow, measured on one core, 312k rows of features: a dictionary 10 to 15 ns, 20 to 30 where it has tens of
+# thousands of entries; packed differences 8 to 11 ns; plain 7 ns. So of what is left to it, integers of a narrow range are packed,
+# other columns get a dictionary if values repeat in a sample, and what is left is packed if integer, else written as it is.
+# Row groups of more rows are written as several: pages and runs count in 32 bits, and pyarrow writes no larger ones either.
+MOST_ROWS = 1 << 25
 
 
 def write_batches(path: Path, batches: Iterable[pa.Table], schema: pa.Schema) -> int:
-    """Write tables as the row groups of one Parquet file, with page checksums and statistics, and return its rows."""
+    """Write tables as the row groups of one Parquet file, with page checksums and statistics, and return its rows.
+
+    Columns of numbers, dates and times are written by `chunks`, others by pyarrow, in memory, and copied. A file with nested columns
+    is written by pyarrow as a whole.
+    """
+    by_pyarrow = any(_is_nested(field.type) for field in schema)
+    return (_write_by_pyarrow if by_pyarrow else _write)(path, _cast(batches, schema), schema)
+
+
+def _cast(batches: Iterable[pa.Table], schema: pa.Schema) -> Iterator[pa.Table]:
+    for batch in batches:
+        yield batch if batch.schema.equals(schema) else batch.cast(schema)
+
+
+def _is_nested(type_: pa.DataType) -> bool:
+    """Whether columns of a type may be more than one in a file, or are what only pyarrow knows."""
+    return bool(type_.num_fields) or isinstance(type_, pa.BaseExtensionType)
+
+
+def _write(path: Path, batches: Iterable[pa.Table], schema: pa.Schema) -> int:
+    rows, at = 0, len(MAGIC)
+    groups = []
+    with path.open("wb") as file:
+        file.write(MAGIC)
+        for batch in batches:
+            for start in range(0, batch.num_rows, MOST_ROWS):
+                part = batch.slice(start, MOST_ROWS)
+                chunks = []
+                for field, column in zip(schema, part.columns, strict=True):
+                    chunk = chunk_of(field, _one_array(column)) or _chunk_by_pyarrow(field, column)
+                    for piece in chunk.pieces:
+                        file.write(piece)
+                    chunks.append(replace(chunk, pieces=()))  # of a row group, no more than a column is held twice
+                groups.append(row_group(chunks, part.num_rows, at))
+                at += sum(chunk.n_bytes for chunk in chunks)
+                rows += part.num_rows
+        file.write(file_end(schema, groups, rows))
+    return rows
+
+
+def _chunk_by_pyarrow(field: pa.Field, column: pa.ChunkedArray) -> Chunk:
+    """Return the chunk of a column that is not written here, out of a file in memory that pyarrow wrote."""
+    table = pa.Table.from_arrays([column], schema=pa.schema([field]))
+    written = pa.BufferOutputStream()
+    with pq.ParquetWriter(written, table.schema, **_settings(table.schema, table)) as writer:
+        writer.write_table(table, row_group_size=table.num_rows)
+    (chunk,) = chunks_of_file(written.getvalue())
+    return chunk
+
+
+def _one_array(column: pa.ChunkedArray) -> pa.Array:
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+
+
+def _write_by_pyarrow(path: Path, batches: Iterable[pa.Table], schema: pa.Schema) -> int:
     rows = 0
     writer: pq.ParquetWriter | None = None
     try:
         for batch in batches:
-            batch = batch if batch.schema.equals(schema) else batch.cast(schema)
             writer = writer or pq.ParquetWriter(path, schema, **_settings(schema, batch))
             if batch.num_rows:
                 writer.write_table(batch, row_group_size=batch.num_rows)
@@ -51,7 +104,7 @@ def _settings(schema: pa.Schema, first: pa.Table) -> dict[str, Any]:
         "compression": {field.name: "none" if field.name in numbers else "snappy" for field in schema},
         "use_dictionary": [field.name for field in schema if field.name not in varied and not pa.types.is_boolean(field.type)] or False,
         "column_encoding": packed or None,
-        "dictionary_pagesize_limit": DICTIONARY_NBYTES,
+        "dictionary_pagesize_limit": REPEATED_NBYTES,
         "write_page_checksum": True,
     }
 
@@ -66,7 +119,9 @@ def _repeats(column: pa.ChunkedArray) -> bool:
         return True
     step = max(len(column) // SAMPLE_ROWS, 1)
     # Of most numbers the first few hundred are distinct, which answers it.
-    return all(_n_distinct(column.chunk(0).slice(0, n_rows * step), step) <= MOST_DISTINCT for n_rows in (MOST_DISTINCT + 64, len(column)))
+    return all(
+        _n_distinct(column.chunk(0).slice(0, n_rows * step), step) <= MOST_IN_SAMPLE for n_rows in (MOST_IN_SAMPLE + 64, len(column))
+    )
 
 
 def _n_distinct(values: pa.Array, step: int) -> int:
