@@ -140,4 +140,4 @@ def _run(
         else:
             show(found, (results, chart))
 
-    guarded(act, as_json=as_json, debug=debug)
+    guarded(act, as_json=as_json, debug=debug, is_small=True)

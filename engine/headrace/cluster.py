@@ -223,7 +223,9 @@ def _processes(workers: int | None) -> DaskCluster:
     import distributed
 
     n_workers = workers or os.cpu_count() or 1
-    owned = distributed.LocalCluster(
+    return _started(
+        "processes",
+        distributed.LocalCluster,
         n_workers=n_workers,
         threads_per_worker=1,
         processes=True,
@@ -232,7 +234,20 @@ def _processes(workers: int | None) -> DaskCluster:
         memory_limit=0,
         silence_logs=logging.CRITICAL,  # a task's error is raised here, and need not stand on the terminal twice
     )
-    return DaskCluster("processes", distributed.Client(owned), owned)
+
+
+def _started(name: str, kind: Callable[..., Any], **settings: Any) -> DaskCluster:
+    """Start workers of our own, and connect to them."""
+    import distributed
+
+    try:
+        owned = kind(**settings)
+        return DaskCluster(name, distributed.Client(owned), owned)
+    except (TimeoutError, OSError, RuntimeError) as error:
+        raise ClusterError(
+            f"the workers of the cluster `{name}` did not start: {error}",
+            hint="a machine that is busy may take too long: try again, or use fewer workers, or the cluster `local`",
+        ) from error
 
 
 # Of a device's memory: cuDF moves buffers to the host beyond the first share, an allocation fails beyond the second. What is
@@ -252,10 +267,10 @@ def _cuda(workers: int | None) -> DaskCluster:
     except ImportError as error:
         message = f"the cluster `cuda` needs dask-cuda: {error}"
         raise MissingLibraryError(message, key="run.cluster", hint="pip install 'headrace[gpu]'") from error
-    import distributed
-
     n_workers = workers or len(gpus)
-    owned = dask_cuda.LocalCUDACluster(
+    return _started(
+        "cuda",
+        dask_cuda.LocalCUDACluster,
         n_workers=n_workers,
         threads_per_worker=1,
         host="127.0.0.1",
@@ -270,7 +285,6 @@ def _cuda(workers: int | None) -> DaskCluster:
         rmm_allocator_external_lib_list=["cupy"],
         silence_logs=logging.CRITICAL,
     )
-    return DaskCluster("cuda", distributed.Client(owned), owned)
 
 
 def _connect(address: str) -> DaskCluster:

@@ -23,10 +23,14 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, allow_nan=False))  # noqa: T201
 
 
-def guarded(act: Callable[[], None], *, as_json: bool, debug: bool) -> None:
-    """Run a command; show an error in a few lines and exit with its code, with no traceback unless asked."""
+def guarded(act: Callable[[], None], *, as_json: bool, debug: bool, is_small: bool = False) -> None:
+    """Run a command; show an error in a few lines and exit with its code, with no traceback unless asked.
+
+    One that `is_small` does without Arrow: it starts other processes, and the memory that it holds would be counted as theirs.
+    """
     try:
-        spare_pandas()
+        if not is_small:
+            spare_pandas()
         act()
     except HeadraceError as error:
         _show_error(error, as_json=as_json, debug=debug)

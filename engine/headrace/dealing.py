@@ -6,14 +6,14 @@ They hand their rows on as pieces, held by the run's spool: in memory, or in fil
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
-from headrace.backends import CPU, open_backend
+from headrace.backends import CPU, counting, open_backend
 from headrace.errors import DataError
 from headrace.keys import factorize, undictionaried
 from headrace.ledger import Ledger
@@ -64,9 +64,10 @@ def bucket_count(*n_rows: int) -> int:
 
 @dataclass(frozen=True, eq=False)
 class Dealt:
-    """The rows of a partition, dealt: each batch that was read is held by itself."""
+    """The rows of a partition, dealt: each batch that was read is held by itself. And what that took of a device."""
 
     batches: tuple[Pieces, ...]
+    ledger: Ledger = field(default_factory=Ledger)
 
     def piece(self, index: int) -> pa.Table:
         return pa.concat_tables([batch.piece(index) for batch in self.batches])
@@ -99,8 +100,16 @@ class FoundByStep:
 def deal_partition(work: Work, shuffle: Shuffle, partition: Partition) -> Dealt:
     """Deal a partition's rows into buckets by a hash of their key, in the order of the rows."""
     names = [*dict.fromkeys([*shuffle.grouping.columns, *shuffle.inputs]), ROW]
-    tables = work.rows(partition, shuffle.columns, shuffle.applied, None, Ledger())
-    return Dealt(tuple(work.spool.hold(shuffle.stage, _dealt(table, shuffle.grouping.keys, names, shuffle.buckets)) for table in tables))
+    ledger = Ledger()
+    with counting(work.device, ledger):
+        tables = work.rows(partition, shuffle.columns, shuffle.applied, None, ledger)
+        held = tuple(work.spool.hold(shuffle.stage, _dealt(table, shuffle.grouping.keys, names, shuffle.buckets)) for table in tables)
+    return Dealt(held, ledger.of_the_device())
+
+
+def ledger_of(dealt: Dealt) -> Ledger:
+    """Return only what was counted, so that the rows need not leave their worker."""
+    return dealt.ledger
 
 
 def deal_side(work: Work, shuffle: Shuffle, columns: tuple[str, ...], partition: Partition) -> Dealt:

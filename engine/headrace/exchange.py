@@ -12,11 +12,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from headrace.backends import CPU
 from headrace.cluster import Cluster
-from headrace.dealing import Shuffle, bucket_count, collect_partition, deal_partition, deal_side, join_bucket, pick, refused_of, scan_bucket
+from headrace.dealing import (
+    Shuffle,
+    bucket_count,
+    collect_partition,
+    deal_partition,
+    deal_side,
+    join_bucket,
+    ledger_of,
+    pick,
+    refused_of,
+    scan_bucket,
+)
+from headrace.ledger import Ledger
 from headrace.ops.base import Grouping, OrderedOp
 from headrace.ops.join import Join
 from headrace.partitions import Partition, cut
@@ -31,11 +44,12 @@ if TYPE_CHECKING:
 class Rows:
     """A source's partitions on their way through a run, and the exchanged steps whose results they hold already.
 
-    Each of `partitions` is a `Partition` or the handle of one.
+    Each of `partitions` is a `Partition` or the handle of one. `ledger` is what the exchanges took of a device.
     """
 
     partitions: tuple[Any, ...]
     done: frozenset[int] = frozenset()
+    ledger: Ledger = field(default_factory=Ledger)
 
     @classmethod
     def of(cls, partitions: Sequence[Partition]) -> Rows:
@@ -145,9 +159,10 @@ def _exchange(cluster: Cluster, work: Work, shuffle: Shuffle, rows: Rows, progre
     for place, partition in enumerate(rows.partitions):
         collected.append(cluster.submit(collect_partition, shared, told, place, partition, *_pieces(cluster, scanned, place)))
     cluster.wait(collected, progress.advance)
+    taken = cluster.gather([cluster.submit(ledger_of, one) for one in dealt]) if work.device != CPU else []
     del dealt, scanned
     work.spool.release(shuffle.stage)
-    return Rows(tuple(collected), rows.done | set(shuffle.indices))
+    return Rows(tuple(collected), rows.done | set(shuffle.indices), Ledger.total([rows.ledger, *taken]))
 
 
 def _join(cluster: Cluster, work: Work, shuffle: Shuffle, dealt: Sequence[Any], shared: Any, told: Any) -> list[Any]:

@@ -135,7 +135,8 @@ class Work:
         wanted = n_rows if self.profiled_rows is None else self.profiled_rows
         for table in tables:
             if profiles is not None and (wanted > 0 or (self.profiled_rows is None and not profiles)):
-                profiles.append(profile_table(table.first(wanted), MOST_DETAILED))
+                profile = partial(profile_table, most_detailed=MOST_DETAILED)
+                profiles.extend(within_memory(table.first(wanted), profile, strict=self.strict))
                 wanted -= table.n_rows
             ledger.rows_in += table.n_rows
             yield table
@@ -243,7 +244,7 @@ def observe_partition(work: Work, one: Pass, partition: Partition) -> Observed:
                 for found in within_memory(table, partial(_observe, done=done, work=work, states=states, one=one), strict=work.strict)
             ),
         )
-    return merged._replace(ledger=Ledger(transfers=ledger.transfers, device=ledger.device))
+    return merged._replace(ledger=ledger.of_the_device())
 
 
 def _observe(table: Table, done: int, work: Work, states: Mapping[int, Any], one: Pass) -> Observed:

@@ -105,6 +105,10 @@ class Ledger:
             total.add(ledger)
         return total
 
+    def of_the_device(self) -> Ledger:
+        """Return what moved between device and host, and what the device had no room for; no rows and no values."""
+        return Ledger(transfers=self.transfers, device=self.device)
+
     def rows(self) -> dict[str, int]:
         """Return rows in, filtered, quarantined and out."""
         filtered = sum(max(t.rows_in - t.rows_out, 0) for t in self.tallies.values())

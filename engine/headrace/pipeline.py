@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
-import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,9 +11,9 @@ from typing import Any
 import pyarrow as pa
 
 from headrace import yaml_text
-from headrace.backends import CPU, GPU, find_device, thread_count
+from headrace.backends import CPU, find_device
 from headrace.cache import CacheSettings
-from headrace.cluster import Cluster, open_cluster
+from headrace.cluster import Cluster
 from headrace.dataset import Dataset
 from headrace.errors import JobError, JobErrors
 from headrace.exchange import Rows, exchange_steps, exchanging
@@ -35,6 +32,7 @@ from headrace.execution import (
 from headrace.fitted import FittedSteps, pipeline_settings, read_fitted, write_fitted
 from headrace.frames import is_path, to_arrow
 from headrace.ledger import Ledger
+from headrace.new_folder import new_folder
 from headrace.ops import make_op
 from headrace.ops.base import FittedOp, Op
 from headrace.ops.categorify import Categorify
@@ -47,6 +45,7 @@ from headrace.side_tables import SideTables, serve_tables
 from headrace.split import NoSplit, Serving
 from headrace.states import settle
 from headrace.steps import Lineage, Steps
+from headrace.workers import using, worker_device
 
 Tables = Mapping[str, Any]
 
@@ -193,6 +192,7 @@ class Pipeline:
                 moved = _Moved(workers, work, plan.passes[-1].columns, indices, rows.partitions, fitted.steps.schema)
                 done = moved.to(output, opened.back, FittedPipeline(fitted), progress or Silent())
                 done.ledger.add(found.ledger)
+                done.ledger.add(rows.ledger)
                 return done
 
 
@@ -442,16 +442,6 @@ class _Moved:
         return Transformed(fitted, ledger, dataset=Dataset.open(output))
 
 
-def worker_device(cluster: Cluster, asked: str) -> str:
-    """Return the device that ``auto``, ``cpu`` or ``gpu`` means where tasks run."""
-    if asked not in ("auto", "cpu", "gpu"):
-        raise JobError(f"no device {asked!r}", key="device", hint="devices: auto, cpu, gpu")
-    found: str = cluster.gather([cluster.submit(find_device, asked)])[0] if asked != CPU else CPU
-    if found == GPU:
-        cluster.everywhere(find_device, GPU)  # the others must have one too, and memory of their own
-    return found
-
-
 def open_source(source: Any) -> tuple[Source, Callable[[pa.Table], Any]]:
     """Return files as a data set, or a frame as a source in memory, and what turns Arrow into the frame's kind."""
     if isinstance(source, Dataset):
@@ -460,41 +450,3 @@ def open_source(source: Any) -> tuple[Source, Callable[[pa.Table], Any]]:
         return Dataset.open(source), lambda table: table
     table, back = to_arrow(source)
     return TableSource(table), back
-
-
-@contextmanager
-def using(cluster: str | Cluster, device: str = CPU) -> Iterator[Cluster]:
-    """Open a cluster by name and close it at the end; one that is open already stays open."""
-    if not isinstance(cluster, str):
-        yield cluster
-        return
-    opened = open_cluster(cluster, thread_count(cluster, None, device))
-    try:
-        yield opened
-    finally:
-        opened.close()
-
-
-@contextmanager
-def new_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give a hidden folder beside `path` to write into; it becomes `path` in one step at the end, or goes.
-
-    Raises
-    ------
-    JobError
-        If `path` is there already or cannot be written.
-    """
-    final = Path(path).absolute()  # a task may run in a process with another working folder
-    if final.exists():
-        raise JobError(f"{str(path)!r} is there already", hint="name a folder that does not exist")
-    hidden = final.with_name(f".{final.name}-{uuid.uuid4().hex[:8]}")
-    try:
-        hidden.mkdir(parents=True)
-    except OSError as error:
-        raise JobError(f"cannot write {str(path)!r}: {error.strerror}", hint="choose a folder that you may write") from error
-    try:
-        yield hidden
-        hidden.rename(final)
-    except BaseException:
-        shutil.rmtree(hidden, ignore_errors=True)
-        raise

@@ -17,11 +17,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from headrace.backends import CPU, GPU
 from headrace.errors import DataError, JobError
 from headrace.plan import Plan, human_bytes
 
 CALIBRATE = "headrace bench calibrate"
-CPU, GPU = "cpu", "gpu"
 VALUE_BYTES = 4  # of a feature, as the matrix and most columns of feature files hold it
 _FORMAT = 1
 
@@ -41,8 +41,6 @@ class Rates:
         What all workers of the machine do together in units of one.
     workers : int
         How many workers that is.
-    transfer : float, optional
-        Bytes a second between host and device, where they have memories of their own.
     """
 
     read: float
@@ -51,14 +49,12 @@ class Rates:
     start_s: float
     speedup: float = 1.0
     workers: int = 2
-    transfer: float | None = None
 
     def seconds(self, read: float, transformed: float, written: float, n_workers: int) -> float:
         """Return the time that so many bytes take; each further worker adds what it added when the rates were measured."""
         each = (self.speedup - 1.0) / (self.workers - 1) if self.workers > 1 else 1.0
         together = 1.0 + (n_workers - 1) * min(max(each, 0.0), 1.0)
-        moved = (read + written) / self.transfer if self.transfer else 0.0
-        return self.start_s + (read / self.read + transformed / self.transform + written / self.write) / together + moved
+        return self.start_s + (read / self.read + transformed / self.transform + written / self.write) / together
 
 
 @dataclass(frozen=True)
@@ -121,7 +117,6 @@ class MachineRates:
 
 def _usable(rates: Rates) -> bool:
     numbers = [rates.read, rates.transform, rates.write, rates.speedup, rates.workers]
-    numbers += [] if rates.transfer is None else [rates.transfer]
     return all(math.isfinite(number) and number > 0 for number in numbers) and 0 <= rates.start_s < math.inf
 
 
@@ -149,8 +144,8 @@ class Estimate:
 def estimate(plan: Plan, n_values: int, n_workers: int, rates: MachineRates | None) -> Estimate:
     """Estimate the passes of a plan, training left out.
 
-    Formula: start + (read / read rate + transformed / transform rate + written / write rate) / workers' speedup + moved / transfer rate.
-    Rows that are kept between passes are read once, the bytes transformed are those of every pass.
+    Formula: start + (read / read rate + transformed / transform rate + written / write rate) / workers' speedup.
+    Rows that the CPU keeps between passes are read once, the bytes transformed are those of every pass.
 
     Parameters
     ----------
@@ -159,7 +154,7 @@ def estimate(plan: Plan, n_values: int, n_workers: int, rates: MachineRates | No
     n_values : int
         Values written: rows by columns.
     n_workers : int
-        Workers on the CPU; more than the partitions are of no use.
+        Workers on the CPU; a GPU has as many as it was measured with. More than the partitions are of no use.
     rates : MachineRates, optional
         What was measured; None: nothing.
     """
@@ -167,11 +162,13 @@ def estimate(plan: Plan, n_values: int, n_workers: int, rates: MachineRates | No
         return Estimate({}, None, f"no measured rates; run `{CALIBRATE}`")
     passes = [one.nbytes for one in plan.passes]
     transformed, written = float(sum(passes)), float(VALUE_BYTES * n_values)
-    read = float(max(passes)) if plan.cache_bytes >= max(passes) else transformed
-    useful = min(n_workers, max(len(plan.partitions), 1))
-    found = {name: one.seconds(read, transformed, written, useful if name == CPU else 1) for name, one in rates.devices.items()}
+    once = float(max(passes)) if plan.cache_bytes >= max(passes) else transformed
+    found = {}
+    for name, one in rates.devices.items():
+        workers = min(n_workers if name == CPU else one.workers, max(len(plan.partitions), 1))
+        found[name] = one.seconds(once if name == CPU else transformed, transformed, written, workers)
     best = min(found, key=lambda name: (found[name], name))
-    return Estimate({name: round(value, 2) for name, value in found.items()}, best, _why(found, best, read, transformed, written, rates))
+    return Estimate({name: round(value, 2) for name, value in found.items()}, best, _why(found, best, once, transformed, written, rates))
 
 
 def _why(found: Mapping[str, float], best: str, read: float, transformed: float, written: float, rates: MachineRates) -> str:

@@ -164,8 +164,6 @@ def show_plan(opened: OpenJob, plan: Plan, estimate: Estimate) -> None:
         say(f"columns: {', '.join(one.columns)}", indent=4)
         if one.observed:
             say(f"learns: {', '.join(f'{index} {ops[index].name}' for index in one.observed)}", indent=4)
-    for fallback in plan.fallbacks:
-        say(fallback, label="on the CPU: ", indent=2)
     for exchange in plan.exchanges:
         order = f", in order of {exchange.order}" if exchange.order else ""
         say(

@@ -62,6 +62,7 @@ def run(
     finally:
         cluster.close()
     ledger.add(found.ledger)
+    ledger.add(exchanged.ledger)
     return Outcome(table, found.states, ledger, len(plan.partitions))
 
 

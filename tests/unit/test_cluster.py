@@ -155,3 +155,14 @@ def test_a_scheduler_that_does_not_answer_is_a_cluster_error(monkeypatch: pytest
     monkeypatch.setattr(distributed, "Client", lambda address, timeout: client(address, timeout="1s"))
     with pytest.raises(ClusterError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9"):
         open_cluster("tcp://127.0.0.1:9")
+
+
+def test_workers_that_do_not_start_are_a_cluster_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    import distributed
+
+    def slow(**settings: object) -> None:
+        raise TimeoutError("nanny did not start within 60 s")
+
+    monkeypatch.setattr(distributed, "LocalCluster", slow)
+    with pytest.raises(ClusterError, match="workers of the cluster `processes` did not start: nanny"):
+        open_cluster("processes", 2)

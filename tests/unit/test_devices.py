@@ -17,6 +17,11 @@ from headrace.backends import find_device, open_backend, thread_count
 from headrace.errors import JobError, MissingLibraryError
 
 
+@pytest.fixture(autouse=True)
+def a_process_that_has_not_looked_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backends, "_ready", False)
+
+
 @pytest.fixture
 def libraries(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """cuDF and CuPy as if they were installed, and a note of the memory that was set up."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,7 +20,7 @@ from headrace.plan import Pass, Plan
 from headrace.rates import Estimate, MachineRates, Rates, estimate, rates_file
 
 CPU = Rates(read=100.0, transform=50.0, write=25.0, start_s=1.0, speedup=1.5, workers=2)
-GPU = Rates(read=400.0, transform=10_000.0, write=400.0, start_s=3.0, speedup=1.0, workers=1, transfer=1_000.0)
+GPU = Rates(read=400.0, transform=10_000.0, write=400.0, start_s=3.0, speedup=1.0, workers=1)
 
 
 def rates(**devices: Rates) -> MachineRates:
@@ -56,10 +54,10 @@ def test_workers_without_a_partition_are_of_no_use() -> None:
 
 def test_the_faster_device_is_taken_and_the_other_named() -> None:
     found = estimate(plan(2_000, 4_000), 500, 1, rates(cpu=CPU, gpu=GPU))
-    # 3 to start, 15 to read, 0.6 to transform, 5 to write, 8 to move
-    assert found.seconds == {"cpu": 261.0, "gpu": 31.6}
+    # 3 to start, 15 to read, 0.6 to transform, 5 to write
+    assert found.seconds == {"cpu": 261.0, "gpu": 23.6}
     assert found.device == "gpu"
-    assert found.why == "5.9 KiB to read, 5.9 KiB to go through, 2.0 KiB to write; 31.6 s against 261.0 s on the CPU"
+    assert found.why == "5.9 KiB to read, 5.9 KiB to go through, 2.0 KiB to write; 23.6 s against 261.0 s on the CPU"
 
 
 def test_a_gpu_that_is_late_rather_than_slow_is_advised_for_larger_data() -> None:
@@ -152,7 +150,7 @@ def test_a_plan_takes_the_rates_that_are_named(job: Path, tmp_path: Path) -> Non
 
 
 def test_calibrating_measures_the_machine_and_a_plan_uses_it(job: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("headrace.bench.calibrate.find_gpus", tuple)
+    monkeypatch.setattr("headrace.bench.calibrate.find_device", lambda asked: "cpu")
     told: list[str] = []
     found = calibrate(told.append, rows=2_000, runs=1)
     cpu = found.devices["cpu"]
@@ -160,22 +158,6 @@ def test_calibrating_measures_the_machine_and_a_plan_uses_it(job: Path, monkeypa
     assert min(cpu.read, cpu.transform, cpu.write) > 1e5  # not even a slow machine is slower
     assert 0.1 < cpu.start_s < 60
     assert 1.0 <= cpu.speedup <= 2 * cpu.workers
-    assert told == [told[0], "gpu: none that this process may use; only the CPU was measured"]
+    assert told == [told[0], "gpu: none that can be used; `headrace doctor` says what is missing"]
     found.write(rates_file())
     assert "s on the CPU; takes the CPU" in invoke("plan", job).stdout
-
-
-def test_a_gpu_is_measured_where_there_is_one() -> None:
-    code = (
-        "import dataclasses, json\n"
-        "from headrace.bench.calibrate import gpu_rates\nfrom headrace.rates import Rates\n"
-        "cpu = Rates(read=100.0, transform=50.0, write=25.0, start_s=1.0, speedup=1.5)\n"
-        "print(json.dumps(dataclasses.asdict(gpu_rates(cpu, rows=64, runs=1))))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={**os.environ, "NUMBA_ENABLE_CUDASIM": "1"}
-    )
-    found = json.loads(done.stdout)
-    assert (found["read"], found["write"]) == (150.0, 37.5)  # the CPU's, with all of its workers
-    assert found["start_s"] > 1.0
-    assert found["transform"] > 0 < found["transfer"]

@@ -17,6 +17,8 @@ from headrace.table import Backend
 CPU, GPU = "cpu", "gpu"
 # One thread alone leaves a device waiting while it reads and writes; each has a partition in the device's memory.
 THREADS_OF_A_GPU = 4
+# Asking the driver takes a tenth of a second: a process that has found its GPU asks no more.
+_ready = False
 _LIBRARIES = ("cudf", "cupy")
 _INSTALL = "pip install 'headrace[gpu]', in an environment without the extra `cpu`; `headrace doctor` says what is missing"
 
@@ -34,6 +36,9 @@ def find_device(asked: str) -> str:
     MissingLibraryError
         For ``gpu``, if cuDF or CuPy is not installed or does not load.
     """
+    global _ready
+    if _ready and asked != CPU:
+        return GPU
     if asked == CPU or (asked != GPU and any(find_spec(name) is None for name in _LIBRARIES)):
         return CPU
     if not find_gpus():
@@ -56,6 +61,7 @@ def find_device(asked: str) -> str:
         from headrace.backends.cudf.memory import use_pool
 
         use_pool()
+    _ready = True
     return GPU
 
 

@@ -24,13 +24,14 @@ from headrace.fitted import FittedSteps, read_fitted, write_fitted
 from headrace.ledger import Ledger
 from headrace.models import Model, load_model
 from headrace.partitions import Partition, Source, cut
-from headrace.pipeline import FittedPipeline, Tables, open_source, using, worker_device
+from headrace.pipeline import FittedPipeline, Tables, open_source
 from headrace.plan import usual_bytes
 from headrace.schema import FLOAT32, INT64, Schema
 from headrace.sha256sums import check_sums, write_sums
 from headrace.side_tables import serve_tables
 from headrace.split import Serving
 from headrace.table import KEY, ROW, Table
+from headrace.workers import using, worker_device
 
 
 @dataclass(frozen=True, eq=False)

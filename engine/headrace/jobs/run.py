@@ -31,11 +31,11 @@ from headrace.jobs.tasks import Counted, Prepare, counted_of, predict_prepared, 
 from headrace.ledger import Ledger
 from headrace.models import Model, preload
 from headrace.ops.base import StatefulOp
-from headrace.pipeline import worker_device
 from headrace.plan import Plan
 from headrace.profile import merge_profiles
 from headrace.startup import ahead
 from headrace.versions import installed_versions
+from headrace.workers import worker_device
 
 if TYPE_CHECKING:
     from headrace.jobs.job import Job, OpenJob
@@ -184,7 +184,7 @@ class _Execution:
                 }
                 counted = self._counted(handles)
                 record["profile"] = _profile_records(counted)  # strings that did not fit in memory are in the run's files
-        ledger = Ledger.total([*(one.ledger for one in counted), found.ledger])
+        ledger = Ledger.total([*(one.ledger for one in counted), found.ledger, rows.ledger])
         record |= {
             "steps": _step_records(opened, fitted, ledger),
             "ledger": {

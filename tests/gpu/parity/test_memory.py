@@ -161,6 +161,20 @@ class TestLittleMemory:
         assert len(tables) > 1
         assert sum(one.n_rows for one in tables) == expected.num_rows
 
+    def test_a_row_group_that_does_not_fit_is_decoded_on_the_host(self, task: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        from tests.gpu.standin.memory import little_memory
+
+        from headrace.backends.cudf import read
+
+        work, plan, partition = task
+        expected, _ = rows_of(work, plan, partition)
+        monkeypatch.setattr(read, "UPLOAD_ROWS", 300)
+        with little_memory(largest=ROWS * 8 // 4 - 1):
+            tables = list(work.read(partition, plan.passes[-1].columns, Ledger()))
+        assert [one.n_rows for one in tables] == [300, 300, 300, 124] * 4
+        assert pa.concat_arrays([one.backend.to_arrow(one["x"]) for one in tables]).equals(table()["x"].combine_chunks())
+        assert expected.num_rows == ROWS
+
     @pytest.mark.parametrize("nth", [1, 5, 12, 20, 28, 36])
     def test_rows_are_the_same_wherever_memory_runs_out(self, nth: int, task: Any) -> None:
         from tests.gpu.standin.memory import little_memory

@@ -9,7 +9,7 @@ from tests.gpu.where import MARKS, ON_STANDIN
 from tests.laws.examples import TABLES, cases, rows
 from tests.laws.running import run
 
-from headrace.ops.base import Op, OrderedOp
+from headrace.ops.base import Op
 
 pytestmark = [*MARKS, pytest.mark.skipif(not ON_STANDIN, reason="only a stand-in sees every transfer")]
 
@@ -21,11 +21,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_parquet(tmp_path_factory.mktemp("source") / "rows.parquet", rows(120), 2)
 
 
-# What an exchange holds on the host is a fallback that the plan names; it is not counted.
-CASES = [(name, op) for name, op in cases() if not isinstance(op, OrderedOp)]
-
-
-@pytest.mark.parametrize(("name", "op"), CASES, ids=[name for name, _ in CASES])
+@pytest.mark.parametrize(("name", "op"), cases(), ids=[name for name, _ in cases()])
 def test_every_array_that_an_operator_moves_to_the_host_is_in_the_ledger(name: str, op: Op, source: Path) -> None:
     from tests.gpu.standin.memory import TRANSFERS
 

@@ -1,4 +1,4 @@
-"""Reading column chunks of Parquet without pyarrow's decoder: dictionary-encoded strings as their codes, and plain numbers.
+"""Reading column chunks of Parquet without pyarrow's decoder: dictionary-encoded strings as their codes, plain strings and numbers.
 
 pyarrow's `read_dictionary` takes 14 ns a value, the decoder here 3: it costs most of what a job reads. Only what is common is decoded
 here: flat columns of strings or plain numbers. Whatever is unusual or damaged in a chunk leaves its column to pyarrow, which reads it,
@@ -30,6 +30,8 @@ _Decode = Callable[..., pa.Array]
 
 # A page may claim to unpack to more than memory holds. pyarrow reads larger chunks, and has its own limits.
 LARGEST_CHUNK = 1 << 30
+
+_MOST_STRING_BYTES = (1 << 31) - 1  # what offsets of 32 bits reach
 
 _MAGIC = b"PAR1"
 _PLAIN, _PLAIN_DICTIONARY, _RLE, _RLE_DICTIONARY = 0, 2, 3, 8
@@ -86,8 +88,8 @@ class PageReader:
     def read(self, row_group: int, names: Sequence[str]) -> dict[str, pa.Array]:
         """Return the columns of a row group that can be read here, the others left out.
 
-        Strings are dictionary arrays with the smallest signed indices that hold their codes, each value checked to be UTF-8 and each
-        index to be in the dictionary. Numbers are arrays of the column's type.
+        Strings with a dictionary page are dictionary arrays with the smallest signed indices that hold their codes, each value checked to
+        be UTF-8 and each index to be in the dictionary; others are plain. Numbers are arrays of the column's type.
         """
         if self._chunks is None or row_group >= len(self._n_rows):
             return {}
@@ -148,9 +150,9 @@ def _decoder_of(column: Any, type_: pa.DataType) -> _Decode | None:
     return partial(_numbers, type_) if _STORED_AS.get(type_) == column.physical_type else None
 
 
-def _strings(dictionary: tuple[int, Bytes] | None, pages: Iterator[_Page], n_rows: int, optional: bool) -> pa.DictionaryArray:
+def _strings(dictionary: tuple[int, Bytes] | None, pages: Iterator[_Page], n_rows: int, optional: bool) -> pa.Array:
     if dictionary is None:
-        raise _Irregular
+        return _plain_strings(list(pages), n_rows, optional)
     values = _dictionary_of_strings(*dictionary)
     n_codes = len(values)
     codes = np.empty(n_rows, np.int8 if n_codes < 1 << 7 else np.int16 if n_codes < 1 << 15 else np.int32)
@@ -166,6 +168,44 @@ def _strings(dictionary: tuple[int, Bytes] | None, pages: Iterator[_Page], n_row
         n_valid += _checked(kernels.decode_codes(*place, bits, scratch, codes), page)
         row += page.n_rows
     return pa.DictionaryArray.from_arrays(_as_arrow(pa.from_numpy_dtype(codes.dtype), codes, bits, n_valid), values, safe=False)
+
+
+def _plain_strings(pages: Sequence[_Page], n_rows: int, optional: bool) -> pa.StringArray:
+    """Return the strings of pages without a dictionary, written side by side into one buffer."""
+    data = np.empty(sum(len(page.body) for page in pages) + kernels.SPARE, np.uint8)
+    lengths = np.zeros(n_rows + 1, np.int32)
+    bits = kernels.bitmap_space(n_rows if optional else 0)
+    row = n_valid = end = 0
+    only_ascii = True
+    for page in pages:
+        if page.encoding != _PLAIN or row + page.n_rows > n_rows:
+            raise _Irregular
+        n_here, start = kernels.open_page(page.levels, page.placed, page.body, row, page.n_rows, bits)
+        n_valid += _checked(n_here, page)
+        body = page.body[start:]
+        n_bytes = len(body) - 4 * n_here
+        if n_bytes < 0:
+            raise _Irregular
+        offsets = np.empty(n_here + 1, np.int32)
+        found = kernels.decode_strings(body, offsets, data[end : end + n_bytes + kernels.SPARE])
+        if found == kernels.DAMAGED:
+            raise _Irregular
+        only_ascii &= not found
+        rows = lengths[1 + row : 1 + row + page.n_rows]
+        if n_here == page.n_rows:
+            np.subtract(offsets[1:], offsets[:-1], out=rows)
+        else:
+            kernels.spread(np.append(np.diff(offsets), np.int32(0)), bits, row, rows)
+        row += page.n_rows
+        end += n_bytes
+    if row != n_rows or end > _MOST_STRING_BYTES:
+        raise _Irregular
+    validity = pa.py_buffer(bits) if n_valid < n_rows else None
+    buffers = [validity, pa.py_buffer(np.cumsum(lengths, dtype=np.int32)), pa.py_buffer(data)]
+    values = pa.Array.from_buffers(pa.string(), n_rows, buffers, n_rows - n_valid)
+    if not only_ascii:
+        values.validate(full=True)
+    return values
 
 
 def _dictionary_of_strings(n_values: int, page: Bytes) -> pa.StringArray:

@@ -26,6 +26,8 @@ from headrace.errors import DataError
 
 # A device is busy only with millions of rows at once; a partition of the usual size is one batch, or few.
 BATCH_BYTES = 512 << 20
+# Of a row group that the device has no room to decode.
+UPLOAD_ROWS = 1 << 18
 _PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _SECONDS_A_DAY = 86_400
 
@@ -59,13 +61,26 @@ def _within_memory(dataset: Dataset, groups: Sequence[RowGroup], columns: Sequen
         read = _read_groups(dataset, groups, columns)
     except MemoryError:
         if len(groups) == 1:
-            raise
+            yield from _by_arrow(dataset, groups[0], columns)
+            return
     else:
         yield read
         return
     middle = len(groups) // 2
     yield from _within_memory(dataset, groups[:middle], columns)
     yield from _within_memory(dataset, groups[middle:], columns)
+
+
+def _by_arrow(dataset: Dataset, group: RowGroup, columns: Sequence[str]) -> Iterator[Batch]:
+    """Decode a row group on the host, which the device cannot, and upload some rows of it at a time."""
+    file = dataset.files[group.file]
+    arrays = read_columns(dataset, [group], [name for name in columns if name not in file.partition])
+    for name in columns:
+        if name in file.partition:
+            arrays[name] = constant_column(file.partition[name], dataset.hive[name], group.n_rows)
+    for start in range(0, group.n_rows, UPLOAD_ROWS):
+        n_rows = min(UPLOAD_ROWS, group.n_rows - start)
+        yield group.first_row + start, n_rows, {name: from_arrow(arrays[name].slice(start, n_rows)) for name in columns}
 
 
 def _read_groups(dataset: Dataset, groups: Sequence[RowGroup], columns: Sequence[str]) -> Batch:
