@@ -191,7 +191,7 @@ def intern_strings(
             place, number = _find_string(key, data, start, n_bytes, mask, slots, key_offsets, arena)
             if number < 0:
                 kept = key_offsets[n_keys]
-                if n_keys == len(counts) or kept + n_bytes > len(arena):
+                if n_keys == len(key_offsets) - 1 or kept + n_bytes > len(arena):
                     used[KEYS], used[BYTES] = n_keys, kept
                     return i
                 number = n_keys

@@ -91,7 +91,7 @@ class IntTable:
                 if done == len(values):
                     return ids
                 self._slots = _doubled(self._slots)
-                self._keys, self._counts = _resized(self._keys), _resized(self._counts)
+                self._keys, self._counts = (_resized(array, 2 * len(array)) for array in (self._keys, self._counts))
 
 
 class StringTable:
@@ -109,7 +109,7 @@ class StringTable:
         capacity = _capacity_for(expected)
         self._slots = np.zeros(2 * capacity, np.uint64)
         self._offsets = np.zeros(capacity // 2 + 1, np.int64)
-        self._counts = np.zeros(capacity // 2, np.int64)
+        self._counts = np.zeros(0, np.int64)  # as long as the table is only asked for ids, it needs none
         self._arena = np.empty(8 * capacity, np.uint8)
         self._used = np.zeros(2, np.int64)
         self.lock = threading.Lock()
@@ -120,7 +120,7 @@ class StringTable:
     @property
     def counts(self) -> NDArray[np.int64]:
         """Sum of the weights of each id."""
-        return self._counts[: len(self)]
+        return self._counts[: len(self)] if len(self._counts) else np.zeros(len(self), np.int64)
 
     @property
     def nbytes(self) -> int:
@@ -171,6 +171,8 @@ class StringTable:
         n_strings = max(len(offsets) - 1, 0)
         ids = np.empty(n_strings, np.int32)
         with self.lock:
+            if weight != NONE and not len(self._counts):
+                self._counts = np.zeros(self._room(), np.int64)
             done = 0
             while True:
                 done = intern_strings(
@@ -203,26 +205,30 @@ class StringTable:
         nbytes = 0
         if int(self._used[BYTES]) + n_bytes > len(self._arena):
             nbytes += max(len(self._arena), int(self._used[BYTES]) + n_bytes - len(self._arena))
-        if len(self) == len(self._counts):
-            nbytes += self._slots.nbytes + self._counts.nbytes + self._offsets.nbytes
+        if len(self) == self._room():
+            nbytes += self._slots.nbytes + self._counts.nbytes + self._offsets.itemsize * self._room()
         return nbytes
+
+    def _room(self) -> int:
+        """Return for how many strings there is room."""
+        return len(self._offsets) - 1
 
     def _grow(self, n_bytes: int) -> None:
         """Make room for one more string of this length."""
         used = int(self._used[BYTES])
         if used + n_bytes > len(self._arena):
-            self._arena = _resized(self._arena, used + n_bytes)
-        if len(self) == len(self._counts):
-            self._slots, self._counts = _doubled(self._slots), _resized(self._counts)
-            self._offsets = _resized(self._offsets, len(self._counts) + 1)
+            self._arena = _resized(self._arena, max(2 * len(self._arena), used + n_bytes))
+        if len(self) == self._room():
+            self._slots, self._counts = _doubled(self._slots), _resized(self._counts, 2 * len(self._counts))
+            self._offsets = _resized(self._offsets, 2 * self._room() + 1)
 
 
 def _capacity_for(expected: int) -> int:
     return max(_FIRST_CAPACITY, 1 << (2 * expected).bit_length())
 
 
-def _resized(array: NDArray[Any], at_least: int = 0) -> NDArray[Any]:
-    larger = np.zeros(max(2 * len(array), at_least), array.dtype)
+def _resized(array: NDArray[Any], length: int) -> NDArray[Any]:
+    larger = np.zeros(length, array.dtype)
     larger[: len(array)] = array
     return larger
 
