@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.gpu.parity.where import MARKS
+from tests.gpu.where import MARKS
 
 from headrace.backends import THREADS_OF_A_GPU
 from headrace.bench.calibrate import calibrate
