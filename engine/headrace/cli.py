@@ -7,17 +7,18 @@ Progress bars on a terminal, plain lines elsewhere, one JSON object on standard 
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from headrace.cli_bench import bench
 from headrace.commands import DebugOption, JsonOption, guarded, print_json
 from headrace.errors import JobError
-from headrace.startup import collect_seldom
+from headrace.startup import collect_seldom, leave
 
 if TYPE_CHECKING:
     from headrace.execution import Progress
@@ -354,3 +355,15 @@ def main() -> None:
     collect_seldom()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     app(prog_name="headrace")
+
+
+def command() -> NoReturn:
+    """Run the command line in a process that is there for nothing else."""
+    try:
+        main()
+    except SystemExit as done:
+        code = done.code
+        if isinstance(code, str):
+            print(code, file=sys.stderr)  # noqa: T201
+        leave(code if isinstance(code, int) else int(code is not None))
+    leave(0)

@@ -19,7 +19,6 @@ from typing import Any, NamedTuple, Protocol
 import pyarrow as pa
 
 from headrace.backends import CPU, counting, open_backend
-from headrace.backends.arrow.write import write_batches
 from headrace.cache import Batch, CacheSettings, KeptRows, columns_of, forget, keep, pools_of, recall
 from headrace.cluster import Cluster, reduce_tree
 from headrace.errors import DataError
@@ -334,6 +333,8 @@ def transform_to_table(work: Work, what: tuple[Any, ...], partition: Partition) 
 
 def transform_to_file(work: Work, what: tuple[Any, ...], partition: Partition) -> Ledger:
     """Write a partition's rows after `steps` to its file."""
+    from headrace.backends.arrow.write import write_batches  # loads Numba
+
     columns, steps, schema, folder = what
     ledger = Ledger()
     with counting(work.device, ledger):

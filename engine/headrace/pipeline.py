@@ -11,14 +11,13 @@ from typing import Any
 import pyarrow as pa
 
 from headrace import yaml_text
-from headrace.backends import CPU, find_device
+from headrace.backends import find_device
 from headrace.cache import CacheSettings
 from headrace.cluster import Cluster
 from headrace.dataset import Dataset
 from headrace.errors import JobError, JobErrors
 from headrace.exchange import Rows, exchange_steps, exchanging
 from headrace.execution import (
-    Fitted,
     Progress,
     Silent,
     Work,
@@ -30,24 +29,22 @@ from headrace.execution import (
     transform_to_tables,
 )
 from headrace.fitted import FittedSteps, pipeline_settings, read_fitted, write_fitted
-from headrace.frames import is_path, to_arrow
 from headrace.ledger import Ledger
 from headrace.new_folder import new_folder
+from headrace.opened import Opened, Tables, open_source
 from headrace.ops import make_op
 from headrace.ops.base import FittedOp, Op
 from headrace.ops.categorify import Categorify
-from headrace.partitions import Source, TableSource, cut
+from headrace.partitions import cut
 from headrace.plan import Pass, Plan, make_plan, usual_bytes
 from headrace.pool import Room
 from headrace.schema import Schema
 from headrace.sha256sums import check_sums, write_sums
-from headrace.side_tables import SideTables, serve_tables
+from headrace.side_tables import serve_tables
 from headrace.split import NoSplit, Serving
 from headrace.states import settle
-from headrace.steps import Lineage, Steps
+from headrace.steps import Lineage
 from headrace.workers import using, worker_device
-
-Tables = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -381,45 +378,6 @@ class FittedPipeline:
         return cls(read_fitted(Path(path), ops))
 
 
-@dataclass(frozen=True, eq=False)
-class Opened:
-    """A source and the job's tables, opened, and the pipeline's steps checked against their schemas."""
-
-    source: Source
-    back: Callable[[pa.Table], Any]
-    steps: Steps
-    tables: SideTables
-
-    @classmethod
-    def of(cls, ops: Sequence[Op], source: Any, tables: Tables | None, memory: int | None = None) -> Opened:
-        """Open a source and the tables that `ops` look things up in."""
-        opened, back = open_source(source)
-        sides = SideTables.open(ops, tables or {}, memory)
-        return cls(opened, back, Steps.of(ops, opened.schema, sides.schemas), sides)
-
-    def plan(self, cluster: Cluster, *, fit_only: bool = False, device: str = CPU) -> Plan:
-        """Return the passes of fitting and, unless only that is asked for, of transforming."""
-        plan = make_plan(
-            self.source,
-            self.steps,
-            NoSplit(),
-            self.steps.schema.names,
-            n_workers=cluster.n_workers,
-            look_ups=self.tables.look_ups,
-            device=device,
-        )
-        return replace(plan, passes=plan.passes[:-1]) if fit_only and len(plan.passes) > 1 else plan
-
-    def work(self, device: str = CPU) -> Work:
-        """Return what the tasks need to know before anything is learnt; small tables are read."""
-        states = self.tables.states(self.steps.ops)
-        return Work(self.source, self.steps.ops, NoSplit(), states, sides=self.tables.shuffled, device=device)
-
-    def fitted(self, found: Fitted) -> FittedSteps:
-        """Return the steps with what fitting found."""
-        return FittedSteps(self.steps.ops, self.source.schema, self.tables.schemas, found.states, found.parts)
-
-
 @dataclass(frozen=True)
 class _Moved:
     """A transform pass that is ready to run."""
@@ -440,13 +398,3 @@ class _Moved:
         with new_folder(output) as folder:
             ledger = transform_to_files(*what, folder, progress)
         return Transformed(fitted, ledger, dataset=Dataset.open(output))
-
-
-def open_source(source: Any) -> tuple[Source, Callable[[pa.Table], Any]]:
-    """Return files as a data set, or a frame as a source in memory, and what turns Arrow into the frame's kind."""
-    if isinstance(source, Dataset):
-        return source, lambda table: table
-    if is_path(source):
-        return Dataset.open(source), lambda table: table
-    table, back = to_arrow(source)
-    return TableSource(table), back

@@ -1,12 +1,14 @@
-"""The start of a process that lives for one command: what costs tenths of a second there and serves nobody is left out or put off."""
+"""The start and the end of a process that lives for one command: what costs tenths of a second there and serves nobody is left out or put off."""
 
 from __future__ import annotations
 
+import atexit
 import gc
+import os
 import sys
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 # Importing makes 300,000 objects that stay to the end. Python's usual thresholds look through them 400 times, for 0.25 s in all;
 # these do it about ten times in a whole job.
@@ -60,3 +62,14 @@ def ahead(*calls: Callable[[], object]) -> threading.Thread:
     thread = threading.Thread(target=lambda: [call() for call in calls], name="ahead", daemon=True)
     thread.start()
     return thread
+
+
+def leave(code: int) -> NoReturn:
+    """End the process once what was registered for its end is done and all output is written.
+
+    Python would then take apart what it holds, compiled kernels last: 0.4 s after a job of 5M rows, for memory that the system frees anyway.
+    """
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(code)

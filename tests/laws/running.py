@@ -15,8 +15,8 @@ from headrace.exchange import exchange_steps, exchanging
 from headrace.execution import Silent, fit_steps, transform_to_tables
 from headrace.keys import Keys
 from headrace.ledger import Ledger
+from headrace.opened import Opened
 from headrace.ops.base import Op
-from headrace.pipeline import Opened
 from headrace.plan import make_plan
 from headrace.split import NoSplit
 from headrace.states import pack, write_streams

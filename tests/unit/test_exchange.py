@@ -303,7 +303,7 @@ import numpy as np, pyarrow as pa
 from headrace import Pipeline, Rolling, plan
 plan.usual_bytes = lambda: int(sys.argv[2])
 ops = [Rolling([f"x{n}" for n in range(6)], window=100, order="t", by=["k"], stats=["mean", "max"])]
-from headrace.pipeline import Opened
+from headrace.opened import Opened
 from headrace.cluster import LocalCluster
 from headrace.exchange import Rows, exchange_steps, exchanging
 from headrace.execution import Silent, transform_partition

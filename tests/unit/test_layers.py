@@ -57,7 +57,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "sample_data",
     ),
     ("plan", "rates", "cluster", "spool", "workers", "dealing", "exchange", "execution"),
-    ("pipeline", "profiling"),
+    ("opened", "pipeline", "profiling"),
     ("jobs",),
     ("bench",),
     ("__init__", "cli", "cli_bench", "commands", "terminal", "doctor"),

@@ -272,7 +272,7 @@ def test_a_count_of_every_category_needs_memory_for_every_category(
 def test_processes_leave_to_files_what_threads_do(parquet: Callable[..., Path], tmp_path: Path) -> None:
     from headrace.cluster import open_cluster
     from headrace.execution import Silent, fit_steps, keeping_rows
-    from headrace.pipeline import Opened
+    from headrace.opened import Opened
     from headrace.plan import make_plan
     from headrace.split import NoSplit
 
@@ -318,7 +318,7 @@ from dataclasses import replace
 import headrace as hr
 from headrace.cluster import LocalCluster
 from headrace.execution import Silent, fit_steps, keeping_rows
-from headrace.pipeline import Opened
+from headrace.opened import Opened
 from headrace.plan import make_plan
 from headrace.split import NoSplit
 

@@ -73,3 +73,20 @@ def test_calls_ahead_are_made_in_order() -> None:
     made: list[int] = []
     ahead(lambda: made.append(1), lambda: made.append(2)).join()
     assert made == [1, 2]
+
+
+def test_the_command_ends_with_its_exit_code_and_all_its_output() -> None:
+    script = (
+        "import atexit, sys; from headrace.cli import command;"
+        "sys.argv = ['headrace', *sys.argv[1:]]; atexit.register(lambda: print('at the end')); command()"
+    )
+
+    def ended(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=False)
+
+    done = ended("doctor", "--help")
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "at the end")
+    assert "Usage: headrace doctor" in done.stdout
+    done = ended("run", "nowhere.yaml")
+    assert (done.returncode, done.stdout) == (2, "at the end\n")
+    assert "nowhere.yaml" in done.stderr

@@ -60,7 +60,7 @@ class Request:
 
 def headrace(*arguments: str) -> tuple[str, ...]:
     """Return the command `headrace` with arguments, of the very installation that runs this."""
-    return (sys.executable, "-c", "from headrace.cli import main; main()", *arguments)
+    return (sys.executable, "-c", "from headrace.cli import command; command()", *arguments)
 
 
 def script(name: str) -> Path:

@@ -15,7 +15,6 @@ import numpy as np
 import pyarrow as pa
 
 from headrace.backends import counting
-from headrace.backends.arrow.write import write_batches
 from headrace.cluster import Cluster
 from headrace.errors import BundleError, JobError
 from headrace.exchange import Rows, exchange_steps, exchanging
@@ -23,8 +22,9 @@ from headrace.execution import Progress, Silent, Work, transform_partition
 from headrace.fitted import FittedSteps, read_fitted, write_fitted
 from headrace.ledger import Ledger
 from headrace.models import Model, load_model
+from headrace.opened import Tables, open_source
 from headrace.partitions import Partition, Source, cut
-from headrace.pipeline import FittedPipeline, Tables, open_source
+from headrace.pipeline import FittedPipeline
 from headrace.plan import usual_bytes
 from headrace.schema import FLOAT32, INT32, INT64, Schema
 from headrace.sha256sums import check_sums, write_sums
@@ -224,6 +224,8 @@ def predict_partition(work: Work, what: tuple[Model, Asked], partition: Partitio
 
 def write_output(path: Path, tables: Sequence[pa.Table] | Iterator[pa.Table], schema: pa.Schema) -> None:
     """Write one Parquet file under a hidden name and make it visible in one step."""
+    from headrace.backends.arrow.write import write_batches  # loads Numba
+
     target = path if path.suffix == ".parquet" else path / "part-00000.parquet"
     hidden = target.with_name(f".{target.name}.writing-{os.getpid()}")
     try:

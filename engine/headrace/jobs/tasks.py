@@ -12,7 +12,6 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from headrace.backends import counting
-from headrace.backends.arrow.write import write_batches
 from headrace.execution import Work, part_name, transform_partition
 from headrace.jobs.bundle import prediction_table
 from headrace.ledger import Ledger
@@ -66,6 +65,8 @@ class Counted:
 
 def prepare_partition(work: Work, what: Prepare, partition: Partition) -> tuple[Prepared, Counted]:
     """Apply every step to a partition, write its feature file, and return the rows for the model and what was counted."""
+    from headrace.backends.arrow.write import write_batches  # loads Numba
+
     ledger = Ledger()
     rows: list[Prepared] = []
     profiles: list[Profile] = []
@@ -121,6 +122,8 @@ def predict_prepared(
     what: Prepare, schema: Schema, folder: Path | None, model: Model, part: tuple[Prepared, Counted], partition: Partition
 ) -> Any:
     """Predict a partition's rows and write them to its file; return predictions, targets and which rows train and test."""
+    from headrace.backends.arrow.write import write_batches  # loads Numba
+
     prepared, _ = part
     predicted = model.predict(prepared.matrix)
     if folder is not None:

@@ -17,9 +17,9 @@ from headrace import fallbacks
 from headrace.errors import MemoryBudgetError
 from headrace.execution import Work, observe_partition, transform_partition
 from headrace.ledger import Ledger
+from headrace.opened import Opened
 from headrace.ops.base import FittedOp, Op
 from headrace.partitions import Partition
-from headrace.pipeline import Opened
 from headrace.plan import make_plan
 from headrace.split import NoSplit
 from headrace.states import pack
