@@ -73,7 +73,6 @@ class Kept:
     room: Room  # for rows in memory, and for dictionaries whose numbers are remembered
     partitions: dict[int, KeptRows] = field(default_factory=dict)
     nbytes: int = 0
-    spilled_nbytes: int = 0
     folder: Path | None = None
 
 
@@ -118,7 +117,6 @@ def keep(settings: CacheSettings, partition: int, rows: KeptRows) -> None:
             kept.folder = Path(tempfile.mkdtemp(prefix="headrace-rows-"))
     spilled = [_spill(kept.folder / f"{partition}-{index}.arrow", batch) for index, batch in enumerate(rows.batches)]
     with _lock:
-        kept.spilled_nbytes += nbytes
         kept.partitions[partition] = replace(rows, batches=spilled)
 
 
@@ -129,12 +127,6 @@ def forget(token: str) -> None:
         _over.append(token)
     if kept is not None and kept.folder is not None:
         shutil.rmtree(kept.folder, ignore_errors=True)
-
-
-def kept_nbytes(token: str) -> tuple[int, int]:
-    """Return the bytes that a run keeps in this process: in memory, in files."""
-    kept = _kept.get(token)
-    return (kept.nbytes, kept.spilled_nbytes) if kept is not None else (0, 0)
 
 
 def _spill(path: Path, batch: Batch) -> Batch:
