@@ -19,7 +19,7 @@ from typing import Any
 import pyarrow as pa
 
 from headrace.ledger import Ledger
-from headrace.pool import Pools, Room
+from headrace.pool import Numbered, Pool, Pools, Room, can_be_pooled
 from headrace.profile import Profile
 
 Batch = tuple[int, Mapping[str, Any]]  # rows, columns
@@ -39,6 +39,8 @@ class CacheSettings:
         So many steps, from the first on, are applied before rows are kept.
     keeps : tuple of str
         Columns that are needed after them.
+    codes : frozenset of str
+        Of these, columns of which only codes are asked: of strings, the numbers are kept.
     memory : int
         Bytes a process.
     room : int, optional
@@ -51,6 +53,7 @@ class CacheSettings:
     reads: tuple[str, ...] = ()
     lead: int = 0
     keeps: tuple[str, ...] = ()
+    codes: frozenset[str] = frozenset()
     memory: int = 0
     room: int | None = None
     folder: Path | None = None
@@ -104,8 +107,9 @@ def recall(settings: CacheSettings, partition: int) -> KeptRows | None:
 
 def keep(settings: CacheSettings, partition: int, rows: KeptRows) -> None:
     """Keep a partition's rows, in memory while the budget lasts, then in files."""
-    nbytes = sum(column.nbytes for _, columns in rows.batches for column in columns.values())
     kept = _kept_by(settings)
+    rows = replace(rows, batches=[_numbered(batch, settings, kept.pools) for batch in rows.batches])
+    nbytes = sum(column.nbytes for _, columns in rows.batches for column in columns.values())
     with _lock:
         if kept.room.take(nbytes):
             kept.nbytes += nbytes
@@ -129,21 +133,36 @@ def forget(token: str) -> None:
         shutil.rmtree(kept.folder, ignore_errors=True)
 
 
+def _numbered(batch: Batch, settings: CacheSettings, pools: Pools) -> Batch:
+    """Return a batch with numbers in place of strings that were numbered and of which only codes are asked."""
+    n_rows, columns = batch
+    numbered = {}
+    for name in settings.codes & set(columns):
+        if can_be_pooled(columns[name]) and not pa.types.is_dictionary(columns[name].type):
+            numbers = pools.of(name).released(columns[name])
+            if numbers is not None:
+                numbered[name] = Numbered(pools.of(name), numbers)
+    return n_rows, {**columns, **numbered}
+
+
 def _spill(path: Path, batch: Batch) -> Batch:
     n_rows, columns = batch
     names = list(columns)
-    record = pa.RecordBatch.from_arrays([columns[name] for name in names], names=names)
+    pools = {name: column.pool for name, column in columns.items() if isinstance(column, Numbered)}
+    arrays = [pa.array(column.numbers) if isinstance(column, Numbered) else column for column in columns.values()]
+    record = pa.RecordBatch.from_arrays(arrays, names=names)
     with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, record.schema) as writer:
         writer.write_batch(record)
-    return n_rows, SpilledColumns(path, tuple(names))
+    return n_rows, SpilledColumns(path, tuple(names), pools)
 
 
 class SpilledColumns(Mapping[str, pa.Array]):
     """Columns in a file, mapped anew when they are asked for, all at once, so that no memory is held in between."""
 
-    def __init__(self, path: Path, names: tuple[str, ...]) -> None:
+    def __init__(self, path: Path, names: tuple[str, ...], pools: Mapping[str, Pool]) -> None:
         self._path = path
         self._names = names
+        self._pools = pools  # of columns that are numbers
 
     def __getitem__(self, name: str) -> Any:
         return self.load()[name]
@@ -157,10 +176,12 @@ class SpilledColumns(Mapping[str, pa.Array]):
     def load(self) -> dict[str, Any]:
         """Return all columns, mapped."""
         record = pa.ipc.open_file(pa.memory_map(str(self._path))).get_batch(0)
-        return {name: record.column(name) for name in self._names}
+        columns: dict[str, Any] = {name: record.column(name) for name in self._names}
+        return columns | {name: Numbered(pool, columns[name].to_numpy()) for name, pool in self._pools.items()}
 
 
 def columns_of(batch: Batch) -> dict[str, Any]:
     """Return the columns of a batch, wherever they are."""
     columns = batch[1]
-    return columns.load() if isinstance(columns, SpilledColumns) else dict(columns)
+    loaded = columns.load() if isinstance(columns, SpilledColumns) else columns
+    return {name: column.strings() if isinstance(column, Numbered) else column for name, column in loaded.items()}

@@ -13,6 +13,7 @@ import pyarrow as pa
 from headrace.errors import MemoryBudgetError
 from headrace.keys import Keys, union_keys
 from headrace.pool import PooledKeys, Room
+from headrace.rare import RareKeys
 from headrace.runs import N_BUCKETS, Counted, Run, bucket_numbers, canonical, nameless_run, of_bucket, summed, write_run
 
 Ints = npt.NDArray[np.int64]
@@ -35,12 +36,21 @@ class Counts:
     @classmethod
     def merged_all(cls, parts: Sequence[Counts]) -> Counts:
         """Return the counts of many sets of rows at once: every key is hashed once, not once a merge."""
+        thinned = [part for part in parts if isinstance(part, ThinnedCounts)]
+        if thinned:
+            if len(thinned) > 1:
+                raise TypeError("a key that each of two parts knows by its hash alone may be frequent in both together")
+            known = Counts.merged_all([part.known if isinstance(part, ThinnedCounts) else part for part in parts])
+            return ThinnedCounts(known, thinned[0].rare, are_apart=False)
         from headrace_kernels.counting import sum_by_code
 
         held = [part.held for part in parts if len(part.held.keys)] or [parts[0].held]
         runs = tuple(run for part in parts for run in part.runs)
-        keys, codes = union_keys([part.keys for part in held])
-        merged = Counts(keys, sum_by_code(codes, np.concatenate([part.counts for part in held]), len(keys)))
+        summed = held[0].keys.summed([(part.keys, part.counts) for part in held])
+        if summed is None:
+            keys, codes = union_keys([part.keys for part in held])
+            summed = keys, sum_by_code(codes, np.concatenate([part.counts for part in held]), len(keys))
+        merged = Counts(*summed)
         return SpilledCounts(merged, runs) if runs else merged
 
     @property
@@ -62,6 +72,11 @@ class Counts:
     def n_pairs(self) -> int:
         """How many keys they have at most: those in memory and in each run."""
         return len(self.keys)
+
+    @property
+    def n_forgotten(self) -> int:
+        """How many rare keys stand in no piece: only their hashes are known."""
+        return 0
 
     def take(self, rows: Ints) -> Counts:
         """Return the keys at `rows`, in that order, and their counts."""
@@ -87,6 +102,16 @@ class Counts:
     def settled(self, room: Room) -> Counts:
         """Return the same counts so that they outlive their run; `room` is what those who look at all keys may take for that."""
         return self
+
+    def thinned(self, least: int) -> Counts:
+        """Return counts that know a string that fewer than `least` rows have by its hash alone; the same counts for other keys."""
+        if least <= 1 or len(self.keys.names) > 1 or not self.keys.are_strings:
+            return self
+        _, rows = self.keys.split_null()
+        rare = rows[self.counts[rows] < least]
+        is_kept = np.ones(len(self.keys), bool)
+        is_kept[rare] = False
+        return ThinnedCounts(self.take(np.flatnonzero(is_kept)), RareKeys.of(self.keys.hashes(rare), self.counts[rare]), are_apart=True)
 
 
 class SpilledCounts(Counts):
@@ -175,12 +200,95 @@ class SpilledCounts(Counts):
         run = nameless_run(canonical(strings, counts) for strings, counts in self._buckets())
         return SpilledCounts(_only(self.held, null), (run,), room)
 
+    def thinned(self, least: int) -> Counts:
+        """Return the same counts: what is in files needs no memory, and the hashes of all rare keys would."""
+        return self
+
     def _buckets(self) -> Iterator[Counted]:
         held = self.held.keys
         by_bucket = _by_bucket(held, held.split_null()[1])
         for index, rows in enumerate(by_bucket):
             runs = [of_bucket(run.bucket(index)) for run in self.runs]
             yield summed([(_strings(held.take(rows)), self.held.counts[rows]), *runs])
+
+
+class ThinnedCounts(Counts):
+    """Counts that know rare keys by their hashes alone.
+
+    `known` are the others, and after a merge the keys of later rows, which brought their strings along: among these rare ones may be back,
+    unless they `are_apart`.
+    """
+
+    def __init__(self, known: Counts, rare: RareKeys, *, are_apart: bool) -> None:
+        object.__setattr__(self, "known", known)
+        object.__setattr__(self, "rare", rare)
+        object.__setattr__(self, "are_apart", are_apart)
+
+    known: Counts
+    rare: RareKeys
+    are_apart: bool
+
+    @property
+    def held(self) -> Counts:
+        return self.known.held
+
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        return self.known.runs
+
+    @property
+    def room(self) -> Room:
+        return self.known.room
+
+    @property
+    def n_pairs(self) -> int:
+        return self.known.n_pairs
+
+    @property
+    def n_forgotten(self) -> int:
+        if self.are_apart:
+            return len(self.rare)
+        return len(self.rare) - sum(int(np.count_nonzero(self._earlier(piece.keys))) for piece in self.known.pieces())
+
+    @property
+    def keys(self) -> Keys:
+        return self.known.keys
+
+    @property
+    def counts(self) -> Ints:
+        return self._whole(self.known).counts
+
+    def renamed(self, names: Sequence[str]) -> Counts:
+        return ThinnedCounts(self.known.renamed(names), self.rare, are_apart=self.are_apart)
+
+    def pieces(self) -> Iterator[Counts]:
+        return map(self._whole, self.known.pieces())
+
+    def of(self, keys: Keys) -> Ints:
+        return self.known.of(keys) + self._earlier(keys)
+
+    def settled(self, room: Room) -> Counts:
+        return ThinnedCounts(self.known.settled(room), self.rare, are_apart=self.are_apart)
+
+    def thinned(self, least: int) -> Counts:
+        if self.are_apart or self.runs:
+            return self
+        again = self._whole(self.known).thinned(least)
+        assert isinstance(again, ThinnedCounts)  # noqa: S101  (keys of these columns were thinned before)
+        hashes, counts = self.rare.without(self.keys.hashes(self.keys.split_null()[1]))
+        rare = RareKeys.of(np.append(hashes, again.rare.hashes), np.append(counts, again.rare.counts))
+        return ThinnedCounts(again.known, rare, are_apart=True)
+
+    def _whole(self, piece: Counts) -> Counts:
+        """Return keys with the rows too that they had while they were rare."""
+        return piece if self.are_apart else Counts(piece.keys, piece.counts + self._earlier(piece.keys))
+
+    def _earlier(self, keys: Keys) -> Ints:
+        """Return how many rows each key had while it was rare."""
+        found = np.zeros(len(keys), np.int64)
+        _, rows = keys.split_null()
+        found[rows] = self.rare.find(keys.hashes(rows))
+        return found
 
 
 def collected(pieces: Iterable[Counts], of: Counts, most: int | None = None) -> Counts:

@@ -33,7 +33,6 @@ from headrace.profile import MOST_DETAILED, Profile, merge_profiles, profile_tab
 from headrace.schema import Schema
 from headrace.split import AnySplit
 from headrace.spool import Spool
-from headrace.states import settle
 from headrace.steps import Steps, apply_steps
 from headrace.table import TRAINING, Backend, Table
 
@@ -152,7 +151,7 @@ def keeping_rows(cluster: Cluster, work: Work, plan: Plan) -> Iterator[Work]:
     # On a GPU rows are not kept: its memory is for the pass at work, and a device decodes faster than a host hands rows back.
     if len(plan.passes) > 1 and plan.cache_bytes and work.device == CPU:
         reads = tuple(dict.fromkeys(name for one in plan.passes for name in one.columns))
-        settings = replace(settings, reads=reads, lead=plan.lead, keeps=plan.lead_columns)
+        settings = replace(settings, reads=reads, lead=plan.lead, keeps=plan.lead_columns, codes=plan.lead_codes)
     with keeping(cluster, work, settings, plan.vocabulary_bytes, is_bounded=plan.is_bounded) as kept:
         yield kept
 
@@ -215,7 +214,7 @@ def fit_steps(cluster: Cluster, work: Work, steps: Steps, plan: Plan, progress: 
         for index in one.observed:
             op = steps.ops[index]
             assert isinstance(op, FittedOp)  # noqa: S101  (only fitted ops are observed)
-            parts[index] = settle(found[index], room)
+            parts[index] = op.settle(found[index], room)
             known[index] = op.finish(parts[index])
     return Fitted(known, parts, training_rows, rows, ledger)
 

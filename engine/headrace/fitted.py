@@ -22,7 +22,7 @@ from headrace.states import pack, read_streams, unpack, write_streams
 from headrace.steps import Steps
 from headrace.versions import version
 
-FORMAT = 2
+FORMAT = 3
 
 
 @dataclass(frozen=True, eq=False)

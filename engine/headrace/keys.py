@@ -60,6 +60,10 @@ class Keys:
         """Return the keys with other names for their columns."""
         return Keys(self.table.rename_columns(list(names)))
 
+    def summed(self, parts: Sequence[tuple[Keys, npt.NDArray[np.int64]]]) -> tuple[Keys, npt.NDArray[np.int64]] | None:
+        """Return the union of keys and the sum of the weights of each, where these keys know a quicker way than `union_keys`."""
+        return None
+
     def united(self, parts: Sequence[Keys]) -> tuple[Keys, npt.NDArray[np.int64]] | None:
         """Return what `union_keys` returns, where these keys know a quicker way: None where they do not."""
         return None
@@ -71,6 +75,15 @@ class Keys:
             is_null &= column.is_null().to_numpy()
         found = np.flatnonzero(is_null)
         return int(found[0]) if len(found) else -1, np.flatnonzero(~is_null)
+
+    @property
+    def are_strings(self) -> bool:
+        """Say whether a key is one string."""
+        return self.table.num_columns == 1 and is_text(self.table.schema.field(0).type)
+
+    def hashes(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
+        """Return the hash64 of the string at each of `rows`, none of them null."""
+        return string_hashes(self.take(rows).table.column(0).combine_chunks())
 
     def order(self, rows: npt.NDArray[np.int64], counts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Return the order of `rows` by falling count, ties by value (bytes for strings), nulls last."""
@@ -160,6 +173,13 @@ def string_buffers(array: pa.Array) -> tuple[npt.NDArray[Any], npt.NDArray[np.ui
     dtype = np.dtype(np.int64 if pa.types.is_large_string(array.type) else np.int32)
     ends = np.frombuffer(offsets, dtype, len(array) + 1, array.offset * dtype.itemsize) if len(array) else np.zeros(1, dtype)
     return ends, np.frombuffer(data, np.uint8) if data else np.zeros(0, np.uint8)
+
+
+def string_hashes(strings: pa.Array) -> npt.NDArray[np.uint64]:
+    """Return the hash64 of each string, uint64 [rows]."""
+    from headrace_kernels.hashing import hash64_strings
+
+    return hash64_strings(*string_buffers(strings))
 
 
 def array_of_strings(offsets: npt.NDArray[np.int64], data: npt.NDArray[np.uint8]) -> pa.Array:

@@ -42,7 +42,6 @@ from headrace.schema import Schema
 from headrace.sha256sums import check_sums, write_sums
 from headrace.side_tables import serve_tables
 from headrace.split import NoSplit, Serving
-from headrace.states import settle
 from headrace.steps import Lineage
 from headrace.workers import using, worker_device
 
@@ -348,7 +347,7 @@ class FittedPipeline:
                 for index in observed:
                     op = self.fitted.ops[index]
                     assert isinstance(op, FittedOp)  # noqa: S101  (only fitted ops are observed)
-                    parts[index] = settle(op.merge(parts[index], found.parts[index]), room)
+                    parts[index] = op.settle(op.merge(parts[index], found.parts[index]), room)
                     states[index] = op.update(states[index], parts[index])
         return FittedPipeline(replace(self.fitted, states=states, parts=parts))
 

@@ -65,6 +65,7 @@ class Plan:
     cache_bytes: int = 0  # rows kept between passes, in each process
     lead: int = 0  # steps, from the first on, that need nothing learnt: they are applied before rows are kept
     lead_columns: tuple[str, ...] = ()  # what must be there after them
+    lead_codes: frozenset[str] = frozenset()  # of these, columns of which only codes are asked
     exchange_bytes: int = 0  # rows that exchanges may hold in memory; the others are in files
     vocabulary_bytes: int = 0  # categories while they are counted and learnt; the others are in files
     is_bounded: bool = False  # a budget was named
@@ -144,7 +145,8 @@ def make_plan(
         made, look_ups=tuple(look_ups), cache_bytes=keeps, exchange_bytes=exchange, vocabulary_bytes=vocabulary, fallbacks=fallen
     )
     lead = steps.lead({one.step for one in look_ups if not one.shuffled})
-    return replace(made, is_bounded=memory is not None, lead=lead, lead_columns=tuple(sorted(steps.columns_after(lead, outputs))))
+    columns = tuple(sorted(steps.columns_after(lead, outputs)))
+    return replace(made, is_bounded=memory is not None, lead=lead, lead_columns=columns, lead_codes=steps.coded_columns(lead, outputs))
 
 
 def _vocabulary_bytes(steps: Steps, passes: Sequence[Pass], left: int | None) -> int:

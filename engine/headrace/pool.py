@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from headrace.errors import MemoryBudgetError
-from headrace.keys import Keys, array_of_strings, is_text, string_buffers
+from headrace.keys import Keys, array_of_strings, is_text, string_buffers, string_hashes
 from headrace.runs import RunFile, counted_strings, write_run
 
 Numbers = npt.NDArray[np.int32]
@@ -52,6 +53,12 @@ class Room:
                 self._left -= nbytes
             return True
 
+    def give(self, nbytes: int) -> None:
+        """Give back bytes that were taken."""
+        with self._lock:
+            if self._left is not None:
+                self._left += nbytes
+
 
 class Pool:
     """Numbers of distinct strings, given by first come; many threads may share one.
@@ -83,6 +90,7 @@ class Pool:
         self._memory = memory or Room(0)
         self._room = room or Room()
         self._table = StringTable()
+        self._whole: dict[tuple[int, ...], pa.Array] = {}  # held, so that no other strings come to stand where these do
         self._seen: dict[tuple[int, ...], tuple[pa.Array, Numbers]] = {}
         self._lock = threading.Lock()
 
@@ -128,6 +136,31 @@ class Pool:
         """Return the numbers of strings in memory that was numbered before; None for any other."""
         found = self._seen.get(_address(values))
         return None if found is None else found[1]
+
+    def released(self, values: pa.Array) -> Numbers | None:
+        """Return what `known` returns, and forget the memory."""
+        with self._lock:
+            found = self._seen.pop(_address(values), None)
+        if found is None:
+            return None
+        self._memory.give(values.nbytes + found[1].nbytes)
+        return found[1]
+
+    def strings_of(self, numbers: Numbers) -> pa.DictionaryArray:
+        """Return the strings that have these numbers: the numbers are the indices, and the dictionary is the pool itself, without a copy."""
+        strings = self.strings()
+        with self._lock:
+            strings = self._whole.setdefault(_address(strings), strings)
+        return pa.DictionaryArray.from_arrays(pa.array(numbers, mask=numbers == NULL), strings, safe=False)
+
+    def row_numbers(self, array: pa.Array) -> Numbers | None:
+        """Return the number of each row where all have been numbered: of strings in memory seen before, and of what `strings_of` made."""
+        if not pa.types.is_dictionary(array.type):
+            return self.known(array)
+        if _address(array.dictionary) not in self._whole:
+            return None
+        indices = array.indices
+        return (indices.fill_null(pa.scalar(NULL, pa.int32())) if indices.null_count else indices).to_numpy(zero_copy_only=False)
 
     def codes(self, keys: Keys) -> Numbers:
         """Return for each number the code of its string in `keys`, -1 where it is not there; computed once for a pool as long as it does not grow."""
@@ -177,6 +210,22 @@ class Pools:
             return self._pools[name]
 
 
+@dataclass(frozen=True, eq=False)
+class Numbered:
+    """Rows of a column of strings as numbers of its pool, for as long as nobody looks at them."""
+
+    pool: Pool
+    numbers: Numbers
+
+    @property
+    def nbytes(self) -> int:
+        return int(self.numbers.nbytes)
+
+    def strings(self) -> pa.DictionaryArray:
+        """Return the rows as a column."""
+        return self.pool.strings_of(self.numbers)
+
+
 class PooledKeys(Keys):
     """Keys of one string column as numbers of a pool; made a table when somebody looks at the strings.
 
@@ -218,12 +267,33 @@ class PooledKeys(Keys):
         found = np.flatnonzero(self.numbers == NULL)
         return int(found[0]) if len(found) else -1, np.flatnonzero(self.numbers != NULL)
 
+    @property
+    def are_strings(self) -> bool:
+        return True
+
+    def hashes(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
+        return string_hashes(self.pool.strings())[self.numbers[rows]]  # hashed where they lie: to gather them would cost more
+
+    def summed(self, parts: Sequence[tuple[Keys, npt.NDArray[np.int64]]]) -> tuple[Keys, npt.NDArray[np.int64]] | None:
+        mine = [(keys.numbers, counts) for keys, counts in parts if isinstance(keys, PooledKeys) and keys.pool is self.pool]
+        return summed_keys(self.name, self.pool, mine) if len(mine) == len(parts) else None
+
     def united(self, parts: Sequence[Keys]) -> tuple[Keys, npt.NDArray[np.int64]] | None:
         numbers = [part.numbers for part in parts if isinstance(part, PooledKeys) and part.pool is self.pool]
         if len(numbers) < len(parts):
             return None
         keys, codes = distinct_keys(self.name, self.pool, np.concatenate(numbers))
         return keys, codes.astype(np.int64)
+
+
+def summed_keys(
+    name: str, pool: Pool, parts: Sequence[tuple[Numbers, npt.NDArray[np.int64] | None]]
+) -> tuple[PooledKeys, npt.NDArray[np.int64]]:
+    """Return the distinct keys among numbers, by first appearance, and the sum of the weights of each (of 1, if there are none)."""
+    from headrace_kernels.factorize import sums_of_numbers
+
+    distinct, sums = sums_of_numbers(parts, len(pool))
+    return PooledKeys(name, pool, distinct), sums
 
 
 def distinct_keys(name: str, pool: Pool, numbers: Numbers) -> tuple[PooledKeys, Numbers]:

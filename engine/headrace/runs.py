@@ -19,10 +19,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from headrace.errors import MemoryBudgetError
-from headrace.keys import array_of_strings, string_buffers
+from headrace.keys import array_of_strings, string_buffers, string_hashes
 
 Counted = tuple[pa.Array, npt.NDArray[np.int64]]  # distinct strings, large_string without nulls, and the rows of each
-Hashes = npt.NDArray[np.uint64]
 
 BUCKET_BITS = 6
 N_BUCKETS = 1 << BUCKET_BITS
@@ -136,16 +135,9 @@ def _no_room(folder: Path, error: OSError) -> MemoryBudgetError:
     )
 
 
-def hashes(strings: pa.Array) -> Hashes:
-    """Return the hash64 of each string, uint64 [rows]."""
-    from headrace_kernels.hashing import hash64_strings
-
-    return hash64_strings(*string_buffers(strings))
-
-
 def bucket_numbers(strings: pa.Array) -> npt.NDArray[np.uint8]:
     """Return the bucket of each string, uint8 [rows]: the highest bits of its hash, so that buckets in order are hashes in order."""
-    return (hashes(strings) >> np.uint64(64 - BUCKET_BITS)).astype(np.uint8)
+    return (string_hashes(strings) >> np.uint64(64 - BUCKET_BITS)).astype(np.uint8)
 
 
 def summed(parts: Iterable[Counted]) -> Counted:
@@ -177,7 +169,7 @@ def of_bucket(table: pa.Table) -> Counted:
 
 def canonical(strings: pa.Array, counts: npt.NDArray[np.int64]) -> Counted:
     """Return strings in the order of their hashes; of equal hashes, which no two strings of any real column have, by value."""
-    found = hashes(strings)
+    found = string_hashes(strings)
     order = np.argsort(found)
     ascending = found[order]
     if (ascending[1:] == ascending[:-1]).any():

@@ -24,10 +24,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from headrace.counts import Counts, SpilledCounts
+from headrace.counts import Counts, SpilledCounts, ThinnedCounts
 from headrace.errors import BundleError
 from headrace.keys import Keys, merge_keys
 from headrace.pool import Room
+from headrace.rare import RareKeys
 from headrace.runs import N_BUCKETS, SCHEMA, Bucket, StoredRun
 
 S = TypeVar("S")
@@ -296,6 +297,8 @@ def pack(value: Any, streams: list[pa.Table | Bucket]) -> Any:
         return {"float": value.hex()}
     if isinstance(value, Keys):
         return pack(value.table, streams)
+    if isinstance(value, ThinnedCounts):
+        return {"known": pack(value.known, streams), "rare": pack(value.rare, streams), "apart": value.are_apart}
     if isinstance(value, SpilledCounts):
         (run,) = value.runs  # of a part that is settled
         held, first = pack(value.held, streams), len(streams)
@@ -340,6 +343,9 @@ def _unpack(kind: Any, packed: Any, streams: list[pa.Table]) -> Any:
     if origin is np.ndarray:
         values = streams[packed["stream"]]["values"].combine_chunks().to_numpy(zero_copy_only=False)
         return values.reshape(packed["shape"])
+    if kind is Counts and "rare" in packed:
+        known, rare = _unpack(Counts, packed["known"], streams), _unpack(RareKeys, packed["rare"], streams)
+        return ThinnedCounts(known, rare, are_apart=bool(packed["apart"]))
     if kind is Counts and "buckets" in packed:
         first = packed["buckets"]["stream"]
         run = StoredRun(tuple(streams[first : first + N_BUCKETS]))

@@ -129,6 +129,16 @@ class Steps:
             needed = (needed - set(declaration.makes)) | _observed_columns(declaration)
         return frozenset(needed)
 
+    def coded_columns(self, n_steps: int, wanted: Container[str]) -> frozenset[str]:
+        """Return the columns after the first steps of which the others ask nothing but codes, and which are not `wanted` as they are."""
+        open_, coded = set(self.declarations[n_steps - 1].schema if n_steps else self.source), set()
+        for op, declaration in zip(self.ops[n_steps:], self.declarations[n_steps:], strict=True):
+            if not op.takes_codes:
+                open_ -= _observed_columns(declaration)
+            coded |= open_ & set(declaration.makes)
+            open_ -= coded
+        return frozenset(coded | {name for name in open_ if name not in wanted})
+
     def label_columns(self, target: str | None = None) -> frozenset[str]:
         """Return the source columns of what is learnt from (and of `target`): unseen data need not have them."""
         learnt = {name for index, declaration in enumerate(self.declarations) for name in self._labels(index, declaration)}

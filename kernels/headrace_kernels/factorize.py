@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -107,6 +108,36 @@ def distinct_numbers(numbers: Ids, n_numbers: int) -> tuple[Ids, Ids]:
     return distinct[:n_distinct].copy(), codes
 
 
+def sums_of_numbers(parts: Sequence[tuple[Ids, NDArray[np.int64] | None]], n_numbers: int) -> tuple[Ids, NDArray[np.int64]]:
+    """Return the distinct numbers of several arrays by first appearance, and the sum of the weights of each: `distinct_numbers` without codes.
+
+    Parameters
+    ----------
+    parts : sequence of (ndarray of int32, ndarray of int64 or None)
+        Numbers, -1 <= number < `n_numbers`, and a weight for each; None: 1 each.
+    n_numbers : int
+        As in `distinct_numbers`.
+
+    Examples
+    --------
+    >>> first, second = np.array([7, -1, 7], np.int32), np.array([3, 7], np.int32)
+    >>> distinct, sums = sums_of_numbers([(first, None), (second, np.array([5, 10]))], 8)
+    >>> distinct.tolist(), sums.tolist()
+    ([7, -1, 3], [12, 1, 5])
+    """
+    most = min(sum(len(numbers) for numbers, _ in parts), n_numbers + 1)
+    distinct, sums = np.empty(most, np.int32), np.empty(most, np.int64)
+    places = _places(n_numbers + 1)
+    n_distinct = 0
+    for numbers, weights in parts:
+        n_distinct = _add_numbers(numbers, _ONE if weights is None else weights, weights is not None, places, distinct, sums, n_distinct)
+    _clear_places(distinct[:n_distinct], places)
+    if 2 * n_distinct < most:  # else what is not used was never touched
+        return distinct[:n_distinct].copy(), sums[:n_distinct].copy()
+    return distinct[:n_distinct], sums[:n_distinct]
+
+
+_ONE = np.ones(1, np.int64)
 _of_thread = threading.local()
 
 
@@ -133,6 +164,28 @@ def _distinct_numbers(numbers: Any, place_of: Any, distinct: Any, codes: Any) ->
     for i in range(n_distinct):
         place_of[distinct[i] + 1] = 0
     return n_distinct
+
+
+@jit
+def _add_numbers(numbers: Any, weights: Any, weighted: bool, place_of: Any, distinct: Any, sums: Any, n_distinct: int) -> int:
+    for i in range(len(numbers)):
+        number = numbers[i]
+        weight = weights[i] if weighted else 1
+        place = place_of[number + 1] - 1
+        if place < 0:
+            place_of[number + 1] = n_distinct + 1
+            distinct[n_distinct] = number
+            sums[n_distinct] = weight
+            n_distinct += 1
+        else:
+            sums[place] += weight
+    return n_distinct
+
+
+@jit
+def _clear_places(numbers: Any, place_of: Any) -> None:
+    for i in range(len(numbers)):
+        place_of[numbers[i] + 1] = 0
 
 
 def _with_nulls(ids: Ids, counts: NDArray[np.int64], valid: NDArray[np.bool_] | None) -> Factorized:

@@ -6,7 +6,7 @@
 >>> table.add(np.array([0, 2, 3]), np.frombuffer(b"bbc", np.uint8)).tolist(), table.counts.tolist()
 ([1, 2], [5, 8, 1])
 
-Open addressing with linear probing, at most half full. A slot is a pair (key, id + 1) in one cache line. A string of up to 8 bytes is its
+Open addressing with linear probing, at most 5 in 8 slots taken. A slot is a pair (key, id + 1) in one cache line. A string of up to 8 bytes is its
 own key, so that a look-up touches nothing else; a longer one has 56 bits of its hash64 as key and is compared byte by byte with the
 bytes kept in one arena. The highest byte of a key says which: 0 to 7 is a length, 255 a hash, any other the eighth byte of a string.
 
@@ -53,8 +53,8 @@ class IntTable:
     def __init__(self, expected: int = 0) -> None:
         capacity = _capacity_for(expected)
         self._slots = np.zeros(2 * capacity, np.uint64)
-        self._keys = np.empty(capacity // 2, np.int64)
-        self._counts = np.zeros(capacity // 2, np.int64)
+        self._keys = np.empty(_room_of(capacity), np.int64)
+        self._counts = np.zeros(_room_of(capacity), np.int64)
         self._used = np.zeros(2, np.int64)
         self._lock = threading.Lock()
 
@@ -91,7 +91,8 @@ class IntTable:
                 if done == len(values):
                     return ids
                 self._slots = _doubled(self._slots)
-                self._keys, self._counts = (_resized(array, 2 * len(array)) for array in (self._keys, self._counts))
+                room = _room_of(len(self._slots) // 2)
+                self._keys, self._counts = _resized(self._keys, room), _resized(self._counts, room, fill=True)
 
 
 class StringTable:
@@ -108,7 +109,7 @@ class StringTable:
     def __init__(self, expected: int = 0) -> None:
         capacity = _capacity_for(expected)
         self._slots = np.zeros(2 * capacity, np.uint64)
-        self._offsets = np.zeros(capacity // 2 + 1, np.int64)
+        self._offsets = np.zeros(_room_of(capacity) + 1, np.int64)
         self._counts = np.zeros(0, np.int64)  # as long as the table is only asked for ids, it needs none
         self._arena = np.empty(8 * capacity, np.uint8)
         self._used = np.zeros(2, np.int64)
@@ -160,8 +161,8 @@ class StringTable:
 
         >>> table = StringTable()
         >>> words = np.arange(0, 3001, 3), np.frombuffer("".join(f"{i:03}" for i in range(1000)).encode(), np.uint8)
-        >>> table.intern(*words, lambda nbytes: False)[[0, 511, 512]].tolist()
-        [0, 511, -2]
+        >>> table.intern(*words, lambda nbytes: False)[[0, 639, 640]].tolist()
+        [0, 639, -2]
         """
         return self._add(offsets, data, _ONES, NONE, may_grow)
 
@@ -219,17 +220,28 @@ class StringTable:
         if used + n_bytes > len(self._arena):
             self._arena = _resized(self._arena, max(2 * len(self._arena), used + n_bytes))
         if len(self) == self._room():
-            self._slots, self._counts = _doubled(self._slots), _resized(self._counts, 2 * len(self._counts))
-            self._offsets = _resized(self._offsets, 2 * self._room() + 1)
+            self._slots = _doubled(self._slots)
+            room = _room_of(len(self._slots) // 2)
+            self._offsets = _resized(self._offsets, room + 1)
+            if len(self._counts):
+                self._counts = _resized(self._counts, room, fill=True)
 
 
 def _capacity_for(expected: int) -> int:
-    return max(_FIRST_CAPACITY, 1 << (2 * expected).bit_length())
+    return max(_FIRST_CAPACITY, 1 << (8 * expected // 5).bit_length())
 
 
-def _resized(array: NDArray[Any], length: int) -> NDArray[Any]:
-    larger = np.zeros(length, array.dtype)
+def _room_of(capacity: int) -> int:
+    """Return how many keys so many slots may hold."""
+    return capacity * 5 // 8
+
+
+def _resized(array: NDArray[Any], length: int, *, fill: bool = False) -> NDArray[Any]:
+    """Return a longer array that begins with another; what follows is 0 if asked for, else untouched: memory that is not needed yet is not taken."""
+    larger = np.empty(length, array.dtype)
     larger[: len(array)] = array
+    if fill:
+        larger[len(array) :] = 0
     return larger
 
 

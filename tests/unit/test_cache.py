@@ -10,8 +10,9 @@ import pyarrow as pa
 import pytest
 
 import headrace as hr
-from headrace import execution, plan
+from headrace import cache, execution, plan
 from headrace.backends.arrow.backend import ArrowBackend
+from headrace.pool import Numbered, Pools, Room
 
 ROWS = pa.table(
     {
@@ -73,3 +74,25 @@ def test_nothing_is_kept_when_the_run_is_over(source: Path) -> None:
 
     hr.Pipeline(STEPS).fit_transform(source)
     assert not _kept
+
+
+@pytest.mark.parametrize("memory", [1 << 30, 1], ids=["in memory", "in files"])
+def test_numbers_are_kept_in_place_of_strings_of_which_only_codes_are_asked(
+    parquet: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, memory: int
+) -> None:
+    kept: list[dict[str, type]] = []
+    numbered = cache._numbered
+    monkeypatch.setattr(cache, "_numbered", lambda *given: kept.append(kinds := {}) or _noted(kinds, numbered(*given)))
+    rows = pa.table({"code": ["b", None, "a", "b", "c", "a"], "both": ["x", "y", None, "x", "x", "y"], "left": list("uvwuvw")})
+    steps = [hr.Derive({"n": "length(left)"}), hr.Categorify(["code"]), hr.CountEncoding(["both"]), hr.Categorify(["left"], buckets=2)]
+    expected = hr.Pipeline(steps).fit_transform(rows).table
+    source = parquet(rows, 2, use_dictionary=False)
+    monkeypatch.setattr(cache, "Pools", lambda memory=None, room=None, folder=None: Pools(Room(1 << 20), room, folder))
+    monkeypatch.setattr(plan, "usual_bytes", lambda: memory)
+    assert hr.Pipeline(steps).fit_transform(source).table.equals(expected)
+    assert [{name for name, kind in kinds.items() if kind is Numbered} for kinds in kept] == [{"code"}] * len(kept)
+
+
+def _noted(kinds: dict[str, type], batch: Any) -> Any:
+    kinds.update({name: type(column) for name, column in batch[1].items()})
+    return batch

@@ -24,6 +24,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "ledger",
         "schema",
         "keys",
+        "rare",
         "runs",
         "pool",
         "counts",

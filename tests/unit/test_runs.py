@@ -142,7 +142,7 @@ def test_the_bucket_of_a_string_is_the_top_of_its_hash(tmp_path: Path) -> None:
 
 
 def test_strings_of_one_hash_are_in_order_of_value(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("headrace.runs.hashes", lambda strings: np.zeros(len(strings), np.uint64))
+    monkeypatch.setattr("headrace.runs.string_hashes", lambda strings: np.zeros(len(strings), np.uint64))
     strings, counts = canonical(pa.array(["b", "a", "ä", "aa"], pa.large_string()), np.arange(4))
     assert (strings.to_pylist(), counts.tolist()) == (["a", "aa", "b", "ä"], [1, 3, 0, 2])
 
@@ -250,7 +250,8 @@ def test_a_bundle_holds_all_counts_and_learns_on(
     expected = hr.Pipeline(steps).fit(early).update(late)
     assert learnt(found) == learnt(expected) == learnt(hr.FittedPipeline.load(tmp_path / "both"))
     again = hr.FittedPipeline.load(tmp_path / "both")
-    assert as_dictionary(again.fitted.parts[0]["city"]) == as_dictionary(expected.fitted.parts[0]["city"])
+    frequent = {key: n for key, n in as_dictionary(again.fitted.parts[0]["city"]).items() if key is None or n >= 2}
+    assert frequent == as_dictionary(expected.fitted.parts[0]["city"])  # which knows the rare by their hashes
     assert again.transform(data).equals(expected.transform(data))
 
 

@@ -19,6 +19,7 @@ from pydantic.fields import FieldInfo
 
 from headrace import states
 from headrace.errors import JobError, JobErrors, nearest
+from headrace.pool import Room
 from headrace.schema import Schema
 from headrace.states import Ints
 from headrace.table import ByRow, Device, Table
@@ -193,6 +194,11 @@ class Op(ABC):
             return ", ".join(f"{key}: {_short(value)}" for key, value in settings.items())
         return _short(settings)
 
+    @property
+    def takes_codes(self) -> bool:
+        """Say whether all it asks of columns of strings is their counts and codes: then numbers are kept for them between passes."""
+        return False
+
 
 class PlainOp(Op):
     """An op that needs nothing but the rows at hand."""
@@ -238,6 +244,11 @@ class FittedOp(StatefulOp[S], Generic[P, S]):
         """Return the summary of all their rows: associative, and the same bits in any order."""
         merged: P = states.merge(*parts)
         return merged
+
+    def settle(self, part: P, room: Room) -> P:
+        """Return the summary of all training rows as it is finished and kept for `update`; `room` is what its keys may take."""
+        settled: P = states.settle(part, room)
+        return settled
 
     @abstractmethod
     def finish(self, part: P) -> S:

@@ -14,6 +14,7 @@ from headrace.errors import JobError, JobErrors
 from headrace.ops.base import Count, Declaration, FittedOp, Groups, Positive, Sources, check_columns, operator
 from headrace.ops.hash_bucket import bucket_numbers
 from headrace.ops.vocabulary import Vocabulary
+from headrace.pool import Room
 from headrace.schema import INT32, Schema
 from headrace.states import each_in_threads
 from headrace.table import Table
@@ -90,6 +91,15 @@ class Categorify(FittedOp[dict[str, Counts], dict[str, Vocabulary]]):
                 counts = counts.renamed(self.columns[0])
             part[name] = part[name].merged(counts) if name in part else counts
         return part
+
+    @property
+    def takes_codes(self) -> bool:
+        return self.buckets == 1 and all(len(group) == 1 for group in self.columns)
+
+    def settle(self, part: dict[str, Counts], room: Room) -> dict[str, Counts]:
+        n_keys = sum(counts.n_pairs for counts in part.values())
+        thinned = each_in_threads(lambda name: part[name].thinned(self.min_frequency), list(part), n_keys)
+        return super().settle(dict(zip(part, thinned, strict=True)), room)
 
     def finish(self, part: dict[str, Counts]) -> dict[str, Vocabulary]:
         n_keys = sum(counts.n_pairs for counts in part.values())

@@ -31,7 +31,7 @@ class Vocabulary:
         MemoryBudgetError
             If they are so many that they do not fit in the vocabularies' share of the memory.
         """
-        null_count = n_seen = 0
+        null_count, n_seen = 0, part.n_forgotten
 
         def candidates() -> Iterator[Counts]:
             nonlocal null_count, n_seen

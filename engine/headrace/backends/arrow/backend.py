@@ -22,7 +22,7 @@ from headrace.errors import DataError
 from headrace.group_stats import GroupStats, column_stats
 from headrace.keys import Keys, factorize, factorize_array, plain_values
 from headrace.order import comparable, order_values, units
-from headrace.pool import NULL, UNNUMBERED, Pool, Pools, can_be_pooled, distinct_keys
+from headrace.pool import NULL, UNNUMBERED, Pool, Pools, can_be_pooled, summed_keys
 from headrace.schema import FLOAT32, Type
 from headrace.states import GroupSums, Moments, Quantiles
 from headrace.table import Stage, one_array
@@ -265,22 +265,21 @@ def _fill_dictionary(column: Array, value: Any) -> Array:
 
 def _counted_strings(name: str, array: Array, pool: Pool) -> Counts:
     """Return the distinct strings of a column and how often each occurs; of a dictionary only those that occur."""
-    from headrace_kernels.counting import count_indices, sum_by_code
+    from headrace_kernels.counting import count_indices
 
-    if not pa.types.is_dictionary(array.type):
-        numbers = pool.remember(array)
+    numbers = pool.row_numbers(array)
+    if numbers is not None or not pa.types.is_dictionary(array.type):
+        numbers = pool.remember(array) if numbers is None else numbers
         left = np.flatnonzero(numbers == UNNUMBERED)
         runs = (pool.spill(array.take(pa.array(left)), None),) if len(left) else ()
-        keys, codes = distinct_keys(name, pool, numbers if not runs else numbers[numbers != UNNUMBERED])
-        counted = Counts(keys, np.bincount(codes, minlength=len(keys)).astype(np.int64))
+        counted = Counts(*summed_keys(name, pool, [(numbers if not runs else numbers[numbers != UNNUMBERED], None)]))
         return SpilledCounts(counted, runs) if runs else counted
     counts = count_indices(kernel_column(array.indices), len(array.dictionary))
     numbers = np.append(pool.remember(array.dictionary), NULL)
     left = np.flatnonzero((numbers == UNNUMBERED) & (counts > 0))
     runs = (pool.spill(array.dictionary.take(pa.array(left)), counts[left]),) if len(left) else ()
     used = np.flatnonzero((numbers != UNNUMBERED) & (counts > 0) if runs else counts)
-    keys, codes = distinct_keys(name, pool, numbers[used])  # a dictionary may repeat a value
-    counted = Counts(keys, sum_by_code(codes, counts[used], len(keys)))
+    counted = Counts(*summed_keys(name, pool, [(numbers[used], counts[used])]))  # a dictionary may repeat a value
     return SpilledCounts(counted, runs) if runs else counted
 
 

@@ -81,11 +81,11 @@ def encode_strings(array: pa.Array, keys: Keys, ids: npt.NDArray[np.int32], pool
     from headrace_kernels.encoding import encode_indices
 
     index = prepared_index(keys).columns[0]
-    if pa.types.is_dictionary(array.type):
+    numbers = pool.row_numbers(array)
+    if pa.types.is_dictionary(array.type) and numbers is None:
         numbers = pool.known(array.dictionary)
         codes = np.append(index.find(array.dictionary) if numbers is None else pool.codes(keys)[numbers], index.null_code)
         return encode_indices(kernel_column(array.indices), ids[codes + 1], codes < 0)
-    numbers = pool.known(array)
     if numbers is None:
         codes = index.find(array)
     else:  # a null's number is -1, and takes whatever stands last
