@@ -121,6 +121,12 @@ def test_nearest_neighbours_are_measured_but_not_explained(desk: Any) -> None:
         ("model: {kind: kmeans, target: late}\n", "model.target", "kmeans has no target"),
         ("model: {kind: xgboost}\n", "model.target", "is missing: xgboost learns from a target"),
         ("model: {kind: umap}\n", "model.kind", "umap is not part of this version of headrace"),
+        (
+            "model: {kind: kmeans, rounds: 8}\n",
+            "model.rounds",
+            "kmeans has no rounds nearest: model.params.max_iter. Kinds with rounds: xgboost, ",
+        ),
+        ("model: {kind: dbscan, rounds: 100}\n", "model.rounds", "dbscan has no rounds leave it out. Kinds with rounds: "),
         ("model: {kind: kmeans}\nevaluate: [auc]\n", "evaluate[0]", "no metric 'auc' of a kmeans model"),
         (
             "model: {kind: pca, features: [weight, km], params: {n_components: 3}}\n",

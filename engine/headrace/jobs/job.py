@@ -18,7 +18,7 @@ from headrace.errors import HeadraceError, JobError, JobErrors, MemoryBudgetErro
 from headrace.jobs.settings import JobSettings, ModelSection, check_settings
 from headrace.metrics import check_metrics, metric_names
 from headrace.models import ModelSettings
-from headrace.models.settings import KINDS, OBJECTIVES
+from headrace.models.settings import KINDS, MOST_ITERATIONS, OBJECTIVES
 from headrace.pipeline import Pipeline
 from headrace.plan import Plan, make_plan
 from headrace.rates import Estimate, MachineRates, estimate
@@ -103,6 +103,7 @@ class Job:
             if settings.model is not None:
                 model = _model_settings(settings)
                 _check_target(settings.model, model)
+                _check_rounds(settings.model)
                 _check_metrics(settings.evaluate or (), model)
             if settings.evaluate and settings.model is None:
                 raise JobError("there is no model to evaluate", key="evaluate", hint="add `model:`, or leave `evaluate:` out")
@@ -320,6 +321,16 @@ def _check_target(section: ModelSection, model: ModelSettings) -> None:
         raise JobError(f"is missing: {model.kind} learns from a target", key="model.target")
     if section.target is not None and not model.has_target:
         raise JobError(f"{model.kind} has no target: it looks at the features alone", key="model.target", hint="leave it out")
+
+
+def _check_rounds(section: ModelSection) -> None:
+    """Refuse rounds of a kind that has none: they would be ignored."""
+    kind = KINDS[section.kind]
+    if kind.has_rounds or "rounds" not in section.model_fields_set:
+        return
+    able = ", ".join(name for name, one in KINDS.items() if one.has_rounds)
+    hint = f"nearest: model.params.{MOST_ITERATIONS}" if MOST_ITERATIONS in kind.params else "leave it out"
+    raise JobError(f"{section.kind} has no rounds", key="model.rounds", hint=f"{hint}. Kinds with rounds: {able}")
 
 
 def _check_metrics(names: Sequence[str], model: ModelSettings) -> None:

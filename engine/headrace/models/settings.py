@@ -130,6 +130,8 @@ KINDS: Mapping[str, Kind] = {
     "truncated_svd": Kind.checked("decomposition", n_components=whole(1)),
 }
 DEFAULT_COMPONENTS = 2
+# The parameter of kinds that iterate until nothing changes, where other kinds have rounds.
+MOST_ITERATIONS = "max_iter"
 
 # Kinds that people ask for, and why they are not there.
 _ABSENT = {
