@@ -263,13 +263,15 @@ class _Execution:
             predicted = self.cluster.gather(asked)
         self.listing.begin(self.folder)
         with self.stages.stage("evaluate"):
-            record = evaluated(opened, model, Outcome.of(predicted), lambda n, which: self._sample(n, which, handles))
+            record = evaluated(opened, model, Outcome.of(predicted), lambda n, which: self._sample(n, which, predicted, handles))
         bundle = Bundle(fitted, model, opened.features, section.target, opened.key, job.name, record["metrics"])
         self.listing.know(bundle.write(self.folder / "bundle"))
         return record
 
-    def _sample(self, n_rows: int, which: str, handles: list[Any]) -> np.ndarray:
-        return np.asarray(self.cluster.gather([self.cluster.submit(sample_rows, n_rows, which, *handles)])[0])
+    def _sample(self, n_rows: int, which: str, predicted: list[Any], handles: list[Any]) -> np.ndarray:
+        flags = {"training": 2, "test": 3}
+        counts = [len(part[0]) if which == "all" else int(part[flags[which]].sum()) for part in predicted]
+        return sample_rows(self.cluster, n_rows, which, counts, handles)
 
     def _write_pipeline(self, fitted: FittedSteps) -> None:
         from headrace.fitted import write_fitted

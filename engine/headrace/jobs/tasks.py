@@ -1,4 +1,4 @@
-"""The tasks of a run on a cluster: prepare a partition's rows, train on all, predict a partition."""
+"""The tasks of a run on a cluster: prepare a partition's rows, train on all, predict a partition, pick rows of all."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from headrace.backends import counting
+from headrace.cluster import Cluster
 from headrace.execution import Work, part_name, transform_partition
 from headrace.jobs.bundle import prediction_table
 from headrace.ledger import Ledger
@@ -144,17 +145,28 @@ def counted_of(part: tuple[Prepared, Counted]) -> Counted:
     return part[1]
 
 
-def sample_rows(n_rows: int, which: str, *parts: tuple[Prepared, Counted]) -> npt.NDArray[np.float32]:
-    """Return up to `n_rows` rows of the matrix, evenly spaced over those that are in `training`, in `test`, or over `all`."""
-    kept = [part.matrix if which == "all" else part.matrix[part.test if which == "test" else part.training] for part, _ in parts]
-    total = sum(len(matrix) for matrix in kept)
+def sample_rows(cluster: Cluster, n_rows: int, which: str, counts: Sequence[int], handles: Sequence[Any]) -> npt.NDArray[np.float32]:
+    """Return up to `n_rows` rows of the matrix, evenly spaced over those that are in `training`, in `test`, or over `all`.
+
+    `counts` says how many there are in each partition: so they are picked where they lie, and no more of them travel than are wanted.
+    """
+    total = sum(counts)
     wanted = np.unique(np.linspace(0, total - 1, min(n_rows, total)).astype(np.int64)) if total else np.zeros(0, np.int64)
-    chosen, start = [], 0
-    for matrix in kept:
-        inside = wanted[(wanted >= start) & (wanted < start + len(matrix))] - start
-        chosen.append(to_host(matrix[inside]))
-        start += len(matrix)
-    return np.concatenate(chosen)
+    picked, start = [], 0
+    for handle, count in zip(handles, counts, strict=True):
+        inside = wanted[(wanted >= start) & (wanted < start + count)] - start
+        if len(inside):
+            picked.append(cluster.submit(pick_rows, which, inside, handle))
+        start += count
+    return np.concatenate(cluster.gather(picked or [cluster.submit(pick_rows, which, wanted, handles[0])]))
+
+
+def pick_rows(which: str, places: npt.NDArray[np.int64], part: tuple[Prepared, Counted]) -> npt.NDArray[np.float32]:
+    """Return some rows of a partition, by their places among those that are in `training`, in `test`, or among `all`."""
+    prepared, _ = part
+    if which == "all":
+        return to_host(prepared.matrix[places])
+    return to_host(prepared.matrix[np.flatnonzero(prepared.test if which == "test" else prepared.training)[places]])
 
 
 def _flags(table: Table) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
