@@ -119,17 +119,27 @@ class DaskCluster:
         self._owned = owned
         self._subjects: dict[str, int] = {}  # of tasks at work, by their key
         self._workers: dict[int, tuple[str, ...]] = {}  # who did the last task about a subject
+        self._shared: set[str] = set()  # keys of what `share` gave
         self.n_workers = max(len(client.scheduler_info(n_workers=-1)["workers"]), 1)
 
     def share(self, value: Any) -> Any:
-        return self._client.scatter(value, broadcast=True, hash=False)
+        handle = self._client.scatter(value, broadcast=True, hash=False)
+        self._shared.add(handle.key)
+        return handle
 
     def submit(self, function: Callable[..., Any], *args: Any) -> Any:
-        return self._client.submit(function, *args, pure=False)
+        return self._submit(function, args)
+
+    def _submit(self, function: Callable[..., Any], args: Sequence[Any], **where: Any) -> Any:
+        """Start a task; its handle keeps all shared values behind it, which no worker could make again if it had to do the task again."""
+        handle = self._client.submit(function, *args, pure=False, **where)
+        before = [(arg,) if arg.key in self._shared else arg.needs for arg in args if isinstance(arg, type(handle))]
+        handle.needs = tuple({shared.key: shared for needs in before for shared in needs}.values())
+        return handle
 
     def submit_about(self, subject: int, function: Callable[..., Any], *args: Any) -> Any:
         workers = self._workers.get(subject)
-        handle = self._client.submit(function, *args, pure=False, workers=workers, allow_other_workers=workers is not None)
+        handle = self._submit(function, args, workers=workers, allow_other_workers=workers is not None)
         self._subjects[handle.key] = subject
         return handle
 
@@ -242,7 +252,9 @@ def _started(name: str, kind: Callable[..., Any], **settings: Any) -> DaskCluste
 
     try:
         owned = kind(**settings)
-        return DaskCluster(name, distributed.Client(owned), owned)
+        client = distributed.Client(owned)
+        client.amm.stop()  # it would leave one copy of what all workers share, and a worker that dies would take that along
+        return DaskCluster(name, client, owned)
     except (TimeoutError, OSError, RuntimeError) as error:
         raise ClusterError(
             f"the workers of the cluster `{name}` did not start: {error}",

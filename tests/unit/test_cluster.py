@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -166,3 +168,23 @@ def test_workers_that_do_not_start_are_a_cluster_error(monkeypatch: pytest.Monke
     monkeypatch.setattr(distributed, "LocalCluster", slow)
     with pytest.raises(ClusterError, match="workers of the cluster `processes` did not start: nanny"):
         open_cluster("processes", 2)
+
+
+def with_pid(shared: str) -> tuple[str, int]:
+    return shared, os.getpid()
+
+
+def test_what_a_killed_worker_held_is_made_again_although_nobody_else_holds_what_was_shared() -> None:
+    cluster: Any = open_cluster("processes", 2)
+    try:
+        shared = cluster.share("all")
+        handle = cluster.submit(with_pid, shared)
+        (_, pid) = cluster.gather([handle])[0]
+        del shared
+        assert not cluster._client.amm.running()
+        os.kill(pid, signal.SIGKILL)
+        while cluster.gather([cluster.submit(tuple, handle)])[0][1] == pid:
+            pass  # its result had been fetched before
+        assert cluster.gather([handle])[0][0] == "all"
+    finally:
+        cluster.close()
