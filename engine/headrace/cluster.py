@@ -10,6 +10,7 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from importlib.util import find_spec
 from typing import Any, Protocol
 from urllib.parse import urlparse
@@ -29,6 +30,7 @@ class Cluster(Protocol):
     n_workers: int
     one_process: bool  # tasks see each other's memory
     one_machine: bool  # tasks see each other's files
+    n_threads: int  # that one task a worker may use
 
     def share(self, value: Any) -> Any:
         """Make a value available to every worker; return a handle to pass to tasks."""
@@ -38,6 +40,18 @@ class Cluster(Protocol):
 
     def submit_about(self, subject: int, function: Callable[..., Any], *args: Any) -> Any:
         """Start a task about one partition: where its worker is free, that is the one of the last such task, which may have kept its rows."""
+
+    def spread(self, n_subjects: int) -> list[int]:
+        """Give each subject a worker at home, where later tasks about it go if they may choose; return these workers by their places.
+
+        Which subjects share a worker depends on the numbers of both alone.
+        """
+
+    def submit_at(self, place: int, function: Callable[..., Any], *args: Any) -> Any:
+        """Start a task on the worker of a place that `spread` returned, and on no other."""
+
+    def together(self) -> AbstractContextManager[Any]:
+        """Keep out others while tasks run that wait for each other, each on a worker of its own."""
 
     def wait(self, handles: Sequence[Any], done: Callable[[], None] | None = None) -> None:
         """Wait for tasks, calling `done` for each; raise the first error."""
@@ -69,6 +83,7 @@ class LocalCluster:
 
     def __init__(self, n_workers: int | None = None) -> None:
         self.n_workers = n_workers or os.cpu_count() or 1
+        self.n_threads = os.cpu_count() or 1
         self._pool = ThreadPoolExecutor(self.n_workers, thread_name_prefix="headrace")
 
     def share(self, value: Any) -> Any:
@@ -81,6 +96,15 @@ class LocalCluster:
 
     def submit_about(self, subject: int, function: Callable[..., Any], *args: Any) -> Future[Any]:
         return self.submit(function, *args)
+
+    def spread(self, n_subjects: int) -> list[int]:
+        return [0] * n_subjects  # threads share their memory
+
+    def submit_at(self, place: int, function: Callable[..., Any], *args: Any) -> Future[Any]:
+        return self.submit(function, *args)
+
+    def together(self) -> AbstractContextManager[Any]:
+        return nullcontext()
 
     def wait(self, handles: Sequence[Future[Any]], done: Callable[[], None] | None = None) -> None:
         for handle in handles:
@@ -119,8 +143,12 @@ class DaskCluster:
         self._owned = owned
         self._subjects: dict[str, int] = {}  # of tasks at work, by their key
         self._workers: dict[int, tuple[str, ...]] = {}  # who did the last task about a subject
+        self._places: list[str] = []  # workers' addresses
         self._shared: set[str] = set()  # keys of what `share` gave
-        self.n_workers = max(len(client.scheduler_info(n_workers=-1)["workers"]), 1)
+        workers = client.scheduler_info(n_workers=-1)["workers"]
+        self.n_workers = max(len(workers), 1)
+        given = min((worker["nthreads"] for worker in workers.values()), default=1)
+        self.n_threads = max((os.cpu_count() or 1) // self.n_workers, 1) if self.one_machine else given
 
     def share(self, value: Any) -> Any:
         handle = self._client.scatter(value, broadcast=True, hash=False)
@@ -142,6 +170,24 @@ class DaskCluster:
         handle = self._submit(function, args, workers=workers, allow_other_workers=workers is not None)
         self._subjects[handle.key] = subject
         return handle
+
+    def spread(self, n_subjects: int) -> list[int]:
+        self._places = sorted(self._client.scheduler_info(n_workers=-1)["workers"])
+        if not self._places:
+            raise ClusterError("no worker is left", hint="most often they ran out of memory: give run.memory more, or use fewer workers")
+        homes = [subject % len(self._places) for subject in range(n_subjects)]
+        for subject, home in enumerate(homes):
+            self._workers.setdefault(subject, (self._places[home],))
+        return homes
+
+    def submit_at(self, place: int, function: Callable[..., Any], *args: Any) -> Any:
+        return self._submit(function, args, workers=[self._places[place]])
+
+    def together(self) -> AbstractContextManager[Any]:
+        import distributed
+
+        lock: AbstractContextManager[Any] = distributed.Lock("headrace-together", self._client.scheduler, self._client.loop)
+        return lock
 
     def wait(self, handles: Sequence[Any], done: Callable[[], None] | None = None) -> None:
         from distributed import as_completed
@@ -171,6 +217,13 @@ class DaskCluster:
         self._client.close()
         if self._owned is not None:
             self._owned.close()
+
+
+def own_host() -> str:
+    """Return the address under which the other workers reach this task's machine."""
+    import distributed
+
+    return str(urlparse(distributed.get_worker().address).hostname)
 
 
 def _readable(error: BaseException) -> BaseException:
@@ -218,6 +271,15 @@ def planned_workers(name: str, workers: int | None = None) -> int:
     if name not in _KINDS and "://" not in name:
         raise _unknown(name)
     return workers or (max(len(find_gpus()), 1) if name == "cuda" else os.cpu_count() or 1)
+
+
+def is_remote(name: str) -> bool:
+    """Return whether a cluster's name is the address of a scheduler that other machines reach.
+
+    >>> is_remote("tls://10.0.0.1:8786"), is_remote("tcp://127.0.0.1:8786"), is_remote("processes")
+    (True, False, False)
+    """
+    return "://" in name and urlparse(name).hostname not in LOOPBACK
 
 
 _KINDS = ("local", "processes", "cuda")
@@ -303,7 +365,7 @@ def _connect(address: str) -> DaskCluster:
     place = urlparse(address)
     if place.scheme not in ("tcp", "tls"):
         raise JobError(f"no scheduler address {address!r}", key="run.cluster", hint="write tcp://127.0.0.1:8786 or tls://host:8786")
-    if place.scheme == "tcp" and place.hostname not in LOOPBACK:
+    if place.scheme == "tcp" and is_remote(address):
         raise JobError(
             f"{address!r} is another machine, and tcp:// is open to anybody on the way",
             key="run.cluster",

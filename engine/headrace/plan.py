@@ -11,6 +11,7 @@ from headrace.backends import CPU
 from headrace.dealing import bucket_count
 from headrace.errors import MemoryBudgetError
 from headrace.fallbacks import fallbacks, refuse_fallbacks
+from headrace.models.settings import ALL_WORKERS, QUANTILE_ROWS
 from headrace.ops.base import OrderedOp
 from headrace.partitions import Partition, Source, TableSource, cut
 from headrace.side_tables import LookUp
@@ -70,6 +71,7 @@ class Plan:
     vocabulary_bytes: int = 0  # categories while they are counted and learnt; the others are in files
     is_bounded: bool = False  # a budget was named
     fallbacks: tuple[str, ...] = ()
+    training: str | None = None  # on one worker or on all; None without a model
 
     def describe(self) -> dict[str, Any]:
         """Return the plan as JSON values."""
@@ -84,6 +86,7 @@ class Plan:
             "cache_bytes": self.cache_bytes,
             "exchange_bytes": self.exchange_bytes,
             "vocabulary_bytes": self.vocabulary_bytes,
+            "training": self.training,
             "fallbacks": list(self.fallbacks),
         }
 
@@ -99,6 +102,7 @@ def make_plan(
     n_workers: int = 1,
     memory: int | None = None,
     matrix_columns: int = 0,
+    training: str | None = None,
     look_ups: Sequence[LookUp] = (),
     device: str = CPU,
     strict: bool = False,
@@ -120,6 +124,8 @@ def make_plan(
         passes.append(Pass(f"fit {level + 1} of {steps.n_levels}", columns, _nbytes(source, columns), observed, applied))
     passes.append(Pass("transform", read, _nbytes(source, read), (), tuple(range(len(steps.ops)))))
     fixed = BASE_BYTES + 3 * 4 * matrix_columns * source.n_rows  # the matrix, its blocks, XGBoost's quantised copy
+    if training == ALL_WORKERS:
+        fixed += n_workers * 3 * 4 * matrix_columns * min(source.n_rows, QUANTILE_ROWS)
     fixed += EXPANSION * sum(one.nbytes for one in look_ups if not one.shuffled)
     fixed += n_workers * _bucket_nbytes(source, steps, look_ups)
     partitions = cut(source, read, partition_size)
@@ -144,6 +150,7 @@ def make_plan(
     made = replace(
         made, look_ups=tuple(look_ups), cache_bytes=keeps, exchange_bytes=exchange, vocabulary_bytes=vocabulary, fallbacks=fallen
     )
+    made = replace(made, training=training)
     lead = steps.lead({one.step for one in look_ups if not one.shuffled})
     columns = tuple(sorted(steps.columns_after(lead, outputs)))
     return replace(made, is_bounded=memory is not None, lead=lead, lead_columns=columns, lead_codes=steps.coded_columns(lead, outputs))

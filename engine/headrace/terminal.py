@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from headrace.models.settings import ALL_WORKERS
 from headrace.plan import human_bytes
 
 if TYPE_CHECKING:
@@ -180,6 +181,8 @@ def show_plan(opened: OpenJob, plan: Plan, estimate: Estimate) -> None:
         say(f"{index} {op.name}: {op.text()}", indent=4)
     if opened.features:
         say(", ".join(opened.features), label=f"{_count(len(opened.features), 'feature')}: ", indent=2)
+    if plan.training == ALL_WORKERS:
+        say("on all workers, each with the rows it has", label="training: ", indent=2)
     if plan.fallbacks:
         say("; ".join(plan.fallbacks), label="falls back to the CPU: ", indent=2)
     if estimate.device is None:

@@ -15,6 +15,7 @@ from tests.gpu import device_arrays
 
 from headrace.errors import DataError, JobError, MissingLibraryError
 from headrace.models import KINDS, ModelSettings, boosted, fit_model, load_model
+from headrace.models.together import Member, fit_together, starting_score
 
 STANDIN = Path(__file__).parent / "standin"
 FEATURES = ("a", "b", "c")
@@ -145,6 +146,30 @@ def test_xgboost_gets_its_quantiles_from_device_memory(monkeypatch: pytest.Monke
         assert set(HANDED) == {"train DeviceArray DeviceArray" if device == "gpu" else "train ndarray ndarray"}
         HANDED.clear()
     assert [params.get("device") for params in asked] == ["cuda", "cuda", None]
+
+
+def test_one_that_trains_with_others_hands_device_memory_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[dict[str, Any]] = []
+    train = xgboost.train
+
+    def on_the_cpu(params: dict[str, Any], *rest: Any, **more: Any) -> Any:
+        asked.append(params)
+        return train({name: value for name, value in params.items() if name != "device"}, *rest, **more)
+
+    monkeypatch.setattr(xgboost, "train", on_the_cpu)
+    matrix, score = rows()
+    target = target_of("binary", score)
+    settings = ModelSettings("xgboost", rounds=8).resolved(target)
+    start = starting_score(settings, target)
+    asked.clear()
+    block = (device_arrays.asarray(matrix), device_arrays.asarray(target))
+    model = fit_together(settings, FEATURES, [block], matrix, start, 1, "gpu", Member())
+    assert [params["device"] for params in asked] == ["cuda"]
+    assert set(HANDED) == {"train DeviceArray DeviceArray"}
+    np.testing.assert_array_equal(model.predict(matrix), trained("xgboost", "binary", "cpu").predict(matrix))
+    monkeypatch.setattr(xgboost, "build_info", lambda: {"USE_CUDA": False})
+    with pytest.raises(MissingLibraryError, match="was built without CUDA"):
+        fit_together(settings, FEATURES, [block], matrix, start, 1, "gpu", Member())
 
 
 def test_an_xgboost_without_cuda_is_refused_and_does_not_train_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -188,3 +188,18 @@ def test_what_a_killed_worker_held_is_made_again_although_nobody_else_holds_what
         assert cluster.gather([handle])[0][0] == "all"
     finally:
         cluster.close()
+
+
+def test_subjects_are_spread_over_places_where_tasks_can_be_put(cluster: Cluster) -> None:
+    homes = cluster.spread(5)
+    assert homes == ([0] * 5 if cluster.one_process else [0, 1, 0, 1, 0])
+    found = [set(cluster.gather([cluster.submit_at(place, os.getpid) for _ in range(3)])) for place in sorted(set(homes))]
+    assert all(len(pids) == 1 for pids in found)
+    assert len(set.union(*found)) == len(found)
+
+
+def test_only_one_run_at_a_time_has_tasks_that_wait_for_each_other(cluster: Cluster) -> None:
+    with cluster.together():
+        assert cluster.gather([cluster.submit(double, 2)]) == [4]
+    with cluster.together():
+        assert cluster.n_threads >= 1

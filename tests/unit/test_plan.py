@@ -56,6 +56,7 @@ def test_plans_are_comparable_and_printable(dataset: Dataset) -> None:
     assert described["partitions"] == 1
     assert described["device"] == "cpu"
     assert described["fallbacks"] == []
+    assert described["training"] is None
     assert described["passes"][0] == {"name": "fit 1 of 2", "columns": ["x", "c"], "bytes": nbytes(dataset, "x", "c"), "steps": [0, 2]}
 
 

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from headrace import yaml_text
 from headrace.backends import find_device, thread_count
-from headrace.cluster import planned_workers
+from headrace.cluster import is_remote, planned_workers
 from headrace.dataset import Dataset
 from headrace.errors import HeadraceError, JobError, JobErrors, MemoryBudgetError, unknown_name
-from headrace.jobs.settings import JobSettings, ModelSection, check_settings
+from headrace.jobs.settings import JobSettings, ModelSection, RunSettings, check_settings
 from headrace.metrics import check_metrics, metric_names
 from headrace.models import ModelSettings
-from headrace.models.settings import KINDS, MOST_ITERATIONS, OBJECTIVES
+from headrace.models.settings import ALL_WORKERS, KINDS, MOST_ITERATIONS, OBJECTIVES
 from headrace.pipeline import Pipeline
 from headrace.plan import Plan, make_plan
 from headrace.rates import Estimate, MachineRates, estimate
@@ -104,9 +104,12 @@ class Job:
                 model = _model_settings(settings)
                 _check_target(settings.model, model)
                 _check_rounds(settings.model)
+                _check_training(settings.run, model)
                 _check_metrics(settings.evaluate or (), model)
             if settings.evaluate and settings.model is None:
                 raise JobError("there is no model to evaluate", key="evaluate", hint="add `model:`, or leave `evaluate:` out")
+            if settings.run.training == ALL_WORKERS and settings.model is None:
+                raise JobError("there is no model to train", key="run.training", hint="add `model:`, or leave it out")
             return cls(settings, _seeded(pipeline, settings), values, file, lines)
 
     @property
@@ -268,6 +271,7 @@ class OpenJob:
                 n_workers=n_workers,
                 memory=run.memory,
                 matrix_columns=len(self.features),
+                training=run.training if self.job.settings.model else None,
                 look_ups=self.tables.look_ups,
                 device=find_device(run.device) if device is None else device,
                 strict=run.strict,
@@ -331,6 +335,19 @@ def _check_rounds(section: ModelSection) -> None:
     able = ", ".join(name for name, one in KINDS.items() if one.has_rounds)
     hint = f"nearest: model.params.{MOST_ITERATIONS}" if MOST_ITERATIONS in kind.params else "leave it out"
     raise JobError(f"{section.kind} has no rounds", key="model.rounds", hint=f"{hint}. Kinds with rounds: {able}")
+
+
+def _check_training(run: RunSettings, model: ModelSettings) -> None:
+    """Refuse what all workers cannot train, or not without opening ports that nobody has agreed to."""
+    if run.training != ALL_WORKERS:
+        return
+    model.check_together()
+    if is_remote(run.cluster) and not run.trusted_network:
+        raise JobError(
+            "workers that train together exchange sums of gradients over plain TCP, which TLS does not cover",
+            key="run.training",
+            hint="write run.trusted_network: true where nobody else is on their network; or one_worker",
+        )
 
 
 def _check_metrics(names: Sequence[str], model: ModelSettings) -> None:

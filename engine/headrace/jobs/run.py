@@ -27,9 +27,11 @@ from headrace.fitted import FittedSteps
 from headrace.jobs.bundle import Bundle, prediction_schema
 from headrace.jobs.directory import Listing, file_entry, new_run_id, run_directory, write_manifest
 from headrace.jobs.evaluation import Outcome, evaluated
-from headrace.jobs.tasks import Counted, Prepare, counted_of, predict_prepared, prepare_partition, sample_rows, train
+from headrace.jobs.tasks import Counted, Prepare, counted_of, predict_prepared, prepare_partition, sample_rows
+from headrace.jobs.training import train_on_all, train_on_one
 from headrace.ledger import Ledger
-from headrace.models import Model, preload
+from headrace.models import Model, ModelSettings, preload
+from headrace.models.settings import ALL_WORKERS
 from headrace.ops.base import StatefulOp
 from headrace.plan import Plan
 from headrace.profile import merge_profiles
@@ -217,6 +219,8 @@ class _Execution:
         )
         shared, shared_what = self.cluster.share(work), self.cluster.share(what)
         self.progress.start("transform", len(plan.partitions))
+        if plan.training == ALL_WORKERS:
+            self.cluster.spread(len(plan.partitions))
         tasks = enumerate(rows.partitions)
         return what, [self.cluster.submit_about(place, prepare_partition, shared, shared_what, partition) for place, partition in tasks]
 
@@ -243,9 +247,8 @@ class _Execution:
         assert section is not None  # noqa: S101
         with self.stages.stage("train"):
             self.progress.start("train", 1)
-            handle = self.cluster.submit(train, settings, opened.features, os.cpu_count() or 1, plan.device, *handles)
-            self.cluster.wait([handle], self.progress.advance)
-            model: Model = self.cluster.gather([handle])[0]
+            model, handle, n_trainers = self._trained(plan, settings, handles)
+            self.progress.advance()
         with self.stages.stage("predict"):
             folder = None
             if job.settings.output.predictions:
@@ -264,9 +267,19 @@ class _Execution:
         self.listing.begin(self.folder)
         with self.stages.stage("evaluate"):
             record = evaluated(opened, model, Outcome.of(predicted), lambda n, which: self._sample(n, which, predicted, handles))
+        record["model"]["training"] = {"on": plan.training, "workers": n_trainers}
         bundle = Bundle(fitted, model, opened.features, section.target, opened.key, job.name, record["metrics"])
         self.listing.know(bundle.write(self.folder / "bundle"))
         return record
+
+    def _trained(self, plan: Plan, settings: ModelSettings, handles: list[Any]) -> tuple[Model, Any, int]:
+        """Return the model, a handle of it, and how many workers trained it."""
+        features = self.opened.features
+        if plan.training == ALL_WORKERS:
+            model, n_workers = train_on_all(self.cluster, settings, features, plan.device, handles)
+            return model, self.cluster.share(model), n_workers
+        handle = self.cluster.submit(train_on_one, settings, features, os.cpu_count() or 1, plan.device, *handles)
+        return self.cluster.gather([handle])[0], handle, 1
 
     def _sample(self, n_rows: int, which: str, predicted: list[Any], handles: list[Any]) -> np.ndarray:
         flags = {"training": 2, "test": 3}

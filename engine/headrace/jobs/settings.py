@@ -113,6 +113,8 @@ class RunSettings(Settings):
     partition: Annotated[int | str | None, BeforeValidator(_partition)] = None
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     strict: bool = False
+    training: Literal["one_worker", "all_workers"] = "one_worker"
+    trusted_network: bool = False
 
 
 class JobSettings(Settings):

@@ -1,4 +1,4 @@
-"""The tasks of a run on a cluster: prepare a partition's rows, train on all, predict a partition, pick rows of all."""
+"""The tasks of a run on a cluster: prepare a partition's rows, predict them, pick some of all."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from headrace.cluster import Cluster
 from headrace.execution import Work, part_name, transform_partition
 from headrace.jobs.bundle import prediction_table
 from headrace.ledger import Ledger
-from headrace.models import Model, ModelSettings, fit_model
+from headrace.models import Model
 from headrace.models.device import to_host
 from headrace.partitions import Partition
 from headrace.profile import Profile, merge_profiles
@@ -111,12 +111,6 @@ def split_column(table: Table) -> pa.DictionaryArray:
         training, test = (table.backend.to_numpy(flags) for flags in _flags(table))
     codes = pa.array(np.where(training, 0, 1).astype(np.int8), mask=~(training | test))
     return pa.DictionaryArray.from_arrays(codes, SPLITS)
-
-
-def train(settings: ModelSettings, features: tuple[str, ...], threads: int, device: str, *parts: tuple[Prepared, Counted]) -> Model:
-    """Train on the training rows of all partitions, in their order, where they lie."""
-    blocks = [(part.matrix[part.training], part.target[part.training]) for part, _ in parts]
-    return fit_model(settings, features, blocks, threads, device)
 
 
 def predict_prepared(

@@ -1,4 +1,4 @@
-"""Boosted trees by XGBoost: one worker, histograms, blocks of fixed size.
+"""Boosted trees by XGBoost: histograms, blocks of fixed size; one process has all rows (`together` is the other way).
 
 Source: T. Chen, C. Guestrin, "XGBoost: A Scalable Tree Boosting System", KDD 2016.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -59,20 +60,38 @@ def fit(settings: ModelSettings, features: tuple[str, ...], blocks: Sequence[Blo
     summation would have to meet a rounding edge (0 of 400 models differed between 1, 2 and 5 threads, with targets
     over many decades, duplicated features and sampled rows among them).
     """
-    params = _library_params(settings, features, threads)
-    if device == "gpu":
-        check_build(xgboost)
-        params["device"] = "cuda"
-    try:
+    params = on_device(library_params(settings, features, threads), device)
+    with refusals():
         quantised = xgboost.QuantileDMatrix(FixedBlocks(blocks, device), nthread=threads, max_bin=params.get("max_bin"))
         booster = xgboost.train(params, quantised, num_boost_round=settings.rounds)
-    except (xgboost.core.XGBoostError, ValueError) as error:
-        raise JobError(f"xgboost refuses: {_first_line(error)}", key="model.params", hint="look at the parameters' values") from error
-    booster.set_param({"device": "cpu"})  # where it predicts is decided by where the rows are
+    return trained(settings, features, booster, threads)
+
+
+def trained(settings: ModelSettings, features: tuple[str, ...], booster: Any, threads: int) -> BoostedTrees:
+    """Return the model of a trained booster; where it predicts is decided by where the rows are, not by where it was trained."""
+    booster.set_param({"device": "cpu"})
     return BoostedTrees(settings, features, bytes(booster.save_raw("ubj")), threads)
 
 
-def _library_params(settings: ModelSettings, features: tuple[str, ...], threads: int) -> dict[str, Any]:
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Turn what XGBoost refuses inside into a JobError."""
+    try:
+        yield
+    except (xgboost.core.XGBoostError, ValueError) as error:
+        raise JobError(f"xgboost refuses: {_first_line(error)}", key="model.params", hint="look at the parameters' values") from error
+
+
+def on_device(params: dict[str, Any], device: str) -> dict[str, Any]:
+    """Return parameters that train on a device; raise MissingLibraryError if the XGBoost that is installed cannot."""
+    if device != "gpu":
+        return params
+    check_build(xgboost)
+    return {**params, "device": "cuda"}
+
+
+def library_params(settings: ModelSettings, features: tuple[str, ...], threads: int) -> dict[str, Any]:
+    """Return what XGBoost is told: the job's parameters, features by their position, and what other keys of the job decide."""
     params = {"objective": _DEFAULT_OBJECTIVE[str(settings.task)], **settings.params}
     if "monotone_constraints" in params:
         params["monotone_constraints"] = _monotone(params["monotone_constraints"], features)

@@ -16,6 +16,12 @@ from headrace.models.checks import Check, number, one_of, truth, whole
 if TYPE_CHECKING:
     import numpy as np
 
+# Who trains: one worker, which gets all rows; or all of them, each with the rows it has.
+ONE_WORKER, ALL_WORKERS = "one_worker", "all_workers"
+# Where all workers train, so many rows decide where features may be split. The standard error of the median is then a quarter of the width of
+# one of 256 bins, that of other quantiles less. LightGBM's default is 200,000.
+QUANTILE_ROWS = 262_144
+
 TASKS = ("binary", "multiclass", "regression")
 # Those of kinds that look at the features alone.
 TASKS_WITHOUT_TARGET = ("clustering", "decomposition")
@@ -35,6 +41,9 @@ OBJECTIVES = {
     "reg:tweedie": "regression",
     "count:poisson": "regression",
 }
+
+# Their leaves are medians or other quantiles, and those of a worker's own rows: XGBoost averages what the workers find.
+_OF_ONE_WORKER = ("reg:absoluteerror", "reg:quantileerror")
 
 # fmt: off
 _XGBOOST_PARAMS = frozenset(
@@ -95,6 +104,8 @@ class Kind:
         Whether its predictions are sums over features: see `Model.contributions`.
     has_rounds : bool
         Whether `model.rounds` means something.
+    together : bool
+        Whether all workers can train it, each with the rows it has.
     """
 
     tasks: tuple[str, ...]
@@ -102,6 +113,7 @@ class Kind:
     checks: Mapping[str, Check] = field(default_factory=dict)
     explains: bool = False
     has_rounds: bool = False
+    together: bool = False
 
     @classmethod
     def checked(cls, *tasks: str, **checks: Check) -> Kind:
@@ -115,7 +127,7 @@ class Kind:
 
 
 KINDS: Mapping[str, Kind] = {
-    "xgboost": Kind(TASKS, _XGBOOST_PARAMS, explains=True, has_rounds=True),
+    "xgboost": Kind(TASKS, _XGBOOST_PARAMS, explains=True, has_rounds=True, together=True),
     "logistic_regression": Kind(
         ("binary", "multiclass"), frozenset({"C", "class_weight", "fit_intercept", "max_iter", "tol"}), explains=True
     ),
@@ -201,6 +213,17 @@ class ModelSettings:
     def has_target(self) -> bool:
         """Whether the kind learns from a target."""
         return KINDS[self.kind].has_target
+
+    def check_together(self) -> None:
+        """Raise JobError if all workers cannot train it, each with the rows it has."""
+        if not KINDS[self.kind].together:
+            able = ", ".join(name for name, kind in KINDS.items() if kind.together)
+            message = f"{self.kind} trains on one worker"
+            raise JobError(message, key="run.training", hint=f"kinds that all workers can train: {able}; or write {ONE_WORKER}")
+        objective = self.params.get("objective")
+        if objective in _OF_ONE_WORKER:
+            message = f"the leaves of {objective!r} are quantiles of their rows, and no worker has all of a leaf's rows"
+            raise JobError(message, key="run.training", hint=f"write {ONE_WORKER}, or take reg:pseudohubererror")
 
     def check_features(self, n_features: int) -> None:
         """Raise JobError if a parameter asks for more than a matrix of `n_features` columns has."""

@@ -78,6 +78,13 @@ def test_the_model_is_as_good(runs: dict[str, Any]) -> None:
     assert runs["gpu"].metrics["auc"] == pytest.approx(runs["cpu"].metrics["auc"], abs=0.02)
 
 
+def test_all_workers_train_a_model_as_good(runs: dict[str, Any], data: Path, tmp_path: Path) -> None:
+    together = job(data, tmp_path, "gpu", "run.training=all_workers").run()
+    assert together.record["model"]["training"]["on"] == "all_workers"
+    assert together.metrics["auc"] == pytest.approx(runs["gpu"].metrics["auc"], abs=0.02)
+    assert set(together.record["ledger"]["transfers"]) == {"distinct", "state", "output"}
+
+
 def test_bundles_predict_on_either_device_wherever_they_were_made(runs: dict[str, Any], data: Path) -> None:
     for run in runs.values():
         on_cpu, on_gpu = (run.bundle.predict(str(data / "parcels" / "*.parquet"), device=device) for device in ("cpu", "gpu"))
