@@ -151,7 +151,7 @@ class DaskCluster:
         self.n_threads = max((os.cpu_count() or 1) // self.n_workers, 1) if self.one_machine else given
 
     def share(self, value: Any) -> Any:
-        handle = self._client.scatter(value, broadcast=True, hash=False)
+        (handle,) = self._client.scatter([value], broadcast=True, hash=False)  # of a tuple it would share each item by itself
         self._shared.add(handle.key)
         return handle
 

@@ -96,7 +96,7 @@ def test_a_file_too_many_is_refused(own: Path) -> None:
     ("name", "old", "new"),
     [
         ("pipeline.json", '"normalize"', '"os.system"'),
-        ("pipeline.json", '"format": 2', '"format": 99'),
+        ("pipeline.json", '"format": 3', '"format": 99'),
         ("bundle.json", '"target": "late"', '"goal": "late"'),
         ("model/model.json", '"xgboost"', '"subprocess"'),
     ],
