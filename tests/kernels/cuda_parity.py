@@ -149,9 +149,11 @@ CASES = {
 }
 
 
-def parity(kind: str, names: Sequence[str], **environment: str) -> "subprocess.CompletedProcess[str]":
-    """Run the checks of one kind in a process of their own."""
-    command = [sys.executable, "-m", "tests.kernels.cuda_parity", kind, *names]
+def parity(
+    kind: str, names: Sequence[str], python: Sequence[str] = (sys.executable,), **environment: str
+) -> "subprocess.CompletedProcess[str]":
+    """Run the checks of one kind in a process of their own, by a command that takes `-m` and a module's name."""
+    command = [*python, "-m", "tests.kernels.cuda_parity", kind, *names]
     kept = {name: value for name, value in os.environ.items() if name != "NUMBA_ENABLE_CUDASIM"}
     root = Path(__file__).parents[2]
     return subprocess.run(command, capture_output=True, text=True, cwd=root, env={**kept, **environment}, check=False, timeout=600)
