@@ -12,14 +12,16 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from importlib.util import find_spec
+from itertools import groupby
 from typing import Any, Protocol
 from urllib.parse import urlparse
 
 from headrace.errors import ClusterError, JobError, MissingLibraryError, nearest
 from headrace.gpus import find_gpus
 
-# How many parts one merge task takes: a task costs milliseconds, so a tree of pairs would be mostly overhead.
-FAN_IN = 16
+# How many parts one merge task takes: a task costs milliseconds, so a tree of pairs would be mostly overhead. Data is usually cut into
+# about a sixteenth each: one task then merges what threads of one process have found.
+FAN_IN = 32
 LOOPBACK = ("127.0.0.1", "localhost", "::1", "[::1]")
 
 
@@ -44,8 +46,14 @@ class Cluster(Protocol):
     def spread(self, n_subjects: int) -> list[int]:
         """Give each subject a worker at home, where later tasks about it go if they may choose; return these workers by their places.
 
-        Which subjects share a worker depends on the numbers of both alone.
+        Neighbours share a home, as far as its load allows. Which subjects do depends on the numbers of both alone.
         """
+
+    def neighbours(self, handles: Sequence[Any]) -> list[list[Any]]:
+        """Cut results of tasks that are done into runs that are best merged first: of Dask's workers, what lies on one of them."""
+
+    def submit_beside(self, result: Any, function: Callable[..., Any], *args: Any) -> Any:
+        """Start a task where the result of a task that is done lies, if that worker is still there."""
 
     def submit_at(self, place: int, function: Callable[..., Any], *args: Any) -> Any:
         """Start a task on the worker of a place that `spread` returned, and on no other."""
@@ -67,8 +75,11 @@ class Cluster(Protocol):
 
 
 def reduce_tree(cluster: Cluster, merge: Callable[..., Any], shared: Any, handles: Sequence[Any]) -> Any:
-    """Merge results in canonical order, a few at a time, on the workers; return the handle of the total."""
-    level = list(handles)
+    """Merge results of tasks that are done in canonical order, on the workers: neighbours of one worker where they lie, then a few at a time.
+
+    Returns the handle of the total.
+    """
+    level = [run[0] if len(run) == 1 else cluster.submit_beside(run[0], merge, shared, *run) for run in cluster.neighbours(handles)]
     while len(level) > 1:
         level = [cluster.submit(merge, shared, *level[start : start + FAN_IN]) for start in range(0, len(level), FAN_IN)]
     return level[0]
@@ -99,6 +110,12 @@ class LocalCluster:
 
     def spread(self, n_subjects: int) -> list[int]:
         return [0] * n_subjects  # threads share their memory
+
+    def neighbours(self, handles: Sequence[Future[Any]]) -> list[list[Future[Any]]]:
+        return [[handle] for handle in handles]  # as many merges at once as there are threads
+
+    def submit_beside(self, result: Future[Any], function: Callable[..., Any], *args: Any) -> Future[Any]:
+        return self.submit(function, *args)
 
     def submit_at(self, place: int, function: Callable[..., Any], *args: Any) -> Future[Any]:
         return self.submit(function, *args)
@@ -175,10 +192,18 @@ class DaskCluster:
         self._places = sorted(self._client.scheduler_info(n_workers=-1)["workers"])
         if not self._places:
             raise ClusterError("no worker is left", hint="most often they ran out of memory: give run.memory more, or use fewer workers")
-        homes = [subject % len(self._places) for subject in range(n_subjects)]
+        homes = [subject * len(self._places) // n_subjects for subject in range(n_subjects)]
         for subject, home in enumerate(homes):
             self._workers.setdefault(subject, (self._places[home],))
         return homes
+
+    def neighbours(self, handles: Sequence[Any]) -> list[list[Any]]:
+        holders = self._client.who_has(list(handles))
+        return [list(run) for _, run in groupby(handles, lambda handle: min(holders.get(handle.key) or ("",)))]
+
+    def submit_beside(self, result: Any, function: Callable[..., Any], *args: Any) -> Any:
+        holders = self._client.who_has([result]).get(result.key)
+        return self._submit(function, args, workers=holders or None, allow_other_workers=bool(holders))
 
     def submit_at(self, place: int, function: Callable[..., Any], *args: Any) -> Any:
         return self._submit(function, args, workers=[self._places[place]])
@@ -304,6 +329,7 @@ def _processes(workers: int | None) -> DaskCluster:
         host="127.0.0.1",
         dashboard_address="127.0.0.1:0",  # any free port: the usual one may be taken
         memory_limit=0,
+        preload="headrace.worker_setup",
         silence_logs=logging.CRITICAL,  # a task's error is raised here, and need not stand on the terminal twice
     )
 

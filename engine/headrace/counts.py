@@ -46,7 +46,8 @@ class Counts:
 
         held = [part.held for part in parts if len(part.held.keys)] or [parts[0].held]
         runs = tuple(run for part in parts for run in part.runs)
-        summed = held[0].keys.summed([(part.keys, part.counts) for part in held])
+        weighted = [(part.keys, part.counts) for part in held]
+        summed = next((found for part in held if (found := part.keys.summed(weighted)) is not None), None)
         if summed is None:
             keys, codes = union_keys([part.keys for part in held])
             summed = keys, sum_by_code(codes, np.concatenate([part.counts for part in held]), len(keys))

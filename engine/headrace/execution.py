@@ -203,7 +203,7 @@ def fit_steps(cluster: Cluster, work: Work, steps: Steps, plan: Plan, progress: 
         one = plan.passes[level]
         ready = replace(work, states=known)
         rows = exchange_steps(cluster, ready, steps, rows, range(len(steps.ops)), progress, level)
-        found, training_rows, counted = observe_pass(cluster, ready, one, rows.partitions, progress)
+        found, training_rows, counted = observe_pass(cluster, ready, one, rows.partitions, progress, is_all=True)
         ledger.add(counted)
         if not training_rows:
             raise DataError(
@@ -219,13 +219,15 @@ def fit_steps(cluster: Cluster, work: Work, steps: Steps, plan: Plan, progress: 
     return Fitted(known, parts, training_rows, rows, ledger)
 
 
-def observe_pass(cluster: Cluster, work: Work, one: Pass, partitions: Sequence[Any], progress: Progress) -> Observed:
-    """Read the data once and return the merged part of each step observed."""
+def observe_pass(cluster: Cluster, work: Work, one: Pass, partitions: Sequence[Any], progress: Progress, *, is_all: bool) -> Observed:
+    """Read the data once and return the merged part of each step observed, condensed if these are all rows that its state is made of."""
     shared = cluster.share(work)
     progress.start(one.name, len(partitions))
+    cluster.spread(len(partitions))  # neighbours on one worker: their parts are merged before anything crosses
     handles = [cluster.submit_about(place, observe_partition, shared, one, partition) for place, partition in enumerate(partitions)]
     cluster.wait(handles, progress.advance)
-    merged: Observed = cluster.gather([reduce_tree(cluster, merge_observed, shared, handles)])[0]
+    total = reduce_tree(cluster, merge_observed, shared, handles)
+    merged: Observed = cluster.gather([cluster.submit(condense_observed, shared, total) if is_all else total])[0]
     return merged
 
 
@@ -267,6 +269,16 @@ def merge_observed(work: Work, *observed: Observed) -> Observed:
         assert isinstance(op, FittedOp)  # noqa: S101  (only fitted ops have parts)
         merged[index] = op.merge(*(one.parts[index] for one in observed))
     return Observed(merged, sum(one.rows for one in observed), Ledger.total(one.ledger for one in observed))
+
+
+def condense_observed(work: Work, observed: Observed) -> Observed:
+    """Return what all tasks observed without what is of no more use, so that it need not leave its worker."""
+    condensed = {}
+    for index, part in observed.parts.items():
+        op = work.ops[index]
+        assert isinstance(op, FittedOp)  # noqa: S101  (only fitted ops have parts)
+        condensed[index] = op.condense(part)
+    return observed._replace(parts=condensed)
 
 
 def transform_partition(

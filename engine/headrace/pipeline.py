@@ -343,11 +343,11 @@ class FittedPipeline:
                 one = Pass(f"update {level + 1} of {steps.n_levels}", columns, 0, observed, applied)
                 work = replace(spooled, states=states, device=on)
                 rows = exchange_steps(workers, work, steps, rows, range(len(steps.ops)), progress or Silent(), level)
-                found = observe_pass(workers, work, one, rows.partitions, progress or Silent())
+                found = observe_pass(workers, work, one, rows.partitions, progress or Silent(), is_all=False)
                 for index in observed:
                     op = self.fitted.ops[index]
                     assert isinstance(op, FittedOp)  # noqa: S101  (only fitted ops are observed)
-                    parts[index] = op.settle(op.merge(parts[index], found.parts[index]), room)
+                    parts[index] = op.settle(op.condense(op.merge(parts[index], found.parts[index])), room)
                     states[index] = op.update(states[index], parts[index])
         return FittedPipeline(replace(self.fitted, states=states, parts=parts))
 

@@ -20,7 +20,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from headrace.errors import MemoryBudgetError
-from headrace.keys import Keys, array_of_strings, is_text, string_buffers, string_hashes
+from headrace.keys import Keys, array_of_strings, is_text, one_chunk, string_buffers, string_hashes
 from headrace.runs import RunFile, counted_strings, write_run
 
 Numbers = npt.NDArray[np.int32]
@@ -275,8 +275,20 @@ class PooledKeys(Keys):
         return string_hashes(self.pool.strings())[self.numbers[rows]]  # hashed where they lie: to gather them would cost more
 
     def summed(self, parts: Sequence[tuple[Keys, npt.NDArray[np.int64]]]) -> tuple[Keys, npt.NDArray[np.int64]] | None:
-        mine = [(keys.numbers, counts) for keys, counts in parts if isinstance(keys, PooledKeys) and keys.pool is self.pool]
-        return summed_keys(self.name, self.pool, mine) if len(mine) == len(parts) else None
+        mine = []
+        for keys, counts in parts:
+            numbers = self._numbers_of(keys)
+            if numbers is None:
+                return None
+            mine.append((numbers, counts))
+        return summed_keys(self.name, self.pool, mine)
+
+    def _numbers_of(self, keys: Keys) -> Numbers | None:
+        """Return the numbers that keys have in this pool, which takes in those of other processes; None if it has no room for them."""
+        if isinstance(keys, PooledKeys) and keys.pool is self.pool:
+            return keys.numbers
+        numbers = self.pool.number(one_chunk(keys.table.column(0))) if keys.are_strings else None
+        return None if numbers is None or (numbers == UNNUMBERED).any() else numbers
 
     def united(self, parts: Sequence[Keys]) -> tuple[Keys, npt.NDArray[np.int64]] | None:
         numbers = [part.numbers for part in parts if isinstance(part, PooledKeys) and part.pool is self.pool]

@@ -61,6 +61,16 @@ def test_rare_categories_are_1(backend: Backend) -> None:
     assert made.state["x"].n_rare == 1
 
 
+def test_a_condensed_part_knows_rare_categories_by_their_hashes_and_teaches_the_same() -> None:
+    op = Categorify(["x"], min_frequency=2)
+    part = {"x": ArrowBackend().counts({"x": pa.array(["a", "b", "b"])})}
+    condensed = op.condense(part)
+    assert condensed["x"].keys.table["x"].to_pylist() == ["b"]
+    assert condensed["x"].n_forgotten == 1
+    learnt, whole = op.finish(condensed)["x"], op.finish(part)["x"]
+    assert (learnt.keys, learnt.counts.tolist(), learnt.n_rare) == (whole.keys, whole.counts.tolist(), whole.n_rare)
+
+
 def test_max_size_keeps_the_most_frequent(backend: Backend) -> None:
     assert applied(backend, Categorify(["x"], max_size=1), column(["a", "b", "b"]))["x"] == [1, 2, 2]
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -192,10 +194,44 @@ def test_what_a_killed_worker_held_is_made_again_although_nobody_else_holds_what
 
 def test_subjects_are_spread_over_places_where_tasks_can_be_put(cluster: Cluster) -> None:
     homes = cluster.spread(5)
-    assert homes == ([0] * 5 if cluster.one_process else [0, 1, 0, 1, 0])
+    assert homes == ([0] * 5 if cluster.one_process else [0, 0, 0, 1, 1])
     found = [set(cluster.gather([cluster.submit_at(place, os.getpid) for _ in range(3)])) for place in sorted(set(homes))]
     assert all(len(pids) == 1 for pids in found)
     assert len(set.union(*found)) == len(found)
+
+
+def merged_pids(shared: str, *pids: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the processes that made some results, and the one that merges them."""
+    return (*(pid for made in pids for pid in made), os.getpid())
+
+
+def own_pid() -> tuple[int, ...]:
+    return (os.getpid(),)
+
+
+def test_neighbours_of_one_worker_are_merged_there_before_anything_crosses(processes: Cluster) -> None:
+    processes.spread(1)
+    places = [0, 0, 1, 1, 0]
+    handles = [processes.submit_at(place, own_pid) for place in places]
+    processes.wait(handles)
+    runs = processes.neighbours(handles)
+    assert [len(run) for run in runs] == [2, 2, 1]
+    a, _, b, _, _ = (pid for (pid,) in processes.gather(handles))
+    beside = [processes.submit_beside(run[0], merged_pids, "", *run) for run in runs]
+    assert processes.gather(beside) == [(a, a, a), (b, b, b), (a, a)]
+    total = processes.gather([reduce_tree(processes, merged_pids, processes.share(""), handles)])[0]
+    assert total[:-1] == (a, a, a, b, b, b, a)
+
+
+def leave_a_note(path: Path) -> None:
+    atexit.register(path.write_text, "was here")
+
+
+def test_what_tasks_registered_for_the_end_of_a_worker_is_done(tmp_path: Path) -> None:
+    opened = open_cluster("processes", 1)
+    opened.gather([opened.submit(leave_a_note, tmp_path / "note")])
+    opened.close()
+    assert (tmp_path / "note").read_text() == "was here"
 
 
 def test_only_one_run_at_a_time_has_tasks_that_wait_for_each_other(cluster: Cluster) -> None:

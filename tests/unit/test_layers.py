@@ -57,7 +57,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "report",
         "sample_data",
     ),
-    ("plan", "rates", "cluster", "spool", "workers", "dealing", "exchange", "execution"),
+    ("plan", "rates", "cluster", "spool", "worker_setup", "workers", "dealing", "exchange", "execution"),
     ("opened", "pipeline", "profiling"),
     ("jobs",),
     ("bench",),

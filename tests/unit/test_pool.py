@@ -30,6 +30,25 @@ def test_counts_of_shared_numbers_merge_as_those_of_strings_do() -> None:
     assert shared.counts.tolist() == apart.counts.tolist() == [3, 1, 2, 1]
 
 
+def test_counts_of_another_process_are_numbered_by_the_pool_of_this_one() -> None:
+    here, pools = ["b", None, "a", "b"], Pools()
+    there = pickle.loads(pickle.dumps(counted(ArrowBackend(), ["c", "a", None])))
+    for parts in ([counted(ArrowBackend(pools), here), there], [there, counted(ArrowBackend(pools), here)]):
+        merged = Counts.merged_all(parts)
+        assert isinstance(merged.keys, PooledKeys)
+        apart = Counts.merged_all([Counts(Keys(part.keys.table), part.counts) for part in parts])
+        assert merged.keys.table.equals(apart.keys.table)
+        assert merged.counts.tolist() == apart.counts.tolist()
+
+
+def test_a_pool_without_room_numbers_nobody_elses_keys() -> None:
+    part = counted(ArrowBackend(Pools(room=1 << 10)), ["b", "a"])
+    other = Counts(Keys.of({"city": [f"city {index}" for index in range(2000)]}), np.ones(2000, np.int64))
+    merged = Counts.merged_all([part, other])
+    assert not isinstance(merged.keys, PooledKeys)
+    assert merged.keys.table["city"].to_pylist() == ["b", "a", *other.keys.table["city"].to_pylist()]
+
+
 def test_keys_stand_by_first_appearance_whoever_was_numbered_first() -> None:
     pools = Pools()
     pools.of("city").number(pa.array(["z", "y", "x"]))

@@ -37,6 +37,7 @@ from headrace.plan import Plan
 from headrace.profile import merge_profiles
 from headrace.startup import ahead
 from headrace.versions import installed_versions
+from headrace.worker_setup import load_kernels
 from headrace.workers import worker_device
 
 if TYPE_CHECKING:
@@ -157,7 +158,7 @@ class _Execution:
             with opened.job.placed():
                 device = worker_device(self.cluster, job.settings.run.device)
             plan = opened.plan(self.cluster.n_workers, device)
-        ahead(_load_kernels, _load_report)
+        ahead(load_kernels, _load_report)
         states = opened.tables.states(opened.steps.ops)
         unlearnt = Work(opened.source, opened.steps.ops, job.split, states, opened.key, sides=opened.tables.shuffled)
         unlearnt = replace(unlearnt, device=device, strict=job.settings.run.strict, profiled_rows=_profiled_rows(plan))
@@ -294,15 +295,6 @@ class _Execution:
         folder.mkdir()
         write_fitted(fitted, folder)
         self.listing.know(write_sums(folder))
-
-
-def _load_kernels() -> None:
-    """Import the kernels that nearly every job calls, and start LLVM by a first call: 0.3 s, in which tasks read their first rows."""
-    from headrace_kernels import counting, encoding, stages, tables  # noqa: F401
-    from headrace_kernels.column import Column
-    from headrace_kernels.exact import exact_moments
-
-    exact_moments(Column(np.zeros(1)))
 
 
 def _load_report() -> None:

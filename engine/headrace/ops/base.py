@@ -245,6 +245,10 @@ class FittedOp(StatefulOp[S], Generic[P, S]):
         merged: P = states.merge(*parts)
         return merged
 
+    def condense(self, part: P) -> P:
+        """Return the summary of all training rows without what neither `finish` nor a later merge asks of it."""
+        return part
+
     def settle(self, part: P, room: Room) -> P:
         """Return the summary of all training rows as it is finished and kept for `update`; `room` is what its keys may take."""
         settled: P = states.settle(part, room)

@@ -14,7 +14,6 @@ from headrace.errors import JobError, JobErrors
 from headrace.ops.base import Count, Declaration, FittedOp, Groups, Positive, Sources, check_columns, operator
 from headrace.ops.hash_bucket import bucket_numbers
 from headrace.ops.vocabulary import Vocabulary
-from headrace.pool import Room
 from headrace.schema import INT32, Schema
 from headrace.states import each_in_threads
 from headrace.table import Table
@@ -96,10 +95,10 @@ class Categorify(FittedOp[dict[str, Counts], dict[str, Vocabulary]]):
     def takes_codes(self) -> bool:
         return self.buckets == 1 and all(len(group) == 1 for group in self.columns)
 
-    def settle(self, part: dict[str, Counts], room: Room) -> dict[str, Counts]:
+    def condense(self, part: dict[str, Counts]) -> dict[str, Counts]:
         n_keys = sum(counts.n_pairs for counts in part.values())
         thinned = each_in_threads(lambda name: part[name].thinned(self.min_frequency), list(part), n_keys)
-        return super().settle(dict(zip(part, thinned, strict=True)), room)
+        return dict(zip(part, thinned, strict=True))
 
     def finish(self, part: dict[str, Counts]) -> dict[str, Vocabulary]:
         n_keys = sum(counts.n_pairs for counts in part.values())

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,9 @@ import pyarrow.compute as pc
 from headrace.errors import DataError
 from headrace.keys import Keys, is_text, one_chunk, plain_values, string_buffers
 from headrace.pool import Pool
+
+if TYPE_CHECKING:
+    from headrace_kernels.tables import StringTable
 
 Codes = npt.NDArray[np.int32]
 
@@ -24,13 +28,6 @@ class ValueIndex:
         self.values = plain_values(values)
         valid = self.values.is_valid().to_numpy(zero_copy_only=False)
         self.null_code = np.int32(-1 if valid.all() else np.argmin(valid))
-        self._table: Any = None
-        if pa.types.is_large_string(self.values.type):
-            from headrace_kernels.tables import StringTable
-
-            self._rows = np.append(np.flatnonzero(valid), -1).astype(np.int32)  # id in the table -> row; -1 -> -1
-            self._table = StringTable(len(self._rows))
-            self._table.add(*string_buffers(self.values.drop_null()))
 
     def __len__(self) -> int:
         return len(self.values)
@@ -41,16 +38,32 @@ class ValueIndex:
             of_dictionary = np.append(self.find(array.dictionary), self.null_code)
             indices = array.indices.cast(pa.int32()).fill_null(len(array.dictionary))
             return of_dictionary[indices.to_numpy(zero_copy_only=False)]
-        plain = array if self._table is not None and is_text(array.type) else plain_values(array)
-        if self._table is None or not is_text(plain.type):
+        are_strings = pa.types.is_large_string(self.values.type)
+        plain = array if are_strings and is_text(array.type) else plain_values(array)
+        if not are_strings or not is_text(plain.type):
             plain, values = _alike(plain, self.values)
             return pc.index_in(plain, value_set=values).fill_null(-1).to_numpy(zero_copy_only=False)
         if not plain.null_count:
-            return self._rows[self._table.find(*string_buffers(plain))]
+            return self._rows_of(plain)
         codes = np.full(len(plain), self.null_code, np.int32)
         valid = plain.is_valid().to_numpy(zero_copy_only=False)
-        codes[valid] = self._rows[self._table.find(*string_buffers(plain.drop_null()))]
+        codes[valid] = self._rows_of(plain.drop_null())
         return codes
+
+    def _rows_of(self, strings: pa.Array) -> Codes:
+        table, rows = self._strings
+        return rows[table.find(*string_buffers(strings))]
+
+    @cached_property
+    def _strings(self) -> tuple[StringTable, Codes]:
+        """The table of the strings, and the row of each id in it (of -1, -1); made when the first is looked up: with a pool, none may ever be."""
+        from headrace_kernels.tables import StringTable
+
+        valid = self.values.drop_null()
+        table = StringTable(len(valid))
+        table.add(*string_buffers(valid))
+        rows = np.append(np.flatnonzero(self.values.is_valid().to_numpy(zero_copy_only=False)), -1)
+        return table, rows.astype(np.int32)
 
 
 class KeyIndex(NamedTuple):
