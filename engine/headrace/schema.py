@@ -27,6 +27,9 @@ _LAYOUTS = frozenset(
         pa.list_(pa.int32()),
         pa.large_list(pa.int32()),
         pa.list_(pa.int32(), 1),
+        pa.float16(),
+        pa.decimal32(1),
+        pa.decimal64(1),
     )
 )
 
@@ -54,7 +57,7 @@ class Type:
 
     @classmethod
     def from_arrow(cls, arrow: pa.DataType) -> Type:
-        """Return the logical type of an Arrow type: dictionaries, views and large variants fall away."""
+        """Return the logical type of an Arrow type: dictionaries, views, large variants and narrow floats and decimals fall away."""
         if arrow.id not in _LAYOUTS:
             return cls(arrow)
         if pa.types.is_dictionary(arrow) or pa.types.is_run_end_encoded(arrow):
@@ -65,6 +68,10 @@ class Type:
             return cls(pa.binary())
         if pa.types.is_list(arrow) or pa.types.is_large_list(arrow) or pa.types.is_fixed_size_list(arrow):
             return cls(pa.list_(cls.from_arrow(arrow.value_type).arrow))
+        if pa.types.is_float16(arrow):
+            return cls(pa.float32())
+        if pa.types.is_decimal32(arrow) or pa.types.is_decimal64(arrow):
+            return cls(pa.decimal128(arrow.precision, arrow.scale))
         return cls(arrow)
 
     def __str__(self) -> str:
@@ -102,6 +109,11 @@ class Type:
     def is_temporal(self) -> bool:
         return bool(pa.types.is_timestamp(self.arrow) or pa.types.is_date(self.arrow))
 
+    @property
+    def is_span(self) -> bool:
+        """A time of day, or a duration."""
+        return bool(pa.types.is_time(self.arrow) or pa.types.is_duration(self.arrow))
+
     def is_like(self, other: Type) -> bool:
         """Say whether values of this type can mean the same as values of another: numbers of any width, times of any unit.
 
@@ -117,6 +129,11 @@ class Type:
     @property
     def is_list(self) -> bool:
         return bool(pa.types.is_list(self.arrow))
+
+    @property
+    def is_nested(self) -> bool:
+        """A row holds more than one value: a list, a struct or a map. Such a column has no order and is no key."""
+        return bool(pa.types.is_nested(self.arrow))
 
     @property
     def is_feature(self) -> bool:
@@ -198,9 +215,11 @@ def _parse_type(name: str) -> pa.DataType:
     if name.startswith("timestamp[") and name.endswith("]"):
         unit, _, zone = name[len("timestamp[") : -1].partition(",")
         return pa.timestamp(unit.strip(), tz=zone.strip().removeprefix("tz=") or None)
-    if name.startswith("decimal128(") and name.endswith(")"):
+    if name.startswith(("decimal128(", "decimal256(")) and name.endswith(")"):
         precision, scale = name[len("decimal128(") : -1].split(",")
-        return pa.decimal128(int(precision), int(scale))
+        return (pa.decimal128 if name.startswith("decimal128") else pa.decimal256)(int(precision), int(scale))
+    if name.startswith("fixed_size_binary[") and name.endswith("]"):
+        return pa.binary(int(name[len("fixed_size_binary[") : -1]))
     if name.startswith("list<") and name.endswith(">"):
         return pa.list_(_parse_type(name[len("list<") : -1].removeprefix("item:").strip()))
     return pa.type_for_alias(name)

@@ -24,6 +24,9 @@ SCHEMA = Schema({"km": FLOAT64, "carrier": STRING, "n": INT64})
         (pa.list_(pa.int32(), 3), "list<item: int32>"),
         (pa.timestamp("ns", "UTC"), "timestamp[ns, tz=UTC]"),
         (pa.decimal128(9, 2), "decimal128(9, 2)"),
+        (pa.decimal32(9, 2), "decimal128(9, 2)"),
+        (pa.decimal64(18, 2), "decimal128(18, 2)"),
+        (pa.float16(), "float"),
     ],
 )
 def test_how_a_column_is_laid_out_is_no_part_of_its_type(layout: pa.DataType, name: str) -> None:

@@ -71,7 +71,7 @@ class AsOfJoin(Join[AsOfTable]):
 
     def declare(self, schema: Schema, tables: Mapping[str, Schema]) -> Declaration:
         other = self.check_table(tables)
-        check_columns(schema, tuple(self.by), lambda type_: not type_.is_list, "a key", "by")
+        check_columns(schema, tuple(self.by), lambda type_: not type_.is_nested, "a key", "by")
         check_columns(schema, (self._time,), lambda type_: type_.is_number or type_.is_temporal, "a date, timestamp or number", "on")
         self.check_columns_of(other, schema, {"on": self.on, "by": self.by, "columns": self.columns})
         if self.tolerance is not None:

@@ -176,7 +176,7 @@ def check_groups(schema: Schema, groups: tuple[tuple[str, ...], ...], wanted: st
     for index, group in enumerate(groups):
         key = f"columns[{index}]"
         try:
-            check_columns(schema, group, lambda type_: not type_.is_list, wanted, key)
+            check_columns(schema, group, lambda type_: not type_.is_nested, wanted, key)
         except JobErrors as found:
             errors += [JobError(error.message, key=error.key if len(group) > 1 else key, hint=error.hint) for error in found.errors]
     if errors:

@@ -86,7 +86,7 @@ class DataStats(FittedOp[dict[str, Summary], dict[str, ColumnStats]]):
     top: Positive = 5
 
     def declare(self, schema: Schema, tables: Mapping[str, Schema]) -> Declaration:
-        check_columns(schema, self.columns, lambda type_: not type_.is_list, "a number, text, boolean, date or time")
+        check_columns(schema, self.columns, lambda type_: not type_.is_nested, "a number, text, boolean, date or time")
         return Declaration((), schema, {}, observes=self.columns)
 
     def part_type(self) -> Any:
@@ -123,8 +123,7 @@ class DataStats(FittedOp[dict[str, Summary], dict[str, ColumnStats]]):
 
     def _categories(self, counts: Counts) -> tuple[int, dict[str, int]]:
         top = Vocabulary.learn(counts, max_size=self.top)
-        values = top.keys.table.column(0).to_pylist()[1:]
-        return top.n_rare + len(top), {str(value): int(n) for value, n in zip(values, top.counts[1:], strict=True)}
+        return top.n_rare + len(top), {str(value): int(n) for value, n in zip(top.values(), top.counts[1:], strict=True)}
 
 
 def _summary(table: Table, column: str) -> Summary:

@@ -153,7 +153,7 @@ class FillMissing(ColumnOp, FittedOp[dict[str, Any], FillValues]):
         return ", ".join(f"{column} = {_shown(value)}" for column, value in state.values.items())
 
     def _check_by(self, schema: Schema) -> None:
-        check_columns(schema, self.by, lambda type_: not type_.is_list, "a group", "by")
+        check_columns(schema, self.by, lambda type_: not type_.is_nested, "a group", "by")
         if not self.learns:
             raise JobError(
                 f"the constant {self.value!r} is the same for every group",

@@ -56,7 +56,7 @@ class HashBucket(PlainOp):
     seed: Count = 0
 
     def declare(self, schema: Schema, tables: Mapping[str, Schema]) -> Declaration:
-        check_columns(schema, self.columns, lambda type_: not type_.is_list, "a string, integer, boolean, date or number")
+        check_columns(schema, self.columns, lambda type_: not type_.is_nested, "a string, integer, boolean, date or number")
         return Declaration(self.columns, schema.with_columns(dict.fromkeys(self.columns, INT32)), made_in_place(self.columns))
 
     def apply(self, table: Table) -> Table:

@@ -48,7 +48,7 @@ class HashedCross(PlainOp):
     seed: Count = 0
 
     def declare(self, schema: Schema, tables: Mapping[str, Schema]) -> Declaration:
-        check_columns(schema, self.columns, lambda type_: not type_.is_list, "a string, integer, boolean, date or number")
+        check_columns(schema, self.columns, lambda type_: not type_.is_nested, "a string, integer, boolean, date or number")
         makes = {self._output: Sources(values=self.columns)}
         return Declaration(self.columns, schema.with_columns({self._output: INT32}), makes)
 

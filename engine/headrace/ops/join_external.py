@@ -71,7 +71,7 @@ class JoinExternal(Join[Joined]):
 
     def declare(self, schema: Schema, tables: Mapping[str, Schema]) -> Declaration:
         other = self.check_table(tables)
-        check_columns(schema, tuple(self.on), lambda type_: not type_.is_list, "a key", "on")
+        check_columns(schema, tuple(self.on), lambda type_: not type_.is_nested, "a key", "on")
         self.check_columns_of(other, schema, {"on": self.on, "columns": self.columns})
         makes = {new: Sources(values=(f"{self.table}.{old}",), keys=tuple(self.on)) for new, old in self.columns.items()}
         types = {new: other[old] for new, old in self.columns.items()}

@@ -60,7 +60,7 @@ class JoinGroupby(FittedOp[GroupStats, KeyedValues]):
     stats: StatsOfColumns
 
     def declare(self, schema: Schema, tables: Mapping[str, Schema]) -> Declaration:
-        check_columns(schema, self.keys, lambda type_: not type_.is_list, "a key", "keys")
+        check_columns(schema, self.keys, lambda type_: not type_.is_nested, "a key", "keys")
         check_columns(schema, tuple(self.stats), lambda type_: type_.is_feature, "a number or boolean", "stats")
         wanted = self._wanted()
         makes = {output: Sources(values=self.keys, learnt=(column,)) for output, (column, _) in wanted.items()}

@@ -109,4 +109,4 @@ def hashed_columns(table: Table, lengths: Ints, ids: npt.NDArray[np.int32], type
 
 
 def _holds_values(type_: Type) -> bool:
-    return type_.is_list and not Type.from_arrow(type_.arrow.value_type).is_list
+    return type_.is_list and not Type.from_arrow(type_.arrow.value_type).is_nested

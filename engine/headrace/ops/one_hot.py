@@ -67,7 +67,7 @@ class OneHot(FittedOp[dict[str, Counts], dict[str, Vocabulary]]):
 
     def declare(self, schema: Schema, tables: Mapping[str, Schema]) -> Declaration:
         self._check_settings()
-        check_columns(schema, self.columns, lambda type_: not type_.is_list, "a string, integer, boolean, date or number")
+        check_columns(schema, self.columns, lambda type_: not type_.is_nested, "a string, integer, boolean, date or number")
         check_columns(schema, tuple(self.categories), _can_be_named, "a string, integer or boolean", "categories")
         wrong = [
             JobError(f"{value!r} does not fit {column!r}, which is {schema[column]}", key=f"categories.{column}[{index}]")
@@ -116,8 +116,7 @@ class OneHot(FittedOp[dict[str, Counts], dict[str, Vocabulary]]):
     def learnt(self, state: dict[str, Vocabulary]) -> str:
         shown = []
         for column in self.columns:
-            values = state[column].keys.table.column(0).to_pylist()[1:]
-            shown += [f"{column}_{place} = {value}" for place, value in enumerate(values)]
+            shown += [f"{column}_{place} = {value}" for place, value in enumerate(state[column].values())]
             shown += [f"{column}: {state[column].n_rare:,} categories without a column"] * bool(state[column].n_rare)
         return ", ".join(shown)
 

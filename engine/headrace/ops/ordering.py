@@ -71,7 +71,7 @@ def per_tick(type_: Type) -> int:
 
 def check_grouping(schema: Schema, grouping: Grouping, keys: str = "by") -> None:
     """Raise JobErrors for key columns that cannot make groups, and an order column that has no order in time."""
-    check_columns(schema, grouping.keys, lambda type_: not type_.is_list, "a key", keys)
+    check_columns(schema, grouping.keys, lambda type_: not type_.is_nested, "a key", keys)
     if grouping.order is not None:
         check_columns(schema, (grouping.order,), lambda type_: type_.is_number or type_.is_temporal, "a date, timestamp or number", "order")
 

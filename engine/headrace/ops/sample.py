@@ -48,7 +48,7 @@ class Sample(PlainOp):
     seed: int | None = None
 
     def declare(self, schema: Schema, tables: Mapping[str, Schema]) -> Declaration:
-        check_columns(schema, self.key, lambda type_: not type_.is_list, "an identity", "key")
+        check_columns(schema, self.key, lambda type_: not type_.is_nested, "an identity", "key")
         return Declaration(self.key, schema, {}, drops_rows=True)
 
     def apply(self, table: Table) -> Table:

@@ -106,7 +106,7 @@ class TargetEncoding(FittedOp[dict[str, GroupSums], dict[str, TargetMeans]]):
         else:
             wanted = "a number or boolean" if len(self._targets) > 1 else "a number or boolean (or else `classes`)"
             check_columns(schema, self._targets, lambda type_: type_.is_feature, wanted, "target")
-        check_columns(schema, self.key, lambda type_: not type_.is_list, "an identity", "key")
+        check_columns(schema, self.key, lambda type_: not type_.is_nested, "an identity", "key")
         makes = {
             output: Sources(values=group, learnt=(target,))
             for group in self.columns

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from headrace.counts import Counts, Ints, collected
 from headrace.keys import Keys
+from headrace.schema import Type
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,15 @@ class Vocabulary:
             new = new[: max(max_size - len(self), 0)]
         keys = self.keys.appended(fresh.keys.take(new))
         return Vocabulary(keys, part.of(keys), fresh.n_rare + len(fresh) - len(keys) + 1)
+
+    def values(self) -> list[Any]:
+        """Return the categories of one column as Python's values; times of day and durations as Arrow writes them.
+
+        Python has neither nanoseconds nor durations as long as Arrow's.
+        """
+        values = self.keys.table.column(0).slice(1)
+        found: list[Any] = (values.cast("string") if Type.from_arrow(values.type).is_span else values).to_pylist()
+        return found
 
     def __len__(self) -> int:
         return len(self.keys) - 1

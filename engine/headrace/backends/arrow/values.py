@@ -24,7 +24,10 @@ _NUMBERS = {
 
 
 def standard_layout(array: pa.Array) -> pa.Array:
-    """Return an array as this backend keeps columns: only strings are dictionary-encoded, and no value of a dictionary is null."""
+    """Return an array as this backend keeps columns: only strings are dictionary-encoded, and no value of a dictionary is null.
+
+    float16 and the narrow decimals, for which Arrow has few functions, are widened.
+    """
     if pa.types.is_run_end_encoded(array.type):
         array = pc.run_end_decode(array)
     if pa.types.is_dictionary(array.type):
@@ -33,7 +36,11 @@ def standard_layout(array: pa.Array) -> pa.Array:
             array = array.dictionary.take(array.indices)
     if pa.types.is_string_view(array.type):
         return array.cast(pa.large_string())
-    return array.cast(pa.large_binary()) if pa.types.is_binary_view(array.type) else array
+    if pa.types.is_binary_view(array.type):
+        return array.cast(pa.large_binary())
+    if pa.types.is_float16(array.type) or pa.types.is_decimal32(array.type) or pa.types.is_decimal64(array.type):
+        return array.cast(Type.from_arrow(array.type).arrow)
+    return array
 
 
 def kernel_column(array: pa.Array) -> Column:
@@ -99,7 +106,7 @@ def hash_array(array: pa.Array, seed: int) -> npt.NDArray[np.uint64]:
         values = float_values(array).astype(np.float64) + 0.0
         values[np.isnan(values)] = np.nan  # one NaN, whatever its bits
         hashes = hash64_ints(values.view(np.int64), seed)
-    elif type_.is_temporal or pa.types.is_time(array.type) or pa.types.is_duration(array.type):
+    elif type_.is_temporal or type_.is_span:
         hashes = hash64_ints(_microseconds(array), seed)
     else:
         hashes = hash64_strings(*_string_buffers(array), seed)
@@ -120,11 +127,13 @@ def _microseconds(array: pa.Array) -> npt.NDArray[np.int64]:
         array = array.cast(pa.timestamp("us"))
     elif pa.types.is_timestamp(array.type):
         array = array.cast(pa.timestamp("us", array.type.tz), safe=False)
+    elif pa.types.is_time(array.type):
+        array = array.cast(pa.time64("us"), safe=False)
     return array.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False)
 
 
 def _string_buffers(array: pa.Array) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
-    if pa.types.is_binary(array.type) or pa.types.is_large_binary(array.type):
+    if pa.types.is_binary(array.type) or pa.types.is_large_binary(array.type) or pa.types.is_fixed_size_binary(array.type):
         array = array.cast(pa.large_binary())  # bytes need not be UTF-8
     elif not pa.types.is_large_string(array.type):
         array = pc.cast(array, pa.large_string())

@@ -1,0 +1,133 @@
+"""Types that few files hold: narrow decimals and floats, bytes of one width, times of day, durations, structs, maps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+import headrace as hr
+from headrace.errors import JobErrors
+from headrace.ops.base import Op
+
+NESTED = {
+    "struct": pa.array([{"x": 1}, None], pa.struct([("x", pa.int64())])),
+    "map": pa.array([[("a", 1)], None], pa.map_(pa.string(), pa.int64())),
+    "list": pa.array([[1], None], pa.list_(pa.int64())),
+}
+AS_KEY: dict[str, Callable[[str], Op]] = {
+    "categorify": lambda column: hr.Categorify([column]),
+    "categorify of two": lambda column: hr.Categorify([[column, "n"]]),
+    "count_encoding": lambda column: hr.CountEncoding([column]),
+    "data_stats": lambda column: hr.DataStats([column]),
+    "dedupe": lambda column: hr.Dedupe([column]),
+    "fill_missing by": lambda column: hr.FillMissing(["n"], value="mean", by=[column]),
+    "groupby": lambda column: hr.Groupby([column], stats={"n": ["sum"]}),
+    "hash_bucket": lambda column: hr.HashBucket([column], buckets=9),
+    "hashed_cross": lambda column: hr.HashedCross([column, "n"], buckets=9),
+    "join_groupby": lambda column: hr.JoinGroupby([column], stats={"n": ["sum"]}),
+    "one_hot": lambda column: hr.OneHot([column], max_categories=2),
+    "rolling by": lambda column: hr.Rolling(["n"], window=1, order="n", by=[column]),
+    "sample": lambda column: hr.Sample(0.5, key=[column]),
+    "target_encoding": lambda column: hr.TargetEncoding([column], target="n"),
+}
+
+
+@pytest.mark.parametrize("kind", NESTED)
+@pytest.mark.parametrize("name", AS_KEY)
+def test_a_nested_column_is_no_key_and_refused_before_reading(name: str, kind: str) -> None:
+    rows = pa.table({"odd": NESTED[kind], "n": [1, 2]})
+    with pytest.raises(JobErrors, match=r"'odd' is .*is needed"):
+        hr.Pipeline([AS_KEY[name]("odd")]).fit(rows)
+
+
+def test_hashes_of_list_elements_that_are_structs_are_refused() -> None:
+    rows = pa.table({"odd": pa.array([[{"x": 1}]], pa.list_(pa.struct([("x", pa.int64())])))})
+    with pytest.raises(JobErrors, match="'odd' is list"):
+        hr.Pipeline([hr.ListHash(["odd"], buckets=3)]).fit(rows)
+
+
+@pytest.mark.parametrize(
+    ("narrow", "wide"),
+    [
+        (pa.array(np.array([1.5, 2.0, np.nan, np.inf, -0.0, 2.0], np.float16)), pa.float32()),
+        (
+            pa.array([Decimal("1.50"), None, Decimal("-3.25"), Decimal("1.50"), Decimal("0.00"), None], pa.decimal32(5, 2)),
+            pa.decimal128(5, 2),
+        ),
+        (
+            pa.array([Decimal("1.50"), None, Decimal("-3.25"), Decimal("1.50"), Decimal("0.00"), None], pa.decimal64(15, 2)),
+            pa.decimal128(15, 2),
+        ),
+    ],
+    ids=str,
+)
+def test_narrow_numbers_are_taken_as_wider_ones(narrow: pa.Array, wide: pa.DataType) -> None:
+    pipeline = hr.Pipeline(
+        [
+            hr.CountEncoding(["x"]),
+            hr.HashBucket(["y"], buckets=1000),
+            hr.JoinGroupby(["k"], stats={"x": ["count", "sum", "min"]}),
+            hr.DataStats(["x"]),
+            hr.Clip(["z"], min=0),
+            hr.Normalize(["x"]),
+        ]
+    )
+
+    def made(values: pa.Array) -> pa.Table:
+        return pipeline.fit_transform(pa.table({"x": values, "y": values, "z": values, "as_is": values, "k": [0, 0, 0, 1, 1, 1]})).table
+
+    found, expected = made(narrow), made(narrow.cast(wide))
+    assert found.schema == expected.schema
+    assert repr(found.to_pydict()) == repr(expected.to_pydict())  # by text, in which NaN equals NaN
+    assert found["as_is"].type == wide
+
+
+def test_bytes_of_one_width_hash_as_bytes() -> None:
+    values = [b"\xff\x00\x01\x02", None, b"abcd"]
+    of_one_width, of_any = pa.table({"x": pa.array(values, pa.binary(4))}), pa.table({"x": pa.array(values, pa.binary())})
+    fitted = hr.Pipeline([hr.HashBucket(["x"], buckets=1000), hr.Select(["x"])])
+    assert fitted.fit_transform(of_one_width).table == fitted.fit_transform(of_any).table
+
+
+def test_times_of_day_hash_alike_in_every_unit() -> None:
+    of_seconds = pa.array([0, None, 86_399], pa.int32()).cast(pa.time32("s"))
+    units = [of_seconds, *(of_seconds.cast(type_) for type_ in (pa.time32("ms"), pa.time64("us"), pa.time64("ns")))]
+    made = [
+        hr.Pipeline([hr.HashBucket(["x"], buckets=10**6)]).fit_transform(pa.table({"x": unit})).table["x"].to_pylist() for unit in units
+    ]
+    assert made == [made[0]] * 4
+    assert made[0][0] != made[0][2]
+    assert made[0][1] == 0
+
+
+@pytest.mark.parametrize(
+    "type_",
+    [
+        pa.binary(4),
+        pa.decimal256(76, 3),
+        pa.decimal64(12, 2),
+        pa.time32("s"),
+        pa.time64("ns"),
+        pa.duration("s"),
+        pa.duration("ns"),
+        pa.null(),
+    ],
+    ids=str,
+)
+def test_odd_types_are_described(type_: pa.DataType) -> None:
+    values = {pa.binary(4): [b"\xff\xfe\x00a"] * 2}.get(type_, [2**62, -(2**62)])
+    if pa.types.is_decimal(type_):
+        values = [Decimal("2.25"), None]
+    elif pa.types.is_null(type_):
+        values = [None, None]
+    elif pa.types.is_time(type_):
+        values = [1, 2]
+    integers = pa.types.is_duration(type_) or pa.types.is_time(type_)
+    array = pa.array(values, pa.int32() if type_ == pa.time32("s") else pa.int64()).cast(type_) if integers else pa.array(values, type_)
+    fitted = hr.Pipeline([hr.DataStats(["x"]), hr.OneHot(["x"], max_categories=2)]).fit(pa.table({"x": array}))
+    assert fitted.learnt()[0].startswith("x: 2 rows")
+    assert fitted.transform(pa.table({"x": array})).column_names == ["x", "x_0", "x_1"]
