@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from headrace.cli_bench import bench
-from headrace.commands import DebugOption, JsonOption, guarded, print_json
+from headrace.commands import DebugOption, JsonOption, guarded, print_json, told_as_json
 from headrace.errors import JobError
 from headrace.startup import collect_seldom, leave
 
@@ -354,6 +354,8 @@ def main() -> None:
     """Run the command line; a request to end (SIGTERM) is heeded as Ctrl-C is: what was begun is cleared away."""
     collect_seldom()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if "--json" in sys.argv:
+        sys.exit(told_as_json(lambda: app(prog_name="headrace", standalone_mode=False)))
     app(prog_name="headrace")
 
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from headrace.errors import HeadraceError, JobErrors
+from headrace.errors import HeadraceError, JobError, JobErrors
 from headrace.startup import spare_pandas
 
 JsonOption = Annotated[bool, typer.Option("--json", metavar="", help="Print one JSON object and nothing else.")]
@@ -36,7 +36,10 @@ def guarded(act: Callable[[], None], *, as_json: bool, debug: bool, is_small: bo
         _show_error(error, as_json=as_json, debug=debug)
         raise typer.Exit(error.exit_code) from None
     except KeyboardInterrupt:
-        print("stopped; nothing of this run is kept", file=sys.stderr)  # noqa: T201
+        stopped = HeadraceError("stopped; nothing of this run is kept")
+        if as_json:
+            print_json({"error": [_as_json(stopped, "Interrupted")]})
+        print(stopped.message, file=sys.stderr)  # noqa: T201
         raise typer.Exit(1) from None
     except BrokenPipeError:
         # The reader went away (`headrace plan | head`): no error of ours, and Python must not complain at exit either.
@@ -58,11 +61,28 @@ def _show_error(error: HeadraceError, *, as_json: bool, debug: bool) -> None:
         traceback.print_exc()
     found = error.errors if isinstance(error, JobErrors) else (error,)
     if as_json:
-        print_json({"error": [{"kind": _kind(one), "message": one.message, **one.fields()} for one in found]})
+        print_json({"error": [_as_json(one, _kind(one)) for one in found]})
     from headrace.terminal import show_error
 
     for one in found:
         show_error(one)
+
+
+def told_as_json(run: Callable[[], Any]) -> int:
+    """Run the command line and return its exit code; what is wrong with the arguments becomes an object on standard output too."""
+    try:
+        return int(run() or 0)
+    except Exception as error:
+        # Typer's errors stand in one module of it or another, by its version; this is what they have in common.
+        if not hasattr(error, "format_message"):
+            raise
+        print_json({"error": [_as_json(JobError(error.format_message()), "JobError")]})
+        error.show()  # type: ignore[attr-defined]
+        return JobError.exit_code
+
+
+def _as_json(error: HeadraceError, kind: str) -> dict[str, str | int | None]:
+    return {"kind": kind, "message": error.message, **error.fields()}
 
 
 def _kind(error: HeadraceError) -> str:

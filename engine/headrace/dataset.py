@@ -154,6 +154,8 @@ def filesystem_of(path: str) -> tuple[Any, str]:
 
 def _find_files(source: str) -> list[tuple[str, dict[str, str]]]:
     """Return the Parquet files of one path, glob or directory, sorted, with their hive values."""
+    if not source or "\0" in source:
+        raise JobError(f"{source!r} is no path")
     if "://" in source:
         paths, root = _find_remote(source)
     elif any(mark in source for mark in GLOB_MARKS) and not Path(source).exists():

@@ -11,6 +11,9 @@ import yaml
 
 from headrace.errors import JobError, JobErrors
 
+# A job of 10,000 columns has some 50,000 values. A few lines of aliases to aliases can stand for more than any memory holds.
+MOST_VALUES = 1_000_000
+
 
 class Loader(yaml.SafeLoader):
     """SafeLoader with the scalars of YAML 1.2."""
@@ -67,10 +70,12 @@ def load(text: str, file: str | None = None) -> tuple[Any, dict[str, int]]:
     JobError
         If it is no YAML, or a key stands twice; with its line.
     """
-    with suppress(yaml.YAMLError):
-        return _load(FastLoader, text, file)
     try:
+        with suppress(yaml.YAMLError):
+            return _load(FastLoader, text, file)
         return _load(Loader, text, file)
+    except RecursionError:
+        raise JobError("is nested too deeply, or holds itself by an alias", file=file) from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         line = mark.line + 1 if mark else None
@@ -111,6 +116,8 @@ def read(path: str | Path) -> tuple[Any, dict[str, int]]:
 
 def _walk(node: yaml.Node, path: str, line: int, lines: dict[str, int], errors: list[JobError], file: str | None) -> None:
     lines[path] = line
+    if len(lines) > MOST_VALUES:
+        raise JobError(f"stands for more than {MOST_VALUES:,} values", file=file, line=line, hint="write less of it by aliases")
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
             below = f"{path}.{key.value}" if path else str(key.value)

@@ -40,6 +40,7 @@ MISTAKES = [
     ),
     Mistake("wrong type", "rounds: 8", "rounds: many", 2, "model.rounds", ("'many'", "integer")),
     Mistake("wrong type in a step", "folds: 3", "folds: three", 2, "pipeline[5].target_encoding.folds", ("'three'", "integer")),
+    Mistake("operator that is no name", "- normalize:", "- 5:", 2, "pipeline[7].5", ("no operator '5'",)),
     Mistake("number too small", "rounds: 8", "rounds: 0", 2, "model.rounds", ("1",)),
     Mistake(
         "unknown operator", "- normalize:", "- normalise:", 2, "pipeline[7].normalise", ("no operator 'normalise'", "nearest: 'normalize'")
@@ -300,6 +301,11 @@ def test_an_output_path_that_cannot_be_written_is_refused_before_any_work(desk: 
     ("arguments", "wants"),
     [
         (("run", "JOB", "--set", "rounds"), ("--set 'rounds'", "a.b=value")),
+        (("run", "JOB", "--set", "run..seed=7"), ("--set 'run..seed=7'", "a.b=value")),
+        (("run", "JOB", "--set", "run.seed=["), ("--set run.seed: '[' is no YAML",)),
+        (("run", "JOB", "--set", 'source.path=""'), ("source.path", "a path is needed")),
+        (("run", "JOB", "--set", 'output.path="a\\0b"'), ("output.path", "a path is needed")),
+        (("profile", ""), ("'' is no path",)),
         (("run", "JOB", "--set", "model.rounds.more=3"), ("--set model.rounds.more",)),
         (("run", "JOB", "--set", "model.rounds=many"), ("model.rounds", "'many'")),
         (("plan", "JOB", "--cluster", "proceses"), ("run.cluster: no cluster 'proceses'", "nearest: 'processes'")),

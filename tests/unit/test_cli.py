@@ -181,3 +181,29 @@ def test_the_mark_below_an_expression_stays_below_it(capsys: pytest.CaptureFixtu
 def test_square_brackets_in_names_are_shown_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
     show_error(DataError("no column '[bold]x[/bold]'", file="a[1].parquet"))
     assert capsys.readouterr().err == "error: a[1].parquet: no column '[bold]x[/bold]'\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["plan", "--json"], "Missing argument 'JOB.yaml'."),
+        (["plan", "job.yaml", "--nope", "--json"], "No such option: --nope"),
+        (["nope", "--json"], "No such command 'nope'."),
+    ],
+)
+def test_wrong_arguments_are_one_json_object_too(arguments: list[str], told: str) -> None:
+    code = f"import sys; sys.argv = ['headrace', *{arguments!r}]; from headrace.cli import main; main()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert json.loads(done.stdout)["error"][0]["message"] == told
+    assert told in done.stderr
+
+
+def test_a_run_that_is_stopped_is_one_json_object_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("headrace.doctor.examine", stop)
+    done = call("doctor", "--json")
+    assert done.exit_code == 1
+    assert json.loads(done.stdout)["error"][0]["kind"] == "Interrupted"

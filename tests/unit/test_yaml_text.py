@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -110,3 +111,21 @@ SCALARS = (
 )
 def test_what_is_dumped_loads_to_the_same(value: object) -> None:
     assert yaml_text.load(yaml_text.dump({"v": value}))[0] == {"v": value}
+
+
+def test_aliases_that_stand_for_more_than_memory_holds_are_refused() -> None:
+    levels = "abcdefghij"
+    text = "a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n"
+    text += "".join(f"{one}: &{one} [{', '.join([f'*{before}'] * 10)}]\n" for before, one in pairwise(levels))
+    with pytest.raises(JobError, match="stands for more than 1,000,000 values"):
+        yaml_text.load(text)
+
+
+@pytest.mark.parametrize("text", ["a: &a [1, *a]\n", "a: &a {b: *a}\n", "[" * 5_000 + "]" * 5_000])
+def test_what_holds_itself_or_is_nested_too_deeply_is_refused(text: str) -> None:
+    with pytest.raises(JobError, match="is nested too deeply, or holds itself by an alias"):
+        yaml_text.load(text)
+
+
+def test_aliases_stand_for_what_they_name() -> None:
+    assert yaml_text.load("a: &a [x]\nb: *a\n")[0] == {"a": ["x"], "b": ["x"]}

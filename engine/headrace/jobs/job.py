@@ -377,9 +377,12 @@ def _seeded(pipeline: Pipeline, settings: JobSettings) -> Pipeline:
 def _overridden(values: Any, override: str) -> Any:
     """Return the job's values with one ``a.b[0].c=value`` applied."""
     path, mark, text = override.partition("=")
-    if not mark or not path:
-        raise JobError(f"--set {override!r} is not of the form a.b=value", hint="as in --set run.seed=7")
-    value, _ = yaml_text.load(text)
+    if not mark or not re.fullmatch(r"[^.\[\]]+(\.[^.\[\]]+|\[\d+\])*", path.strip()):
+        raise JobError(f"--set {override!r} is not of the form a.b=value", hint="as in --set run.seed=7 or --set pipeline[0].clip.min=1")
+    try:
+        value, _ = yaml_text.load(text)
+    except JobError as error:
+        raise JobError(f"--set {path}: {text!r} {error.message}") from None
     keys: list[str | int] = [int(item[1:-1]) if item.startswith("[") else item for item in re.findall(r"\[\d+\]|[^.\[\]]+", path.strip())]
     copied = _copy(values)
     place = copied

@@ -48,13 +48,20 @@ def _fail_only(value: str) -> str:
     return value
 
 
+def _place(value: str) -> str:
+    if not value or "\0" in value:
+        raise ValueError("a path is needed")
+    return value
+
+
+Place = Annotated[str, AfterValidator(_place)]
 Names = Annotated[list[str], BeforeValidator(_as_list), Field(min_length=1)]
 
 
 class SourceSettings(Settings):
     """`source:`: where the rows are."""
 
-    path: Annotated[list[str], BeforeValidator(_as_list), Field(min_length=1)]
+    path: Annotated[list[Place], BeforeValidator(_as_list), Field(min_length=1)]
     key: Annotated[list[str], BeforeValidator(_as_list)] = []
     contract: Annotated[str | None, _not_built("a contract")] = None
     on_bad_file: Annotated[str, AfterValidator(_fail_only)] = "fail"
@@ -97,7 +104,7 @@ class ModelSection(Settings):
 class OutputSettings(Settings):
     """`output:`: where runs go and what they leave."""
 
-    path: str
+    path: Place
     features: bool = True
     predictions: bool = True
     explain: Annotated[int | None, _not_built("explaining single predictions")] = None
@@ -122,7 +129,7 @@ class JobSettings(Settings):
 
     job: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     source: SourceSettings
-    tables: dict[str, str] = {}
+    tables: dict[str, Place] = {}
     pipeline: list[Any] = []
     split: SplitSettings | None = None
     model: ModelSection | None = None

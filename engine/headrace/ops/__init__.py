@@ -87,7 +87,8 @@ def make_op(name: str, value: Any, find: Find = imported) -> Op:
     find : callable
         Turns the name of a user's class or function into it: `imported` for a job, `among` for a bundle.
     """
-    made_by = _users_class(name, find) if ":" in str(name) else op_class(name)
+    name = str(name)  # YAML's keys need not be text
+    made_by = _users_class(name, find) if ":" in name else op_class(name)
     if made_by.code is not None and isinstance(value, Mapping) and isinstance(value.get(made_by.code), str):
         value = {**value, made_by.code: _users_function(value[made_by.code], made_by.code, find)}
     return made_by.from_settings(value)
