@@ -124,31 +124,34 @@ def merge_moments(left: ExactMoments, right: ExactMoments) -> ExactMoments:
 
 
 @inlined
-def _fill_floats(part: Any, valid: Any, block: Any) -> tuple[int, int, int]:
-    """Copy finite, valid values, 0 for others; return their number and the extremes as integers of the same order."""
-    n_kept, low, high = 0, _KEY_HIGHEST, _KEY_LOWEST
+def _fill_floats(part: Any, valid: Any, block: Any) -> tuple[np.int64, int, int]:
+    """Copy finite, valid values, 0 for others; return their number and the extremes as integers of the same order.
+
+    A value is left out by a mask of 64 bits, not by a truth value: LLVM does not vectorise minima of selects (2.0 ns a value, and 0.3 so).
+    """
+    n_kept, low, high = np.int64(0), _KEY_HIGHEST, _KEY_LOWEST
     for i in range(len(part)):
         x = np.float64(part[i])
-        kept = (abs(x) <= _LARGEST) & (valid[i] != 0)
-        block[i] = x if kept else 0.0
         bits = to_bits(x)
-        key = bits ^ ((bits >> 63) & _KEY_HIGHEST)
-        n_kept += kept
-        low = min(low, key if kept else _KEY_HIGHEST)
-        high = max(high, key if kept else _KEY_LOWEST)
+        is_kept = np.int64(abs(x) <= _LARGEST) & np.int64(valid[i])
+        kept = -is_kept
+        block[i] = from_bits(bits & kept, x)
+        key = (bits ^ ((bits >> 63) & _KEY_HIGHEST)) & kept
+        n_kept += is_kept
+        low = min(low, key | (_KEY_HIGHEST & ~kept))
+        high = max(high, key | (_KEY_LOWEST & ~kept))
     return n_kept, low, high
 
 
 @jit
 def _count_others(part: Any, valid: Any, counts: Any) -> None:
-    n_null, n_nan, n_positive, n_negative = 0, 0, 0, 0
+    n_null, n_nan, n_positive, n_negative = np.int64(0), np.int64(0), np.int64(0), np.int64(0)
     for i in range(len(part)):
-        x = part[i]
-        filled = valid[i] != 0
-        n_null += not filled
-        n_nan += filled & (x != x)
-        n_positive += filled & (x == np.inf)
-        n_negative += filled & (x == -np.inf)
+        x, filled = part[i], np.int64(valid[i])
+        n_null += 1 - filled
+        n_nan += filled & np.int64(x != x)
+        n_positive += filled & np.int64(x == np.inf)
+        n_negative += filled & np.int64(x == -np.inf)
     counts[_NULL] += n_null
     counts[_NAN] += n_nan
     counts[_POSITIVE] += n_positive
