@@ -89,17 +89,9 @@ def _validity(column: Column, valid: Any, stages: Sequence[Stage], counts: Any) 
 
 
 @jit
-def _load(values: Any, bits: Any, has_null: bool, start: int, n_rows: int, work: Any, valid: Any) -> None:
-    if has_null:
-        spread_bits(bits, start, n_rows, valid)
-    for i in range(n_rows):
-        work[i] = values[start + i]
-
-
-@jit
-def _store(work: Any, start: int, n_rows: int, out: Any) -> None:
-    for i in range(n_rows):
-        out[start + i] = work[i]
+def _copy(values: Any, out: Any) -> None:
+    for i in range(len(out)):  # over slices: a place that is added up may be negative, and stops the loop from vectorising
+        out[i] = values[i]
 
 
 @jit
@@ -166,7 +158,9 @@ def _run(values: Any, bits: Any, has_null: bool, does: Any, constants: Any, work
         n_rows = min(_BLOCK, len(values) - start)
         if not has_null:
             valid[:] = 1  # a logarithm may have left nulls of the block before
-        _load(values, bits, has_null, start, n_rows, work, valid)
+        else:
+            spread_bits(bits, start, n_rows, valid)
+        _copy(values[start : start + n_rows], work[:n_rows])
         for stage in range(len(does)):
             first, second = constants[stage, 0], constants[stage, 1]
             if does[stage] == FILL:
@@ -181,6 +175,6 @@ def _run(values: Any, bits: Any, has_null: bool, does: Any, constants: Any, work
                 _log(work, n_rows, first, second)
             else:
                 _scale(work, n_rows, first, second)
-        _store(work, start, n_rows, out)
+        _copy(work, out[start : start + n_rows])
         if len(out_valid):
             out_valid[start : start + n_rows] = valid[:n_rows]
