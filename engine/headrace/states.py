@@ -13,6 +13,7 @@ import math
 import os
 import types
 import typing
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -89,6 +90,8 @@ class Moments:
 
 # Values up to this many distinct ones are counted exactly; beyond it neighbours share a bin.
 MAX_BINS = 1 << 16
+# Here a sign is all that is left of a float64.
+_LEAST_PRECISION = -11
 
 
 @dataclass(frozen=True)
@@ -110,7 +113,9 @@ class Quantiles:
     @classmethod
     def of(cls, values: Floats) -> Quantiles:
         """Return the summary of finite or infinite values; NaN is left out."""
-        bins = np.sort(_ordered_bits(values[~np.isnan(values)] + 0.0))
+        from headrace_kernels.sorting import sorted_ints
+
+        bins = sorted_ints(_ordered_bits(values[~np.isnan(values)] + 0.0))
         return _summed(52, bins, np.ones(len(bins), np.int64)).within(MAX_BINS)
 
     def merged(self, other: Quantiles) -> Quantiles:
@@ -122,9 +127,11 @@ class Quantiles:
         """Return the summary of many sets of rows at once."""
         precision = min(part.precision for part in parts)
         parts = [part._coarsened(precision) for part in parts]
-        bins = np.concatenate([part.bins for part in parts])
-        order = np.argsort(bins, kind="stable")  # sorted runs: merges
-        return _summed(precision, bins[order], np.concatenate([part.counts for part in parts])[order]).within(MAX_BINS)
+        bins, counts = (np.concatenate(arrays) for arrays in zip(*((part.bins, part.counts) for part in parts), strict=True))
+        if (counts == 1).all():  # no value repeats in a part, as most measurements do not
+            return _summed(precision, np.sort(bins, kind="stable"), counts).within(MAX_BINS)  # sorted runs: merges
+        order = np.argsort(bins, kind="stable")
+        return _summed(precision, bins[order], counts[order]).within(MAX_BINS)
 
     @property
     def count(self) -> int:
@@ -160,10 +167,9 @@ class Quantiles:
         """Return the summary with as much precision as `most` bins allow."""
         if len(self.bins) <= most:
             return self
-        precision = self.precision - 1
-        while _n_distinct(self.bins & _mask(precision)) > most:
-            precision -= 1
-        return self._coarsened(precision)
+        finer = range(_LEAST_PRECISION, self.precision)
+        first_too_fine = bisect_right(finer, most, key=lambda precision: _n_distinct(self.bins & _mask(precision)))
+        return self._coarsened(finer[max(first_too_fine - 1, 0)])
 
 
 def _mask(precision: int) -> np.int64:
