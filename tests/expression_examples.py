@@ -107,7 +107,7 @@ left(s, 2) | left(s, -2) | right(s, 2) | right(s, -2) | right(s, 0) | left(s, 0)
 replace(s, 'b', 'xy') | replace(s, '', 'x') | replace(coded, '日', '') | s LIKE 'a%' | s LIKE '%b%' | s LIKE 'abc' | s LIKE '%C' | s LIKE '_b_' | s NOT LIKE 'a%' | s ILIKE 'a%' | s ILIKE 'àb %'
 s LIKE 'a\%%' | s LIKE 'a!%%' ESCAPE '!' | s LIKE '%\%' | s LIKE 'a%d' | coded LIKE '%語%' | s LIKE '' | coded NOT ILIKE 'ABC' | s LIKE '%!_c%' ESCAPE '!' | s LIKE '%.%'
 regexp_matches(s, '^a.c') | regexp_matches(s, 'B', 'i') | regexp_matches(coded, '[0-9]') | regexp_matches(s, 'c.d', 's') | regexp_replace(s, '[ab]', 'X') | regexp_replace(s, '([ab])', '<\1>', 'g')
-regexp_split_to_array(s, '[-_]') | regexp_split_to_array(coded, 'B', 'i') | len(regexp_split_to_array(s, ' ')) | regexp_split_to_array(s, '-')[2]
+regexp_split_to_array(s, '[-_]') | regexp_split_to_array(s, '[-_ ]+') | regexp_split_to_array(s, '[^\p{L}\p{N}]+') | regexp_split_to_array(coded, 'B', 'i') | len(regexp_split_to_array(s, ' ')) | regexp_split_to_array(s, '-')[2]
 split_part(s, '-', 1) | split_part(s, '-', 2) | split_part(coded, '-', -1) | split_part(s, '-', 9) | split_part(s, '-', 0) | split_part(s, '', 2) | split_part(s, '', -1)
 s || 'x' | s || i32 | coded || '-' || small | concat(s, i32, b) | concat(coded, 'x') | concat(f) | s || large | concat(NULL, s) | 'a' || 'b' | s || s
 CAST(f AS VARCHAR) | CAST(i64 AS VARCHAR) | CAST(b AS VARCHAR) | CAST(d AS VARCHAR) | CAST(t AS VARCHAR) | CAST(z AS VARCHAR) | CAST(date AS VARCHAR) | CAST(f32 AS VARCHAR)

