@@ -5,7 +5,7 @@ They hand their rows on as pieces, held by the run's spool: in memory, or in fil
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -19,11 +19,11 @@ from headrace.keys import factorize, undictionaried
 from headrace.ledger import Ledger
 from headrace.ops.base import Grouping, OrderedOp
 from headrace.ops.join import Join
-from headrace.order import order_values
+from headrace.order import order_of_codes, order_of_rows, order_values
 from headrace.partitions import Partition, read_partition
 from headrace.spool import Pieces
 from headrace.states import Ints
-from headrace.table import ROW, ByRow, Table, one_array
+from headrace.table import ROW, Backend, ByRow, Device, Table, one_array
 
 if TYPE_CHECKING:
     from headrace.execution import Work
@@ -128,7 +128,7 @@ def _dealt(table: Table, keys: Sequence[str], names: Sequence[str], buckets: int
         return [host, *(host.slice(0, 0) for _ in range(buckets - 1))]
     with table.backend.moving("fallback"):
         bucket = table.backend.to_numpy((table.backend.hash_rows(table.pick(keys), 0) % np.uint64(buckets)).astype(np.int64))
-    order = np.argsort(bucket, kind="stable")
+    order = order_of_codes(bucket)
     ends = np.cumsum(np.bincount(bucket, minlength=buckets)).tolist()
     dealt = host.take(pa.array(order))
     return [dealt.slice(start, end - start) for start, end in zip([0, *ends], ends, strict=False)]
@@ -150,8 +150,8 @@ def scan_bucket(work: Work, shuffle: Shuffle, bucket: int, *dealt: Pieces) -> Pi
     back = np.empty(len(order), np.int64)
     back[order] = np.arange(len(order))
     backend = open_backend(CPU)  # rows of an exchange are on the host
-    columns = {name: backend.from_arrow(array) for name, array in arrays.items()}
-    table = Table(backend, backend.take(columns, order), len(order))
+    columns = {name: backend.from_arrow(array) for name, array in arrays.items() if name != ROW}
+    table = Table(backend, _InOrder(backend, columns, order), len(order))
     found: dict[str, Any] = {ROW: arrays[ROW]}
     for index in shuffle.indices:
         op = work.ops[index]
@@ -170,14 +170,38 @@ def sorted_groups(arrays: dict[str, pa.Array], grouping: Grouping) -> tuple[Ints
     """
     n_rows = len(arrays[ROW])
     codes = factorize([arrays[name] for name in grouping.keys])[0] if grouping.keys else np.zeros(n_rows, np.int64)
-    sort_keys: list[Any] = [codes]
-    if grouping.order is not None:
-        values, missing = order_values(arrays[grouping.order])
-        sort_keys = [values, missing, codes]
-    order = np.lexsort(sort_keys).astype(np.int64)
+    by_order = None if grouping.order is None else _by_order(arrays[grouping.order])
+    order = order_of_codes(codes) if by_order is None else by_order[order_of_codes(codes[by_order])]
     in_order = codes[order]
     changes = np.flatnonzero(in_order[1:] != in_order[:-1]) + 1
     return order, np.concatenate([[0] if n_rows else [], changes, [n_rows]]).astype(np.int64)
+
+
+def _by_order(array: pa.Array) -> Ints | None:
+    """Return the rows sorted by a column, missing values last; None if they lie so, as those of times often do."""
+    values, missing = order_values(array)
+    if not missing.any() and (values[1:] >= values[:-1]).all():
+        return None
+    return np.lexsort([values, missing]).astype(np.int64)
+
+
+class _InOrder(Mapping[str, Device]):
+    """Columns in another order of the rows: taken when they are asked for, since few scans look at the keys."""
+
+    def __init__(self, backend: Backend, columns: Mapping[str, Device], order: Ints) -> None:
+        self._backend, self._columns, self._order = backend, columns, order
+        self._taken: dict[str, Device] = {}
+
+    def __getitem__(self, name: str) -> Device:
+        if name not in self._taken:
+            self._taken |= self._backend.take({name: self._columns[name]}, self._order)
+        return self._taken[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._columns)
+
+    def __len__(self) -> int:
+        return len(self._columns)
 
 
 @dataclass(frozen=True, eq=False)
@@ -225,6 +249,7 @@ def refused_of(joined: JoinedBucket) -> tuple[int, DataError] | None:
 def collect_partition(work: Work, shuffle: Shuffle, place: int, partition: Partition, *scanned: Pieces) -> Partition:
     """Return a partition with the results of its rows, in the order of the rows."""
     whole = pa.concat_tables([one.piece(place) for one in scanned])
-    order = np.argsort(whole.column(ROW).to_numpy(), kind="stable")
-    held = work.spool.hold(FOUND, [whole.take(pa.array(order))])
+    order = pa.array(order_of_rows(whole.column(ROW).to_numpy()))
+    found = {name: one_array(whole.column(name)).take(order) for name in whole.column_names}  # of chunks, take would be slow
+    held = work.spool.hold(FOUND, [pa.table(found)])
     return replace(partition, found={**partition.found, **{index: FoundByStep(held, index) for index in shuffle.indices}})

@@ -190,13 +190,14 @@ def array_of_strings(offsets: npt.NDArray[np.int64], data: npt.NDArray[np.uint8]
 
 def factorize(arrays: Sequence[pa.Array]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Return a code a row over one or more columns, by first appearance, and the first row of each code."""
-    codes = np.zeros(len(arrays[0]), np.int64)
-    for array in arrays:
+    from headrace_kernels.column import Column
+    from headrace_kernels.factorize import factorize_ints
+
+    codes = factorize_array(arrays[0])[0].astype(np.int64)
+    for array in arrays[1:]:
         column_codes, values = factorize_array(array)
-        codes = codes * max(len(values), 1) + column_codes
-        if len(arrays) > 1:  # keep the product of cardinalities within 64 bits: densify after every column
-            encoded = pa.array(codes).dictionary_encode()
-            codes = encoded.indices.to_numpy().astype(np.int64)
+        # dense after every column, so that the product of cardinalities is within 64 bits
+        codes = factorize_ints(Column(codes * max(len(values), 1) + column_codes)).codes.astype(np.int64)
     return codes, first_rows(codes)
 
 

@@ -52,3 +52,37 @@ def comparable_type(left: pa.DataType, right: pa.DataType) -> pa.DataType:
 def units(type_: pa.DataType) -> int:
     """Return how many units of a timestamp are a second; 1 for all others."""
     return {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[type_.unit] if pa.types.is_timestamp(type_) else 1
+
+
+def order_of_codes(codes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return the rows sorted by their code, 0 or more, and rows of one code as they stand.
+
+    NumPy sorts 16 bits at a time by counting, and wider numbers by comparing: 4 to 75 ns a row.
+
+    >>> order_of_codes(np.array([1, 0, 70_000, 0])).tolist()
+    [1, 3, 0, 2]
+    """
+    order = np.argsort((codes & 0xFFFF).astype(np.uint16), kind="stable")
+    most = int(codes.max(initial=0)) >> 16
+    shift = 16
+    while most:
+        order = order[np.argsort((codes[order] >> shift & 0xFFFF).astype(np.uint16), kind="stable")]
+        most >>= 16
+        shift += 16
+    return order
+
+
+def order_of_rows(rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return where the distinct numbers of rows stand, by ascending number; such that lie near each other need no sorting.
+
+    >>> order_of_rows(np.array([12, 10, 13])).tolist()
+    [1, 0, 2]
+    """
+    if not len(rows):
+        return np.zeros(0, np.int64)
+    low, high = int(rows.min()), int(rows.max())
+    if high - low >= 4 * len(rows):
+        return np.argsort(rows, kind="stable")
+    places = np.full(high - low + 1, -1)
+    places[rows - low] = np.arange(len(rows))
+    return places[places >= 0]
