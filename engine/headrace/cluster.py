@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
+from functools import cached_property
 from importlib.util import find_spec
 from itertools import groupby
 from typing import Any, Protocol
@@ -93,9 +94,12 @@ class LocalCluster:
     one_machine = True
 
     def __init__(self, n_workers: int | None = None) -> None:
-        self.n_workers = n_workers or os.cpu_count() or 1
         self.n_threads = os.cpu_count() or 1
-        self._pool = ThreadPoolExecutor(self.n_workers, thread_name_prefix="headrace")
+        self.n_workers = n_workers or self.n_threads
+
+    @cached_property
+    def _pool(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(self.n_workers, thread_name_prefix="headrace")
 
     def share(self, value: Any) -> Any:
         return value

@@ -26,8 +26,8 @@ from headrace.exchange import Rows, exchange_steps
 from headrace.fallbacks import within_memory
 from headrace.ledger import Ledger
 from headrace.ops.base import FittedOp, Op
-from headrace.partitions import Partition, Source, read_partition
-from headrace.plan import Pass, Plan
+from headrace.partitions import Partition, Source, TableSource, read_partition
+from headrace.plan import Pass, Plan, usual_bytes
 from headrace.pool import Room
 from headrace.profile import MOST_DETAILED, Profile, merge_profiles, profile_table
 from headrace.schema import Schema
@@ -147,7 +147,8 @@ class Work:
 @contextmanager
 def keeping_rows(cluster: Cluster, work: Work, plan: Plan) -> Iterator[Work]:
     """Give the work a cache for as long as its passes run: what the first reads and numbers, the others need not."""
-    settings = CacheSettings("", memory=plan.cache_bytes)
+    # The strings of a table in memory are there anyway: what is kept of them is numbers.
+    settings = CacheSettings("", memory=usual_bytes() if isinstance(work.source, TableSource) else plan.cache_bytes)
     # On a GPU rows are not kept: its memory is for the pass at work, and a device decodes faster than a host hands rows back.
     if len(plan.passes) > 1 and plan.cache_bytes and work.device == CPU:
         reads = tuple(dict.fromkeys(name for one in plan.passes for name in one.columns))
@@ -357,8 +358,12 @@ def transform_to_file(work: Work, what: tuple[Any, ...], partition: Partition) -
 def host_table(table: Table, schema: Schema) -> pa.Table:
     """Return some columns of a table on the host, with the types of `schema`."""
     with table.backend.moving("output"):
-        host = table.select(schema.names).to_arrow()
-    return host.cast(schema.to_arrow())
+        arrays = [table.backend.to_arrow(table[name]) for name in schema.names]
+    wanted = schema.to_arrow()
+    columns = [
+        array if array.type == type_ else pa.chunked_array([array]).cast(type_) for array, type_ in zip(arrays, wanted.types, strict=True)
+    ]
+    return pa.Table.from_arrays(columns, schema=wanted) if columns else pa.table({}).select([])
 
 
 def part_name(partition: Partition) -> str:
@@ -367,8 +372,12 @@ def part_name(partition: Partition) -> str:
 
 
 def _map(cluster: Cluster, function: Any, work: Work, what: Any, partitions: Sequence[Any], progress: Progress) -> list[Any]:
-    shared, shared_what = cluster.share(work), cluster.share(what)
     progress.start("transform", len(partitions))
+    if cluster.one_process and len(partitions) == 1 and isinstance(partitions[0], Partition):
+        done = function(work, what, partitions[0])  # to start a thread takes longer than a few rows
+        progress.advance()
+        return [done]
+    shared, shared_what = cluster.share(work), cluster.share(what)
     handles = [cluster.submit_about(place, function, shared, shared_what, partition) for place, partition in enumerate(partitions)]
     cluster.wait(handles, progress.advance)
     return cluster.gather(handles)

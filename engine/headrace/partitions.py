@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -17,6 +18,8 @@ from headrace.table import KEY, ROW, Backend, ByRow, Table
 # A sixteenth of the data, within these bounds, is one task unless the job says otherwise. It is no function of the
 # number of workers: the same job cuts its output files in the same places everywhere.
 SHARE, SMALLEST, LARGEST = 16, 1 << 20, 256 << 20
+# Nothing is read of a table in memory: what a task costs besides its rows weighs more.
+SMALLEST_OF_TABLE = 8 << 20
 
 
 class Found(Protocol):
@@ -47,7 +50,7 @@ class TableSource:
 
     table: pa.Table
 
-    @property
+    @cached_property
     def schema(self) -> Schema:
         return Schema.from_arrow(self.table.schema)
 
@@ -75,7 +78,7 @@ def cut(source: Source, columns: Sequence[str], size: int | str | None = None) -
     """Cut a source into partitions of about `size` decoded bytes of the columns read; row groups are never cut.
 
     There is always one at least, so that a source without rows has output files and errors like any other.
-    `size` may be ``file``: one partition a file. Default: a sixteenth of the data, 1 to 256 MiB.
+    `size` may be ``file``: one partition a file. Default: a sixteenth of the data, 1 to 256 MiB, of a table in memory at least 8.
     """
     if isinstance(source, TableSource):
         return _cut_table(source, size)
@@ -102,7 +105,7 @@ def _partition(index: int, groups: list[RowGroup], nbytes: int) -> Partition:
 
 def _cut_table(source: TableSource, size: int | str | None) -> tuple[Partition, ...]:
     nbytes = int(source.table.nbytes)
-    target = size if isinstance(size, int) else min(max(nbytes // SHARE, SMALLEST), LARGEST)
+    target = size if isinstance(size, int) else min(max(nbytes // SHARE, SMALLEST_OF_TABLE), LARGEST)
     pieces = min(max(-(-nbytes // target), 1), max(source.n_rows, 1))
     edges = [source.n_rows * index // pieces for index in range(pieces + 1)]
     return tuple(Partition(i, edges[i], edges[i + 1] - edges[i], nbytes // pieces) for i in range(pieces))

@@ -27,6 +27,8 @@ def worker_device(cluster: Cluster, asked: str) -> str:
     """Return the device that ``auto``, ``cpu`` or ``gpu`` means where tasks run."""
     if asked not in ("auto", "cpu", "gpu"):
         raise JobError(f"no device {asked!r}", key="device", hint="devices: auto, cpu, gpu")
+    if cluster.one_process:
+        return find_device(asked)
     found: str = cluster.gather([cluster.submit(find_device, asked)])[0] if asked != CPU else CPU
     if found == GPU:
         cluster.everywhere(find_device, GPU)  # the others must have one too, and memory of their own

@@ -20,6 +20,7 @@ from headrace.errors import JobError, MissingLibraryError
 @pytest.fixture(autouse=True)
 def a_process_that_has_not_looked_yet(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backends, "_ready", False)
+    backends._are_installed.cache_clear()
 
 
 @pytest.fixture

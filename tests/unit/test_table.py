@@ -55,6 +55,17 @@ def test_what_travels_with_the_rows_is_hidden_and_filtered_too(backend: Backend)
     assert kept.select(["n"]).columns.keys() == {"n", ROW, TRAINING}
 
 
+@pytest.mark.parametrize("kept", [[], [0], [0, 2, 3], [0, 1, 2, 3]])
+def test_columns_of_every_layout_keep_the_same_rows_whether_few_or_most_stay(backend: Backend, kept: list[int]) -> None:
+    values = ["a", None, "b", "ab"]
+    columns = {"s": pa.array(values), "large": pa.array(values, pa.large_string()), "coded": pa.array(values).dictionary_encode()}
+    columns |= {"n": pa.array([1, None, 3, 4]), "lists": pa.array([[1], [], None, [2, 3]])}
+    table = Table.from_arrow(backend, pa.table(columns))
+    left = table.filter(backend.from_arrow(pa.array([row in kept for row in range(4)])))
+    expected = {name: [column.to_pylist()[row] for row in kept] for name, column in columns.items()}
+    assert (left.n_rows, left.to_arrow().to_pydict()) == (len(kept), expected)
+
+
 def test_training_rows_are_those_marked_and_all_where_none_is(table: Table, backend: Backend) -> None:
     assert table.training_rows() is table
     marked = table.with_columns({TRAINING: backend.from_arrow(pa.array([True, False, None]))})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import AbstractContextManager, nullcontext
+from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -39,7 +40,7 @@ def find_device(asked: str) -> str:
     global _ready
     if _ready and asked != CPU:
         return GPU
-    if asked == CPU or (asked != GPU and any(find_spec(name) is None for name in _LIBRARIES)):
+    if asked == CPU or (asked != GPU and not _are_installed()):
         return CPU
     if not find_gpus():
         if asked != GPU:
@@ -63,6 +64,12 @@ def find_device(asked: str) -> str:
         use_pool()
     _ready = True
     return GPU
+
+
+@cache
+def _are_installed() -> bool:
+    """Say whether a GPU's libraries are there: to look costs more than to transform a row, and is done once."""
+    return all(find_spec(name) is not None for name in _LIBRARIES)
 
 
 def thread_count(cluster: str, workers: int | None, asked: str) -> int | None:

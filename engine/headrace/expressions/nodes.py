@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TypeAlias
 
 from headrace.schema import Type
@@ -74,7 +75,7 @@ class Expression:
     sql: str = field(compare=False)
     root: Node
 
-    @property
+    @cached_property
     def columns(self) -> tuple[str, ...]:
         """The names of the columns that are read, in the order in which they first occur."""
         return columns_of(self.root)

@@ -99,11 +99,20 @@ def encode_strings(array: pa.Array, keys: Keys, ids: npt.NDArray[np.int32], pool
         numbers = pool.known(array.dictionary)
         codes = np.append(index.find(array.dictionary) if numbers is None else pool.codes(keys)[numbers], index.null_code)
         return encode_indices(kernel_column(array.indices), ids[codes + 1], codes < 0)
-    if numbers is None:
-        codes = index.find(array)
-    else:  # a null's number is -1, and takes whatever stands last
-        codes = np.where(numbers < 0, index.null_code, pool.codes(keys)[numbers]) if len(pool) else np.full(len(array), index.null_code)
+    codes = index.find(array) if numbers is None else _codes_of_numbers(numbers, keys, pool)
     return ids[codes + 1], int(np.count_nonzero(codes < 0))
+
+
+def find_numbered(array: pa.Array, keys: Keys, pool: Pool) -> Codes | None:
+    """Return the code of each row of a string column if fitting has numbered the rows, else None."""
+    numbers = pool.row_numbers(array)
+    return None if numbers is None else _codes_of_numbers(numbers, keys, pool)
+
+
+def _codes_of_numbers(numbers: Codes, keys: Keys, pool: Pool) -> Codes:
+    null_code = prepared_index(keys).columns[0].null_code
+    # a null's number is -1, and takes whatever stands last
+    return np.where(numbers < 0, null_code, pool.codes(keys)[numbers]) if len(pool) else np.full(len(numbers), null_code)
 
 
 def prepared_index(keys: Keys) -> KeyIndex:

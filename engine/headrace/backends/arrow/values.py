@@ -69,13 +69,14 @@ def to_array(column: Column) -> pa.Array:
 
 
 def array_of(values: npt.NDArray[Any]) -> pa.Array:
-    """Return numbers as an Arrow array over the same memory.
+    """Return numbers as an Arrow array over the same memory, truth values as a new one.
 
     `pa.array` would import pandas, to look whether it was given one of its objects.
     """
     contiguous = np.ascontiguousarray(values)
     if contiguous.dtype == np.bool_:
-        return pa.array(contiguous)
+        bits = np.packbits(contiguous, bitorder="little")
+        return pa.Array.from_buffers(pa.bool_(), len(contiguous), [None, pa.py_buffer(bits)])
     return pa.Array.from_buffers(pa.from_numpy_dtype(contiguous.dtype), len(contiguous), [None, pa.py_buffer(contiguous)])
 
 

@@ -68,7 +68,7 @@ def evaluate(expression: Expression, columns: Mapping[str, pa.Array], n_rows: in
         message, hint = unknown_name("column", missing[0], columns)
         raise JobError(f"{message}, in the expression {expression.sql!r}", hint=hint)
     try:
-        result = _Evaluation(columns, n_rows).root(expression.root)
+        result = _Evaluation({name: columns[name] for name in expression.columns}, n_rows).root(expression.root)
     except DataError as error:
         raise DataError(f"{error.message} in the expression {expression.sql!r}", hint=error.hint) from None
     except JobError as error:
@@ -85,6 +85,7 @@ class _Evaluation:
         self._columns = columns
         self._n_rows = n_rows
         self._done: dict[Node, Values] = {}
+        self._any_encoded = any(pa.types.is_dictionary(array.type) for array in columns.values())
 
     def root(self, node: Node) -> Values:
         """Return the values of the whole tree; texts that were computed on a dictionary stay encoded."""
@@ -128,7 +129,7 @@ class _Evaluation:
 
     def _encoded(self, node: Node) -> str | None:
         """Return the name of the dictionary-encoded column that is all `node` reads, or None."""
-        names = columns_of(node)
+        names = columns_of(node) if self._any_encoded else ()
         if len(names) != 1 or isinstance(node, Column):
             return None
         array = self._columns[names[0]]
