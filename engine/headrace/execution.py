@@ -165,7 +165,8 @@ def keeping(cluster: Cluster, work: Work, settings: CacheSettings, vocabulary_by
     is one of this machine's memory, and says nothing of a scheduler's workers.
     """
     room: int | None = vocabulary_bytes // 2 // (1 if cluster.one_process else cluster.n_workers)
-    folder = Path(tempfile.mkdtemp(prefix="headrace-vocabulary-")) if cluster.one_machine else None
+    # Where no step learns from text, nothing goes there.
+    folder = Path(tempfile.mkdtemp(prefix="headrace-vocabulary-")) if cluster.one_machine and vocabulary_bytes else None
     if folder is None and not is_bounded:
         room = None
     settings = replace(settings, token=uuid.uuid4().hex, room=room, folder=folder)

@@ -132,5 +132,6 @@ def read_partition(
 
 
 def _identified(table: Table, first_row: int, key: Sequence[str]) -> Table:
-    rows = table.backend.row_numbers(table.n_rows) + first_row
+    rows = table.backend.row_numbers(table.n_rows)
+    rows += first_row
     return table.with_columns({ROW: table.backend.from_numpy(rows), **{KEY + name: table[name] for name in key}})

@@ -116,7 +116,7 @@ class NoSplit:
 
     def mark(self, table: Table) -> Table:
         """Return the table with every row known as a training row."""
-        every = np.ones_like(table.backend.row_numbers(table.n_rows), dtype=bool)
+        every = np.ones_like(table.backend.row_numbers(0), dtype=bool, shape=table.n_rows)
         return _marked(table, every, every)
 
     def text(self) -> str:

@@ -116,7 +116,8 @@ class Quantiles:
         from headrace_kernels.sorting import sorted_ints
 
         bins = sorted_ints(_ordered_bits(values[~np.isnan(values)] + 0.0))
-        return _summed(52, bins, np.ones(len(bins), np.int64)).within(MAX_BINS)
+        starts = _starts(bins)
+        return cls(52, bins[starts], np.diff(starts, append=len(bins))).within(MAX_BINS)
 
     def merged(self, other: Quantiles) -> Quantiles:
         """Return the summary of both sets of rows."""
@@ -184,8 +185,13 @@ def _summed(precision: int, bins: Ints, counts: Ints) -> Quantiles:
     """Return the summary of bins in ascending order, in which the same bin may stand several times."""
     if not len(bins):
         return Quantiles(precision, bins, counts)
-    starts = np.flatnonzero(np.concatenate([[True], bins[1:] != bins[:-1]]))
+    starts = _starts(bins)
     return Quantiles(precision, bins[starts], np.add.reduceat(counts, starts))
+
+
+def _starts(ascending: Ints) -> Ints:
+    """Return the place of each distinct number."""
+    return np.flatnonzero(np.concatenate([[True], ascending[1:] != ascending[:-1]])[: len(ascending)])
 
 
 def _ordered_bits(values: Floats) -> Ints:
