@@ -183,6 +183,24 @@ def _hash_slices(offsets: Offsets, data: Bytes, seed: np.uint64, out: Hashes) ->
         out[i] = hash_slice(data, np.int64(offsets[i]), np.int64(offsets[i + 1]), seed)
 
 
+@jit
+def _combine(left: Hashes, right: Hashes, out: Hashes) -> None:
+    for i in range(len(out)):
+        out[i] = combine_hashes(left[i], right[i])
+
+
+def combine_columns(left: Hashes, right: Hashes) -> Hashes:
+    """Return `combine_hashes` of arrays on a CPU, in one loop where NumPy would take 15.
+
+    >>> columns = np.array([1, 2], np.uint64), np.array([3, 4], np.uint64)
+    >>> combine_columns(*columns).tolist() == combine_hashes(*columns).tolist()
+    True
+    """
+    out = np.empty(len(left), np.uint64)
+    _combine(left, right, out)
+    return out
+
+
 def hash64_ints(values: NDArray[Any], seed: int = 0) -> Hashes:
     """Return XXH64 of each number (integers, truth values or floats), as `hash64` does; values under nulls are hashed too.
 

@@ -208,12 +208,12 @@ class ArrowBackend:
         return array_of(values[codes])
 
     def hash_rows(self, columns: Mapping[str, Array], seed: int) -> npt.NDArray[np.uint64]:
-        from headrace_kernels.hashing import combine_hashes
+        from headrace_kernels.hashing import combine_columns
 
         arrays = list(columns.values())
         hashes = hash_array(arrays[0], seed)
         for array in arrays[1:]:
-            hashes = combine_hashes(hashes, hash_array(array, seed))
+            hashes = combine_columns(hashes, hash_array(array, seed))
         return hashes
 
     def explode(self, column: Array) -> tuple[npt.NDArray[np.int64], Array]:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from headrace.keys import is_text, string_buffers
 from headrace.schema import Type
 
 if TYPE_CHECKING:
@@ -133,10 +134,12 @@ def _microseconds(array: pa.Array) -> npt.NDArray[np.int64]:
     return array.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False)
 
 
-def _string_buffers(array: pa.Array) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
+def _string_buffers(array: pa.Array) -> tuple[npt.NDArray[Any], npt.NDArray[np.uint8]]:
+    if is_text(array.type):
+        return string_buffers(array)
     if pa.types.is_binary(array.type) or pa.types.is_large_binary(array.type) or pa.types.is_fixed_size_binary(array.type):
         array = array.cast(pa.large_binary())  # bytes need not be UTF-8
-    elif not pa.types.is_large_string(array.type):
+    else:
         array = pc.cast(array, pa.large_string())
     _, offsets, data = array.buffers()
     ends = np.frombuffer(offsets, np.int64, len(array) + 1, array.offset * 8)
