@@ -130,15 +130,15 @@ def narrow_indices(indices: NDArray[Any]) -> NDArray[Any]:
 @inlined
 def place_block(indices: Any, start: int, n_rows: int, bits: Any, has_null: bool, n_codes: int, valid: Any, places: Any) -> bool:
     """Write the codes of a block's rows, `n_codes` for a null, and return whether all are in the dictionary: a loop that vectorises."""
-    n_unknown = 0
+    unknown, null = np.int32(0), np.int32(n_codes)
     if has_null:
         spread_bits(bits, start, n_rows, valid)
+    part = indices[start : start + n_rows]  # `start + i` may be negative for all that LLVM knows, and it would look
     for i in range(n_rows):
-        index = np.int32(indices[start + i])
-        filled = valid[i] != 0
-        n_unknown += filled & ((index < 0) | (index >= n_codes))
-        places[i] = index if filled else n_codes
-    return n_unknown == 0
+        index, filled = np.int32(part[i]), np.int32(valid[i])
+        unknown |= filled & (np.int32(index < 0) | np.int32(index >= null))
+        places[i] = index if filled else null
+    return unknown == 0
 
 
 @jit

@@ -55,8 +55,9 @@ def _encode(indices: Any, bits: Any, has_null: bool, table: Any, out: Any) -> in
         n_rows = min(BLOCK, len(indices) - start)
         if not place_block(indices, start, n_rows, bits, has_null, len(table) - 1, valid, places):
             return -1
+        part = out[start : start + n_rows]
         for i in range(n_rows):
             entry = table[places[i]]
-            out[start + i] = np.int32(entry & _ID)
+            part[i] = np.int32(entry & _ID)
             counted += entry >> 32
     return counted
