@@ -251,7 +251,7 @@ def _read_footer(path: str, partition: dict[str, str]) -> File:
             if sum(n_rows for n_rows, _ in groups) != metadata.num_rows:
                 raise ValueError(f"its footer promises {metadata.num_rows} rows, and its row groups {sum(n_rows for n_rows, _ in groups)}")
             dictionaries = _dictionaries(metadata, schema)
-            footer = handle.read_at(length + 8, nbytes - length - 8)
+            digest = footer_digest(handle, length)
     except FileNotFoundError as error:
         raise DataError("no such file", file=path) from error
     except READ_ERRORS as error:
@@ -260,7 +260,12 @@ def _read_footer(path: str, partition: dict[str, str]) -> File:
         ) from error
     # A task may run in a process with another working folder.
     place = path if "://" in path else str(Path(path).absolute())
-    return File(place, nbytes, groups, schema, hashlib.sha256(footer).hexdigest(), partition, dictionaries)
+    return File(place, nbytes, groups, schema, digest, partition, dictionaries)
+
+
+def footer_digest(handle: Any, length: int) -> str:
+    """Return the SHA-256 of an open file's footer of `length` bytes, with its length and the last mark."""
+    return hashlib.sha256(handle.read_at(length + 8, handle.size() - length - 8)).hexdigest()
 
 
 def _group_bytes(group: Any, schema: pa.Schema) -> tuple[int, dict[str, int]]:

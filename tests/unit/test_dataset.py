@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import headrace as hr
 from headrace.dataset import Dataset
 from headrace.errors import DataError, JobError
 from headrace.partitions import cut, read_partition
@@ -370,3 +371,18 @@ def test_dictionaries_are_read_of_large_row_groups_only(tmp_path: Path) -> None:
     pq.write_table(table, tmp_path / "plain.parquet", use_dictionary=False)
     found = {Path(file.path).stem: set(file.dictionaries) for file in Dataset.open(tmp_path).files}
     assert found == {"large": {"s"}, "plain": set(), "small": set()}
+
+
+@pytest.mark.parametrize(("value", "n_rows"), [(2.0, 4_000), (1.0, 3_000), (1.0, 5_000)])
+def test_a_file_that_changes_between_planning_and_reading_is_refused(tmp_path: Path, value: float, n_rows: int) -> None:
+    def write(value: float, n_rows: int) -> None:
+        # without compression and dictionaries other values leave the file as long as it was
+        pq.write_table(pa.table({"x": [value] * n_rows}), tmp_path / "x.parquet", use_dictionary=False, compression="none")
+
+    write(1.0, 4_000)
+    planned = Dataset.open(tmp_path / "x.parquet")
+    write(1.0, 4_000)
+    fitted = hr.Pipeline([hr.Normalize(["x"])]).fit(planned)
+    write(value, n_rows)
+    with pytest.raises(DataError, match=r"x.parquet: has changed since the run began"):
+        fitted.transform(planned)
