@@ -113,6 +113,10 @@ class MemoryBudgetError(HeadraceError):
     """The work cannot be split to fit ``run.memory``: give it more, or ask for less."""
 
 
+class OutputError(HeadraceError):
+    """What was asked for cannot be written: the disk is full, or gone. Make room, or write elsewhere."""
+
+
 class MissingLibraryError(HeadraceError):
     """A library or a device that the job asks for is not on this machine."""
 

@@ -1,7 +1,8 @@
-"""A folder that appears whole or not at all."""
+"""A folder that appears whole or not at all; and what is said where a disk takes no more."""
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import uuid
@@ -9,7 +10,32 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from headrace.errors import JobError
+from headrace.errors import JobError, OutputError
+
+# What a disk may say in the middle of a run; all else that a system refuses has a place of its own.
+_DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.ESTALE})
+
+
+@contextmanager
+def writing(output: str | os.PathLike[str], key: str | None = None) -> Iterator[None]:
+    """Raise OutputError, which names `output`, where the disk takes no more of what is written inside.
+
+    Examples
+    --------
+    >>> with writing("out"):
+    ...     raise OSError(errno.ENOSPC, "No space left on device")
+    Traceback (most recent call last):
+        ...
+    headrace.errors.OutputError: 'out' cannot be written: No space left on device
+      nothing of it is kept; make room there, or write elsewhere
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _DISK_ERRORS:
+            raise
+        reason, hint = os.strerror(error.errno), "nothing of it is kept; make room there, or write elsewhere"
+        raise OutputError(f"{os.fspath(output)!r} cannot be written: {reason}", key=key, hint=hint) from error
 
 
 @contextmanager
@@ -20,6 +46,8 @@ def new_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     ------
     JobError
         If `path` is there already or cannot be written.
+    OutputError
+        If the disk takes no more.
     """
     final = Path(path).absolute()  # a task may run in a process with another working folder
     if final.exists():
@@ -30,8 +58,9 @@ def new_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     except OSError as error:
         raise JobError(f"cannot write {str(path)!r}: {error.strerror}", hint="choose a folder that you may write") from error
     try:
-        yield hidden
-        hidden.rename(final)
+        with writing(path):
+            yield hidden
+            hidden.rename(final)
     except BaseException:
         shutil.rmtree(hidden, ignore_errors=True)
         raise

@@ -22,6 +22,7 @@ from headrace.execution import Progress, Silent, Work, transform_partition
 from headrace.fitted import FittedSteps, read_fitted, write_fitted
 from headrace.ledger import Ledger
 from headrace.models import Model, load_model
+from headrace.new_folder import writing
 from headrace.opened import Tables, open_source
 from headrace.partitions import Partition, Source, cut
 from headrace.pipeline import FittedPipeline
@@ -230,8 +231,9 @@ def write_output(path: Path, tables: Sequence[pa.Table] | Iterator[pa.Table], sc
     hidden = target.with_name(f".{target.name}.writing-{os.getpid()}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        write_batches(hidden, tables, schema)
-        hidden.replace(target)
+        with writing(path):
+            write_batches(hidden, tables, schema)
+            hidden.replace(target)
     except OSError as error:
         raise JobError(f"cannot write {str(path)!r}: {error.strerror or error}", hint="choose a path that you may write") from error
     finally:

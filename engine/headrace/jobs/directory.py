@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from headrace import json_text
 from headrace.errors import JobError
+from headrace.new_folder import writing
 from headrace.sha256sums import sha256_of
 from headrace_kernels.threads import over_items
 
@@ -33,6 +34,8 @@ def run_directory(output: str, run_id: str) -> Iterator[Path]:
     ------
     JobError
         If `output.path` cannot be written, before any work is done.
+    OutputError
+        If the disk takes no more, later.
     """
     if "://" in output:
         raise JobError(
@@ -51,8 +54,9 @@ def run_directory(output: str, run_id: str) -> Iterator[Path]:
             f"cannot write to {output!r}: {error.strerror}", key="output.path", hint="choose a folder that you may write"
         ) from error
     try:
-        yield hidden
-        commit(hidden, runs / run_id, latest)
+        with writing(output, key="output.path"):
+            yield hidden
+            commit(hidden, runs / run_id, latest)
     except BaseException:
         shutil.rmtree(hidden, ignore_errors=True)
         _remove_empty(made)  # leave nothing of a first run that failed
