@@ -5,7 +5,6 @@ from __future__ import annotations
 import glob
 import hashlib
 import re
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -19,7 +18,7 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from headrace.errors import DataError, JobError
-from headrace.schema import Schema, Type
+from headrace.schema import Schema, Type, odd_name
 
 FOOTER_THREADS = 8
 GLOB_MARKS = "*?["
@@ -307,9 +306,9 @@ def _common_schema(files: Sequence[File]) -> Schema:
             continue  # says nothing new: of 2,000 files nearly all
         previous = file.schema
         names = file.schema.names
-        twice = next((name for name, count in Counter(names).items() if count > 1), None)
-        if twice is not None:
-            raise DataError("stands twice in the schema", file=file.path, column=twice)
+        odd = odd_name(names)
+        if odd is not None:
+            raise DataError(odd[1], file=file.path, column=odd[0])
         for name, arrow_type in zip(names, file.schema.types, strict=True):
             type_ = Type.from_arrow(arrow_type)
             if name in fields:

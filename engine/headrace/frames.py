@@ -7,7 +7,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from headrace.errors import JobError
+from headrace.errors import DataError, JobError
+from headrace.schema import odd_name
 
 
 def is_path(source: Any) -> bool:
@@ -38,13 +39,17 @@ def to_arrow(frame: Any) -> tuple[pa.Table, Callable[[pa.Table], Any]]:
     ------
     JobError
         If it is no table of a library that narwhals knows, or a lazy one.
+    DataError
+        If a column's name stands twice, or a column holds values of several types.
     """
     if isinstance(frame, pa.Table):
-        return frame, lambda table: table
+        return _checked(frame), lambda table: table
     import narwhals as nw
 
     try:
         wrapped = nw.from_native(frame, eager_only=True)
+    except nw.exceptions.DuplicateError as error:
+        raise DataError(f"the names of the table's columns are not unique: {error}") from error
     except TypeError as error:
         raise JobError(
             f"a {type(frame).__module__}.{type(frame).__qualname__} is no table in memory",
@@ -55,4 +60,19 @@ def to_arrow(frame: Any) -> tuple[pa.Table, Callable[[pa.Table], Any]]:
     def back(table: pa.Table) -> Any:
         return nw.from_arrow(table, backend=library).to_native()
 
-    return wrapped.to_arrow(), back
+    try:
+        return _checked(wrapped.to_arrow()), back
+    except pa.ArrowException as error:
+        raise DataError(f"a column of the table has no one type: {error.args[0]}", hint=_hint_of(error)) from error
+
+
+def _checked(table: pa.Table) -> pa.Table:
+    odd = odd_name(table.column_names)
+    if odd is not None:
+        raise DataError(odd[1], column=odd[0])
+    return table
+
+
+def _hint_of(error: BaseException) -> str | None:
+    """Return what pandas has added to an error of Arrow's: which column it was."""
+    return str(error.args[1]) if len(error.args) > 1 else None

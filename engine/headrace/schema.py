@@ -6,7 +6,8 @@ dictionary, as large_string) is the backend's business and not part of its type.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
@@ -209,6 +210,20 @@ class Schema:
     def with_columns(self, columns: Mapping[str, Type]) -> Schema:
         """Return the schema with columns replaced in place or added at the end."""
         return Schema({**self.columns, **columns})
+
+
+def odd_name(names: Sequence[str]) -> tuple[str, str] | None:
+    """Return a column's name that no source may have, and why: one that stands twice, or that begins as those of columns of our own.
+
+    >>> odd_name(["a", "b", "a"])
+    ('a', 'stands twice in the schema')
+    """
+    for name, count in Counter(names).items():
+        if count > 1:
+            return name, "stands twice in the schema"
+        if name.startswith("\0"):
+            return name, "begins with a NUL character, as no column of a source may"
+    return None
 
 
 def _parse_type(name: str) -> pa.DataType:

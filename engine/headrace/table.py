@@ -190,7 +190,7 @@ class Table:
 
     @property
     def names(self) -> tuple[str, ...]:
-        return tuple(name for name in self.columns if name[0] != "\0")
+        return tuple(name for name in self.columns if not name.startswith("\0"))
 
     @property
     def schema(self) -> Schema:
@@ -218,13 +218,13 @@ class Table:
 
     def select(self, names: Iterable[str]) -> Table:
         """Return only `names`, in their order; what travels with the rows stays."""
-        hidden = {name: column for name, column in self.columns.items() if name[0] == "\0"}
+        hidden = {name: column for name, column in self.columns.items() if name.startswith("\0")}
         return replace(self, columns={**self.pick(names), **hidden})
 
     def only(self, names: Iterable[str]) -> Table:
         """Return the columns that are among `names`, in the table's order; what travels with the rows stays."""
         wanted = set(names)
-        return replace(self, columns={name: column for name, column in self.columns.items() if name in wanted or name[0] == "\0"})
+        return replace(self, columns={name: column for name, column in self.columns.items() if name in wanted or name.startswith("\0")})
 
     def count(self, event: str, column: str, n: int) -> None:
         """Count an event of a column in the ledger."""

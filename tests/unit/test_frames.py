@@ -10,8 +10,10 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from headrace.errors import JobError
+from headrace.errors import DataError, JobError
 from headrace.frames import is_path, to_arrow
+from headrace.ops.filter import Filter
+from headrace.ops.select import Rename
 from headrace.pipeline import Pipeline
 
 ROWS = {"c": ["a", None, "b"], "n": [1, 2, 3], "t": [dt.datetime(2013, 1, 1, tzinfo=dt.UTC)] * 3}
@@ -48,3 +50,24 @@ def test_paths_are_told_from_tables() -> None:
     assert is_path(["a", Path("b")])
     assert not is_path(["a", 1])
     assert not is_path(pa.table(ROWS))
+
+
+@pytest.mark.parametrize(
+    ("frame", "wants"),
+    [
+        (pa.table([[1], [2]], names=["x", "x"]), "column 'x': stands twice"),
+        (pd.DataFrame([[1, 2]], columns=["x", "x"]), "are not unique"),
+        (pa.table([[1], [2]], names=["x", "\0row"]), "begins with a NUL"),
+        (pd.DataFrame({"x": [1, "a"]}), "has no one type: .*\n.*column x"),
+    ],
+    ids=["arrow twice", "pandas twice", "reserved", "mixed"],
+)
+def test_a_table_that_no_file_could_be_is_refused(frame: object, wants: str) -> None:
+    with pytest.raises(DataError, match=wants):
+        to_arrow(frame)
+
+
+def test_a_column_without_a_name_is_a_column() -> None:
+    rows = pa.table([[1.0, 2.0, 3.0], [2, 3, 4]], names=["x", ""])
+    made = Pipeline([Filter("x > 1"), Rename({"x": "y"})]).fit_transform(rows).table
+    assert made.to_pydict() == {"y": [2.0, 3.0], "": [3, 4]}

@@ -173,7 +173,9 @@ def _rows_for_model(table: Table, what: Prepare) -> Prepared:
     target = np.zeros_like(matrix[:, 0]) if what.target is None else table.backend.matrix([table[what.target]])[:, 0]
     training, test = _flags(table)
     kept = Table(
-        table.backend, {name: column for name, column in table.columns.items() if name == what.target or name[0] == "\0"}, table.n_rows
+        table.backend,
+        {name: column for name, column in table.columns.items() if name == what.target or name.startswith("\0")},
+        table.n_rows,
     )
     return Prepared(matrix, target, training, test, (kept,))
 

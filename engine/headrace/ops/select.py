@@ -98,5 +98,5 @@ class Rename(PlainOp):
     def apply(self, table: Table) -> Table:
         # Only the columns that later steps need were read: names that are absent are no mistake here.
         renamed = {self.columns.get(name, name): table.columns[name] for name in table.names}
-        hidden = {name: column for name, column in table.columns.items() if name[0] == "\0"}
+        hidden = {name: column for name, column in table.columns.items() if name.startswith("\0")}
         return Table(table.backend, {**renamed, **hidden}, table.n_rows, table.ledger)
