@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from headrace.startup import ahead
+from headrace.startup import ahead, collect_seldom, spare_pandas
 
 
 def dask_setup(worker: Any) -> None:
-    """Import what the first tasks will need while the run is still planned, and be quick at the end."""
+    """Import what the first tasks will need, and no more, while the run is still planned, and be quick at the end."""
+    collect_seldom()
+    spare_pandas()
     atexit.register(_leave)
     ahead(lambda: importlib.import_module("headrace.execution"), load_kernels)
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import atexit
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from headrace.cluster import FAN_IN, Cluster, LocalCluster, open_cluster, reduce_tree
@@ -221,6 +223,14 @@ def test_neighbours_of_one_worker_are_merged_there_before_anything_crosses(proce
     assert processes.gather(beside) == [(a, a, a), (b, b, b), (a, a)]
     total = processes.gather([reduce_tree(processes, merged_pids, processes.share(""), handles)])[0]
     assert total[:-1] == (a, a, a, b, b, b, a)
+
+
+def has_pandas() -> bool:
+    return pa.scalar(1).as_py() == 1 and "pandas" in sys.modules
+
+
+def test_a_worker_does_without_pandas_until_somebody_imports_it(processes: Cluster) -> None:
+    assert processes.gather([processes.submit(has_pandas)]) == [False]
 
 
 def leave_a_note(path: Path) -> None:
