@@ -148,7 +148,8 @@ class Work:
 def keeping_rows(cluster: Cluster, work: Work, plan: Plan) -> Iterator[Work]:
     """Give the work a cache for as long as its passes run: what the first reads and numbers, the others need not."""
     # The strings of a table in memory are there anyway: what is kept of them is numbers.
-    settings = CacheSettings("", memory=usual_bytes() if isinstance(work.source, TableSource) else plan.cache_bytes)
+    left = usual_bytes() if isinstance(work.source, TableSource) else plan.cache_bytes
+    settings = CacheSettings("", memory=_of_a_process(cluster, left, is_bounded=plan.is_bounded))
     # On a GPU rows are not kept: its memory is for the pass at work, and a device decodes faster than a host hands rows back.
     if len(plan.passes) > 1 and plan.cache_bytes and work.device == CPU:
         reads = tuple(dict.fromkeys(name for one in plan.passes for name in one.columns))
@@ -161,10 +162,9 @@ def keeping_rows(cluster: Cluster, work: Work, plan: Plan) -> Iterator[Work]:
 def keeping(cluster: Cluster, work: Work, settings: CacheSettings, vocabulary_bytes: int, *, is_bounded: bool = False) -> Iterator[Work]:
     """Give the work a cache of its own, and the processes of one machine a folder for strings that do not fit in memory.
 
-    Half of the vocabularies' share is for strings while they are counted, the other for what is learnt of them. The share without a budget
-    is one of this machine's memory, and says nothing of a scheduler's workers.
+    Half of the vocabularies' share is for strings while they are counted, the other for what is learnt of them.
     """
-    room: int | None = vocabulary_bytes // 2 // (1 if cluster.one_process else cluster.n_workers)
+    room: int | None = _of_a_process(cluster, vocabulary_bytes // 2, is_bounded=is_bounded)
     # Where no step learns from text, nothing goes there.
     folder = Path(tempfile.mkdtemp(prefix="headrace-vocabulary-")) if cluster.one_machine and vocabulary_bytes else None
     if folder is None and not is_bounded:
@@ -176,6 +176,11 @@ def keeping(cluster: Cluster, work: Work, settings: CacheSettings, vocabulary_by
         cluster.everywhere(forget, settings.token)
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _of_a_process(cluster: Cluster, nbytes: int, *, is_bounded: bool) -> int:
+    """Return what each process may take of a run's share: a part of it, unless it is this machine's memory and the workers have others."""
+    return nbytes // cluster.n_workers if not cluster.one_process and (cluster.one_machine or is_bounded) else nbytes
 
 
 @dataclass(frozen=True)

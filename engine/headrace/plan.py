@@ -63,7 +63,7 @@ class Plan:
     matrix_columns: int
     exchanges: tuple[Exchange, ...] = ()
     look_ups: tuple[LookUp, ...] = ()
-    cache_bytes: int = 0  # rows kept between passes, in each process
+    cache_bytes: int = 0  # rows kept between passes, in all processes together
     lead: int = 0  # steps, from the first on, that need nothing learnt: they are applied before rows are kept
     lead_columns: tuple[str, ...] = ()  # what must be there after them
     lead_codes: frozenset[str] = frozenset()  # of these, columns of which only codes are asked

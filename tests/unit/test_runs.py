@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -311,6 +312,25 @@ def test_workers_of_a_scheduler_have_a_limit_only_if_one_was_named(
     with execution.keeping(Remote(), work, CacheSettings(""), 1_000, is_bounded=is_bounded) as kept:  # type: ignore[arg-type]
         assert kept.cache is not None
         assert (kept.cache.room, kept.cache.folder) == (room, None)
+
+
+class Processes(Remote):
+    """What `keeping` asks of processes of this machine."""
+
+    one_machine = True
+
+
+@pytest.mark.parametrize(
+    ("kind", "is_bounded", "memory"), [(Processes, True, 500), (Processes, False, 500), (Remote, True, 500), (Remote, False, 1_000)]
+)
+def test_processes_share_what_the_plan_gives_to_rows_kept_between_passes(
+    parquet: Callable[..., Path], kind: type[Remote], is_bounded: bool, memory: int
+) -> None:
+    opened = pipeline.Opened.of(STEPS[:1], parquet(rows()), None)
+    planned = replace(opened.plan(kind()), cache_bytes=1_000, is_bounded=is_bounded)  # type: ignore[arg-type]
+    with execution.keeping_rows(kind(), opened.work(), planned) as kept:  # type: ignore[arg-type]
+        assert kept.cache is not None
+        assert kept.cache.memory == memory
 
 
 MEASURED = """
