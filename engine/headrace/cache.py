@@ -47,6 +47,8 @@ class CacheSettings:
         Bytes a process that the numbers of strings may take. Default: no limit.
     folder : Path, optional
         Where the strings beyond that go: one that all processes see.
+    n_rows : int
+        How many rows a process will read.
     """
 
     token: str
@@ -57,6 +59,7 @@ class CacheSettings:
     memory: int = 0
     room: int | None = None
     folder: Path | None = None
+    n_rows: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +96,7 @@ def pools_of(settings: CacheSettings | None) -> Pools:
 def _kept_by(settings: CacheSettings) -> Kept:
     with _lock:
         room = Room(settings.memory)
-        kept = _kept.get(settings.token) or Kept(Pools(room, settings.room, settings.folder), room)
+        kept = _kept.get(settings.token) or Kept(Pools(room, settings.room, settings.folder, settings.n_rows), room)
         if settings.token not in _over:
             _kept[settings.token] = kept
         return kept

@@ -169,7 +169,8 @@ def keeping(cluster: Cluster, work: Work, settings: CacheSettings, vocabulary_by
     folder = Path(tempfile.mkdtemp(prefix="headrace-vocabulary-")) if cluster.one_machine and vocabulary_bytes else None
     if folder is None and not is_bounded:
         room = None
-    settings = replace(settings, token=uuid.uuid4().hex, room=room, folder=folder)
+    n_rows = work.source.n_rows // (1 if cluster.one_process else cluster.n_workers)
+    settings = replace(settings, token=uuid.uuid4().hex, room=room, folder=folder, n_rows=n_rows)
     try:
         yield replace(work, cache=settings)
     finally:

@@ -74,6 +74,8 @@ class Pool:
         Where the pool takes the memory that it grows by. Default: without a limit.
     folder : Path, optional
         Where strings without a number go.
+    n_rows : int
+        How many rows it will be given, as far as that is known: where most strings are new, it takes its memory for all of them at once.
 
     Examples
     --------
@@ -82,13 +84,16 @@ class Pool:
     ([0, -1, 1, 0], ['b', 'a'])
     """
 
-    def __init__(self, name: str = "", memory: Room | None = None, room: Room | None = None, folder: Path | None = None) -> None:
+    def __init__(
+        self, name: str = "", memory: Room | None = None, room: Room | None = None, folder: Path | None = None, n_rows: int = 0
+    ) -> None:
         from headrace_kernels.tables import StringTable
 
         self.folder = folder
         self._name = name
         self._memory = memory or Room(0)
         self._room = room or Room()
+        self._rows_to_come = n_rows
         self._table = StringTable()
         self._whole: dict[tuple[int, ...], pa.Array] = {}  # held, so that no other strings come to stand where these do
         self._seen: dict[tuple[int, ...], tuple[pa.Array, Numbers]] = {}
@@ -101,13 +106,20 @@ class Pool:
         """Return the strings in the order of their numbers, large_string, without a copy."""
         return array_of_strings(*self._table.keys())
 
-    def number(self, values: pa.Array) -> Numbers:
-        """Return the number of each string, int32 [rows], -1 for null; new ones are taken in while there is room, and else have -2."""
-        if not values.null_count:
-            return self._table.intern(*string_buffers(values), self._room.take)
-        numbers = np.full(len(values), NULL)
-        numbers[values.is_valid().to_numpy(zero_copy_only=False)] = self._table.intern(*string_buffers(values.drop_null()), self._room.take)
-        return numbers
+    def number(self, values: pa.Array, n_rows: int | None = None) -> Numbers:
+        """Return the number of each string, int32, -1 for null; new ones are taken in while there is room, and else have -2.
+
+        Parameters
+        ----------
+        n_rows : int, optional
+            In how many rows the values stand. Default: each in one.
+        """
+        n_rows = len(values) if n_rows is None else n_rows
+        with self._lock:
+            self._rows_to_come = max(self._rows_to_come - n_rows, 0)
+        to_come = self._rows_to_come * len(values) // max(n_rows, 1)
+        bits = np.frombuffer(values.buffers()[0], np.uint8) if values.null_count else None
+        return self._table.intern(*string_buffers(values), self._room.take, validity=bits, offset=values.offset, to_come=to_come)
 
     def spill(self, strings: pa.Array, counts: npt.NDArray[np.int64] | None) -> RunFile:
         """Write strings without a number, which may repeat, and how many rows have each (one if no counts are given) to a file."""
@@ -121,11 +133,11 @@ class Pool:
             )
         return write_run(self.folder, *counted_strings(strings, counts))
 
-    def remember(self, values: pa.Array) -> Numbers:
+    def remember(self, values: pa.Array, n_rows: int | None = None) -> Numbers:
         """Return what `number` returns of rows or of a dictionary, at once where the same memory was numbered before."""
         numbers = self.known(values)
         if numbers is None:
-            numbers = self.number(values)
+            numbers = self.number(values, n_rows)
             # Without all numbers it would have to be looked up once more.
             if not (numbers == UNNUMBERED).any() and self._memory.take(values.nbytes + numbers.nbytes):
                 with self._lock:
@@ -190,12 +202,15 @@ class Pools:
         Bytes that their strings may take. Default: no limit.
     folder : Path, optional
         Where strings go beyond that.
+    n_rows : int
+        How many rows the process will see, as far as that is known.
     """
 
-    def __init__(self, memory: Room | None = None, room: int | None = None, folder: Path | None = None) -> None:
+    def __init__(self, memory: Room | None = None, room: int | None = None, folder: Path | None = None, n_rows: int = 0) -> None:
         self._memory = memory or Room(0)
         self._room = Room(room)
         self._folder = folder
+        self._n_rows = n_rows
         self._pools: dict[str, Pool] = {}
         self._lock = threading.Lock()
 
@@ -206,7 +221,7 @@ class Pools:
         """Return the pool of a column."""
         with self._lock:
             if name not in self._pools:
-                self._pools[name] = Pool(name, self._memory, self._room, self._folder)
+                self._pools[name] = Pool(name, self._memory, self._room, self._folder, self._n_rows)
             return self._pools[name]
 
 

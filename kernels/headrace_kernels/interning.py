@@ -167,6 +167,9 @@ def intern_strings(
     data: Any,
     weights: Any,
     weight: int,
+    bits: Any,
+    first_bit: int,
+    has_null: bool,
     first: int,
     slots: Any,
     key_offsets: Any,
@@ -175,7 +178,7 @@ def intern_strings(
     used: Any,
     ids: Any,
 ) -> int:
-    """Look strings up from row `first` on; stop where there is no room for one more key. Returns the rows done."""
+    """Look strings up from row `first` on, -1 for a null; stop where there is no room for one more key. Returns the rows done."""
     mask = U64(len(slots) // 2 - 1)
     n_keys = used[KEYS]
     block_keys = np.empty(_AHEAD, np.uint64)
@@ -186,6 +189,9 @@ def intern_strings(
             block_keys[i - block] = _string_key(data, start, np.int64(offsets[i + 1]) - start)
             prefetch(slots, U64(2) * _home(block_keys[i - block], mask))
         for i in range(block, stop):
+            if has_null and not (bits[(first_bit + i) >> 3] >> ((first_bit + i) & 7)) & 1:
+                ids[i] = -1
+                continue
             start, key = np.int64(offsets[i]), block_keys[i - block]
             n_bytes = np.int64(offsets[i + 1]) - start
             place, number = _find_string(key, data, start, n_bytes, mask, slots, key_offsets, arena)

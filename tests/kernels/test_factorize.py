@@ -162,3 +162,58 @@ def test_a_table_that_may_not_grow_finds_what_it_has_and_leaves_out_the_rest() -
     assert 640 <= n < 1280  # 5 in 8 of the first slots, and then there is no room for their bytes
     assert ids.tolist() == [*range(n), *[LEFT_OUT] * (2_001 - n), 3]
     assert table.intern(offsets, data, lambda nbytes: True).tolist() == [*range(2_001), 3]
+
+
+def numbered_words(first: int, n_words: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return offsets and bytes of distinct words of 12 bytes."""
+    text = np.char.zfill(np.arange(first, first + n_words).astype("U12"), 12)
+    return np.arange(0, 12 * n_words + 1, 12), np.frombuffer("".join(text.tolist()).encode(), np.uint8)
+
+
+def test_a_table_of_mostly_new_strings_takes_room_for_those_to_come_at_once() -> None:
+    batches = [numbered_words(first, 100_000) for first in range(0, 1_000_000, 100_000)]
+    foreseeing, doubling = StringTable(), StringTable()
+    asked: list[int] = []
+    for index, batch in enumerate(batches):
+        ids = foreseeing.intern(*batch, lambda nbytes: asked.append(nbytes) is None, to_come=100_000 * (9 - index))
+        assert ids.tolist() == doubling.intern(*batch).tolist()
+    assert [left.tobytes() == right.tobytes() for left, right in zip(foreseeing.keys(), doubling.keys(), strict=True)] == [True, True]
+    n_after = sum(np.cumsum(asked) > np.sum(asked) // 2)
+    assert n_after == 1  # the last time that it grew was for all that came, and it has not grown beyond what it would have anyhow
+    assert foreseeing.nbytes <= doubling.nbytes
+
+
+def test_a_table_that_gets_no_room_for_all_to_come_doubles() -> None:
+    table = StringTable()
+    table.intern(*numbered_words(0, 150_000))
+    before, answers = table.nbytes, []
+
+    def may_grow(nbytes: int) -> bool:
+        answers.append((nbytes, nbytes <= table.nbytes))
+        return answers[-1][1]
+
+    assert table.intern(*numbered_words(150_000, 50_000), may_grow, to_come=10_000_000).tolist() == [*range(150_000, 200_000)]
+    assert [granted for _, granted in answers] == [False, True] * (len(answers) // 2)
+    assert table.nbytes - before == sum(nbytes for nbytes, granted in answers if granted)
+
+
+def test_a_table_of_strings_that_repeat_does_not_expect_new_ones() -> None:
+    table = StringTable()
+    table.intern(*numbered_words(0, 163_840))  # all that it has slots for
+    before = table.nbytes
+    known, new = numbered_words(0, 100_000), numbered_words(163_840, 1)
+    table.intern(np.append(known[0], known[0][-1] + 12), np.append(known[1], new[1]), to_come=10_000_000)
+    assert before < table.nbytes < 3 * before
+
+
+def test_nulls_have_no_id_and_are_not_taken_in() -> None:
+    offsets, data = numbered_words(0, 11)
+    bits = np.array([0b11110101, 0b0111], np.uint8)  # rows 3, 5 of the bitmap and those after 10 are null
+    table = StringTable()
+    assert table.intern(offsets[:9], data, validity=bits, offset=1).tolist() == [-1, 0, -1, 1, 2, 3, 4, 5]
+    # one that may not grow leaves out new strings, and nulls are still nulls
+    many, text = numbered_words(100, 2_000)
+    bits = np.packbits(np.arange(2_000) % 7 != 0, bitorder="little")
+    ids = StringTable().intern(many, text, lambda nbytes: False, validity=bits)
+    assert (ids[::7] == -1).all()
+    assert set(ids[ids < 0].tolist()) == {-1, -2}

@@ -24,7 +24,7 @@ FITTED = [pytest.param(op, id=name) for name, op in cases() if isinstance(op, Fi
 def no_room(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave every column two strings in memory."""
     monkeypatch.setattr(tables, "_FIRST_CAPACITY", 4)
-    monkeypatch.setattr(cache, "Pools", lambda memory=None, room=None, folder=None: Pools(memory, 0, folder))
+    monkeypatch.setattr(cache, "Pools", lambda memory=None, room=None, folder=None, n_rows=0: Pools(memory, 0, folder))
 
 
 def learnt_three_times(op: Op, folder: Path) -> list[FittedPipeline]:

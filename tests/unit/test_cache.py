@@ -87,7 +87,7 @@ def test_numbers_are_kept_in_place_of_strings_of_which_only_codes_are_asked(
     steps = [hr.Derive({"n": "length(left)"}), hr.Categorify(["code"]), hr.CountEncoding(["both"]), hr.Categorify(["left"], buckets=2)]
     expected = hr.Pipeline(steps).fit_transform(rows).table
     source = parquet(rows, 2, use_dictionary=False)
-    monkeypatch.setattr(cache, "Pools", lambda memory=None, room=None, folder=None: Pools(Room(1 << 20), room, folder))
+    monkeypatch.setattr(cache, "Pools", lambda memory=None, room=None, folder=None, n_rows=0: Pools(Room(1 << 20), room, folder))
     monkeypatch.setattr(plan, "usual_bytes", lambda: memory)
     assert hr.Pipeline(steps).fit_transform(source).table.equals(expected)
     assert [{name for name, kind in kinds.items() if kind is Numbered} for kinds in kept] == [{"code"}] * len(kept)

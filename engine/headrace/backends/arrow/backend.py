@@ -291,7 +291,7 @@ def _counted_strings(name: str, array: Array, pool: Pool) -> Counts:
         counted = Counts(*summed_keys(name, pool, [(numbers if not runs else numbers[numbers != UNNUMBERED], None)]))
         return SpilledCounts(counted, runs) if runs else counted
     counts = count_indices(kernel_column(array.indices), len(array.dictionary))
-    numbers = np.append(pool.remember(array.dictionary), NULL)
+    numbers = np.append(pool.remember(array.dictionary, len(array)), NULL)
     left = np.flatnonzero((numbers == UNNUMBERED) & (counts > 0))
     runs = (pool.spill(array.dictionary.take(pa.array(left)), counts[left]),) if len(left) else ()
     used = np.flatnonzero((numbers != UNNUMBERED) & (counts > 0) if runs else counts)
