@@ -12,12 +12,14 @@ import pyarrow as pa
 
 from headrace.errors import MemoryBudgetError
 from headrace.keys import Keys, union_keys
-from headrace.pool import PooledKeys, Room
+from headrace.pool import Numbers, Pool, PooledKeys, Room, numbers_of, summed_keys
 from headrace.rare import RareKeys
 from headrace.runs import N_BUCKETS, Counted, Run, bucket_numbers, canonical, nameless_run, of_bucket, summed, write_run
 
 Ints = npt.NDArray[np.int64]
 
+_SAMPLE_ROWS = 1 << 12  # of a batch, to see whether its strings repeat
+_MOST_PAIRS = 2  # so many numbers for each string of the pool, and they are added up
 _HASHED_AT_ONCE = 1 << 18  # strings of a pool that are copied to find their buckets
 _BESIDES = 64  # bytes of a key beside its value, which is in the state and in the table that finds it: a count and a place in that table
 
@@ -44,14 +46,12 @@ class Counts:
             return ThinnedCounts(known, thinned[0].rare, are_apart=False)
         from headrace_kernels.counting import sum_by_code
 
-        held = [part.held for part in parts if len(part.held.keys)] or [parts[0].held]
+        held = [part.held for part in parts if part.held.n_pairs] or [parts[0].held]
         runs = tuple(run for part in parts for run in part.runs)
-        weighted = [(part.keys, part.counts) for part in held]
-        summed = next((found for part in held if (found := part.keys.summed(weighted)) is not None), None)
-        if summed is None:
+        merged: Counts | None = NumberedCounts.joined(held)
+        if merged is None:
             keys, codes = union_keys([part.keys for part in held])
-            summed = keys, sum_by_code(codes, np.concatenate([part.counts for part in held]), len(keys))
-        merged = Counts(*summed)
+            merged = Counts(keys, sum_by_code(codes, np.concatenate([part.counts for part in held]), len(keys)))
         return SpilledCounts(merged, runs) if runs else merged
 
     @property
@@ -115,6 +115,91 @@ class Counts:
         return ThinnedCounts(self.take(np.flatnonzero(is_kept)), RareKeys.of(self.keys.hashes(rare), self.counts[rare]), are_apart=True)
 
 
+class NumberedCounts(Counts):
+    """Counts of a column of strings by their numbers in a pool, as several arrays whose counts are added up when somebody looks at them.
+
+    Of strings that hardly repeat, the numbers of the rows are the counts, and nothing is gained by adding them up before all are there.
+
+    >>> pool = Pool()
+    >>> first, second = (NumberedCounts.of_rows("city", pool, pool.number(pa.array(rows))) for rows in (["Rome", "Oslo"], ["Oslo"]))
+    >>> both = first.merged(second)
+    >>> both.keys.table.to_pydict(), both.counts.tolist()
+    ({'city': ['Rome', 'Oslo']}, [1, 2])
+    """
+
+    def __init__(self, name: str, pool: Pool, parts: Sequence[tuple[Numbers, Ints | None]]) -> None:
+        object.__setattr__(self, "name", name)
+        object.__setattr__(self, "pool", pool)
+        object.__setattr__(self, "parts", tuple(parts))
+
+    name: str
+    pool: Pool
+    parts: tuple[tuple[Numbers, Ints | None], ...]  # numbers, which may repeat, and the rows of each (None: one)
+
+    @classmethod
+    def of_rows(cls, name: str, pool: Pool, numbers: Numbers) -> NumberedCounts:
+        """Return the counts of rows: their numbers as they are, where that is no more memory than the distinct ones and their counts."""
+        rows = cls(name, pool, [(numbers, None)])
+        # Few strings repeat; of many, a sample of the rows tells.
+        sample = numbers[:: max(len(numbers) // _SAMPLE_ROWS, 1)]
+        return rows if 2 * len(pool) >= len(numbers) and 10 * len(np.unique(sample)) >= 9 * len(sample) else rows._compact()
+
+    @classmethod
+    def joined(cls, parts: Sequence[Counts]) -> NumberedCounts | None:
+        """Return counts merged, in order, by the numbers of the first pool among theirs, which takes in strings of others.
+
+        None if they have no pool, or it has no room for all.
+        """
+        first = next((part for part in parts if isinstance(part, NumberedCounts) or isinstance(part.keys, PooledKeys)), None)
+        if first is None:
+            return None
+        of = first if isinstance(first, NumberedCounts) else first.keys
+        assert isinstance(of, NumberedCounts | PooledKeys)  # noqa: S101  (for mypy)
+        found: list[tuple[Numbers, Ints | None]] = []
+        for part in parts:
+            if isinstance(part, NumberedCounts) and part.pool is of.pool:
+                found += part.parts
+                continue
+            numbers = numbers_of(part.keys, of.pool)
+            if numbers is None:
+                return None
+            found.append((numbers, part.counts))
+        both = cls(of.name, of.pool, found)
+        return both if both.n_pairs <= _MOST_PAIRS * len(both.pool) else both._compact()
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Counts, (self.keys, self.counts)
+
+    @property
+    def n_pairs(self) -> int:
+        return sum(len(numbers) for numbers, _ in self.parts)
+
+    @property
+    def keys(self) -> Keys:
+        return self._whole.keys
+
+    @property
+    def counts(self) -> Ints:
+        return self._whole.counts
+
+    @cached_property
+    def _whole(self) -> Counts:
+        return self._summed()
+
+    def renamed(self, names: Sequence[str]) -> Counts:
+        return NumberedCounts(names[0], self.pool, self.parts)
+
+    def thinned(self, least: int) -> Counts:
+        return self if least <= 1 else self._summed().thinned(least)  # what is summed goes at once: most of it is rare
+
+    def _summed(self) -> Counts:
+        return Counts(*summed_keys(self.name, self.pool, self.parts))
+
+    def _compact(self) -> NumberedCounts:
+        keys, counts = summed_keys(self.name, self.pool, self.parts)
+        return NumberedCounts(self.name, self.pool, [(keys.numbers, counts)])
+
+
 class SpilledCounts(Counts):
     """Counts of a column of strings that did not all fit in memory: `held` is what did, and may hold the null, the rest is in `runs`.
 
@@ -154,7 +239,7 @@ class SpilledCounts(Counts):
 
     @property
     def n_pairs(self) -> int:
-        return len(self.held.keys) + sum(run.n_rows for run in self.runs)
+        return self.held.n_pairs + sum(run.n_rows for run in self.runs)
 
     @property
     def keys(self) -> Keys:

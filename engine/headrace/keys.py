@@ -60,10 +60,6 @@ class Keys:
         """Return the keys with other names for their columns."""
         return Keys(self.table.rename_columns(list(names)))
 
-    def summed(self, parts: Sequence[tuple[Keys, npt.NDArray[np.int64]]]) -> tuple[Keys, npt.NDArray[np.int64]] | None:
-        """Return the union of keys and the sum of the weights of each, where these keys know a quicker way than `union_keys`."""
-        return None
-
     def united(self, parts: Sequence[Keys]) -> tuple[Keys, npt.NDArray[np.int64]] | None:
         """Return what `union_keys` returns, where these keys know a quicker way: None where they do not."""
         return None

@@ -289,28 +289,20 @@ class PooledKeys(Keys):
     def hashes(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
         return string_hashes(self.pool.strings())[self.numbers[rows]]  # hashed where they lie: to gather them would cost more
 
-    def summed(self, parts: Sequence[tuple[Keys, npt.NDArray[np.int64]]]) -> tuple[Keys, npt.NDArray[np.int64]] | None:
-        mine = []
-        for keys, counts in parts:
-            numbers = self._numbers_of(keys)
-            if numbers is None:
-                return None
-            mine.append((numbers, counts))
-        return summed_keys(self.name, self.pool, mine)
-
-    def _numbers_of(self, keys: Keys) -> Numbers | None:
-        """Return the numbers that keys have in this pool, which takes in those of other processes; None if it has no room for them."""
-        if isinstance(keys, PooledKeys) and keys.pool is self.pool:
-            return keys.numbers
-        numbers = self.pool.number(one_chunk(keys.table.column(0))) if keys.are_strings else None
-        return None if numbers is None or (numbers == UNNUMBERED).any() else numbers
-
     def united(self, parts: Sequence[Keys]) -> tuple[Keys, npt.NDArray[np.int64]] | None:
         numbers = [part.numbers for part in parts if isinstance(part, PooledKeys) and part.pool is self.pool]
         if len(numbers) < len(parts):
             return None
         keys, codes = distinct_keys(self.name, self.pool, np.concatenate(numbers))
         return keys, codes.astype(np.int64)
+
+
+def numbers_of(keys: Keys, pool: Pool) -> Numbers | None:
+    """Return the numbers that keys have in a pool, which takes in those of other processes; None if it has no room for them."""
+    if isinstance(keys, PooledKeys) and keys.pool is pool:
+        return keys.numbers
+    numbers = pool.number(one_chunk(keys.table.column(0))) if keys.are_strings else None
+    return None if numbers is None or (numbers == UNNUMBERED).any() else numbers
 
 
 def summed_keys(

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from headrace.backends.arrow.backend import ArrowBackend
-from headrace.counts import Counts
+from headrace.counts import Counts, NumberedCounts
 from headrace.keys import Keys
 from headrace.pool import Pool, PooledKeys, Pools, Room
 from headrace_kernels.factorize import distinct_numbers
@@ -47,6 +47,34 @@ def test_a_pool_without_room_numbers_nobody_elses_keys() -> None:
     merged = Counts.merged_all([part, other])
     assert not isinstance(merged.keys, PooledKeys)
     assert merged.keys.table["city"].to_pylist() == ["b", "a", *other.keys.table["city"].to_pylist()]
+
+
+def test_rows_of_strings_that_hardly_repeat_are_their_own_counts() -> None:
+    backend = ArrowBackend(Pools(Room(1 << 20)))
+    rows = pa.array([f"{n}" for n in range(1_000)] + ["7", None])
+    found = backend.counts({"city": rows})
+    assert isinstance(found, NumberedCounts)
+    ((numbers, counts),) = found.parts
+    assert numbers is found.pool.known(rows)
+    assert (counts, found.n_pairs, len(found.keys), found.counts[[7, 8, 1_000]].tolist()) == (None, 1_002, 1_001, [2, 1, 1])
+
+
+def test_numbers_are_added_up_once_they_are_many_for_their_strings() -> None:
+    backend = ArrowBackend(Pools())
+    batch = [f"{n}" for n in range(1_000)]
+    part = counted(backend, batch, encoded=False)
+    twice, thrice = Counts.merged_all([part] * 2), Counts.merged_all([part] * 3)
+    assert (twice.n_pairs, thrice.n_pairs) == (2_000, 1_000)
+    assert (twice.counts == 2).all()
+    assert (thrice.counts == 3).all()
+    assert twice.keys.table["city"].to_pylist() == thrice.keys.table["city"].to_pylist() == batch
+
+
+def test_counts_by_number_travel_as_strings() -> None:
+    found = counted(ArrowBackend(Pools()), ["b", None, "a"], encoded=False)
+    sent = pickle.loads(pickle.dumps(found))
+    assert type(sent) is Counts
+    assert (sent.keys.table["city"].to_pylist(), sent.counts.tolist()) == (["b", None, "a"], [1, 1, 1])
 
 
 def test_keys_stand_by_first_appearance_whoever_was_numbered_first() -> None:

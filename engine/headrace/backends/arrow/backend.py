@@ -16,13 +16,13 @@ from headrace.backends.arrow.lookup import encode_strings, find_keys, find_numbe
 from headrace.backends.arrow.memory import choose_memory_pool, keep_freed_memory
 from headrace.backends.arrow.read import read_batches
 from headrace.backends.arrow.values import array_of, float_values, hash_array, kernel_column, standard_layout, to_array
-from headrace.counts import Counts, Ints, SpilledCounts
+from headrace.counts import Counts, Ints, NumberedCounts, SpilledCounts
 from headrace.dataset import Dataset, RowGroup
 from headrace.errors import DataError
 from headrace.group_stats import GroupStats, column_stats
 from headrace.keys import Keys, factorize, factorize_array, plain_values
 from headrace.order import comparable, order_values, units
-from headrace.pool import NULL, UNNUMBERED, Pool, Pools, can_be_pooled, summed_keys
+from headrace.pool import NULL, UNNUMBERED, Pool, Pools, can_be_pooled
 from headrace.schema import FLOAT32, Type
 from headrace.states import GroupSums, Moments, Quantiles
 from headrace.table import Stage, one_array
@@ -288,14 +288,14 @@ def _counted_strings(name: str, array: Array, pool: Pool) -> Counts:
         numbers = pool.remember(array) if numbers is None else numbers
         left = np.flatnonzero(numbers == UNNUMBERED)
         runs = (pool.spill(array.take(pa.array(left)), None),) if len(left) else ()
-        counted = Counts(*summed_keys(name, pool, [(numbers if not runs else numbers[numbers != UNNUMBERED], None)]))
+        counted = NumberedCounts.of_rows(name, pool, numbers if not runs else numbers[numbers != UNNUMBERED])
         return SpilledCounts(counted, runs) if runs else counted
     counts = count_indices(kernel_column(array.indices), len(array.dictionary))
     numbers = np.append(pool.remember(array.dictionary, len(array)), NULL)
     left = np.flatnonzero((numbers == UNNUMBERED) & (counts > 0))
     runs = (pool.spill(array.dictionary.take(pa.array(left)), counts[left]),) if len(left) else ()
     used = np.flatnonzero((numbers != UNNUMBERED) & (counts > 0) if runs else counts)
-    counted = Counts(*summed_keys(name, pool, [(numbers[used], counts[used])]))  # a dictionary may repeat a value
+    counted = NumberedCounts(name, pool, [(numbers[used], counts[used])])
     return SpilledCounts(counted, runs) if runs else counted
 
 
