@@ -9,13 +9,16 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
-# A stamp for each set of extras: both targets can be repeated and install only what is missing.
+# A stamp for each set of extras: both targets can be repeated and install only what is missing. pip compiles to bytecode what it
+# copies, and an editable install copies nothing.
 $(VENV)/.demo: $(BIN)/python pyproject.toml constraints.txt
 	$(PIP) install --constraint constraints.txt --editable '.[cpu,examples]'
+	$(BIN)/python -m compileall -q engine kernels
 	@touch $@
 
 $(VENV)/.test: $(BIN)/python pyproject.toml constraints.txt
 	$(PIP) install --constraint constraints.txt --editable '.[cpu,examples,test]'
+	$(BIN)/python -m compileall -q engine kernels
 	@touch $(VENV)/.demo $@
 
 .PHONY: demo

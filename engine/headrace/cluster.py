@@ -7,6 +7,7 @@ Only this module and `execution` know Dask; the `local` kind does without import
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -342,6 +343,13 @@ def _started(name: str, kind: Callable[..., Any], **settings: Any) -> DaskCluste
     """Start workers of our own, and connect to them."""
     import distributed
 
+    # A starting child runs the script's top level; workers of its own would have children that do the same. `multiprocessing` itself
+    # asks the same attribute (spawn._check_not_importing_main), and Dask loses its answer and waits for ever.
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise ClusterError(
+            f"a worker of the cluster `{name}` ran the script that opens it again",
+            hint='put what the script does below `if __name__ == "__main__":`: every worker imports the script when it starts',
+        )
     try:
         owned = kind(**settings)
         client = distributed.Client(owned)
@@ -350,7 +358,8 @@ def _started(name: str, kind: Callable[..., Any], **settings: Any) -> DaskCluste
     except (TimeoutError, OSError, RuntimeError) as error:
         raise ClusterError(
             f"the workers of the cluster `{name}` did not start: {error}",
-            hint="a machine that is busy may take too long: try again, or use fewer workers, or the cluster `local`",
+            hint='a script that opens it needs `if __name__ == "__main__":` around what it does, because every worker imports the script; '
+            "a machine that is busy may take too long: try again, or use fewer workers, or the cluster `local`",
         ) from error
 
 

@@ -20,6 +20,8 @@ from headrace.table import KEY, ROW, Backend, ByRow, Table
 SHARE, SMALLEST, LARGEST = 16, 1 << 20, 256 << 20
 # Nothing is read of a table in memory: what a task costs besides its rows weighs more.
 SMALLEST_OF_TABLE = 8 << 20
+# Nor is a task of fewer rows worth having, unless they are of the largest size: each of its columns costs what some thousand values do.
+LEAST_ROWS = 1 << 13
 
 
 class Found(Protocol):
@@ -78,22 +80,28 @@ def cut(source: Source, columns: Sequence[str], size: int | str | None = None) -
     """Cut a source into partitions of about `size` decoded bytes of the columns read; row groups are never cut.
 
     There is always one at least, so that a source without rows has output files and errors like any other.
-    `size` may be ``file``: one partition a file. Default: a sixteenth of the data, 1 to 256 MiB, of a table in memory at least 8.
+    `size` may be ``file``: one partition a file. Default: a sixteenth of the data, 1 to 256 MiB, of a table in memory at
+    least 8; and not below 8,192 rows, unless they are 256 MiB.
     """
     if isinstance(source, TableSource):
         return _cut_table(source, size)
     sizes = [sum(group.nbytes.get(name, 0) for name in columns) for group in source.row_groups]
     target = size if isinstance(size, int) else min(max(sum(sizes) // SHARE, SMALLEST), LARGEST)
+    least_rows = LEAST_ROWS if size is None else 0
     partitions: list[Partition] = []
     groups: list[RowGroup] = []
-    nbytes = 0
+    nbytes = n_rows = 0
     for group, group_bytes in zip(source.row_groups, sizes, strict=True):
-        ends = group.file != groups[-1].file if size == "file" and groups else nbytes + group_bytes > target
+        if size == "file":
+            ends = bool(groups) and group.file != groups[-1].file
+        else:
+            ends = nbytes + group_bytes > (target if n_rows >= least_rows else LARGEST)
         if groups and ends:
             partitions.append(_partition(len(partitions), groups, nbytes))
-            groups, nbytes = [], 0
+            groups, nbytes, n_rows = [], 0, 0
         groups.append(group)
         nbytes += group_bytes
+        n_rows += group.n_rows
     if groups or not partitions:
         partitions.append(_partition(len(partitions), groups, nbytes))
     return tuple(partitions)
@@ -107,6 +115,8 @@ def _cut_table(source: TableSource, size: int | str | None) -> tuple[Partition, 
     nbytes = int(source.table.nbytes)
     target = size if isinstance(size, int) else min(max(nbytes // SHARE, SMALLEST_OF_TABLE), LARGEST)
     pieces = min(max(-(-nbytes // target), 1), max(source.n_rows, 1))
+    if size is None:
+        pieces = min(pieces, max(source.n_rows // LEAST_ROWS, -(-nbytes // LARGEST), 1))
     edges = [source.n_rows * index // pieces for index in range(pieces + 1)]
     return tuple(Partition(i, edges[i], edges[i + 1] - edges[i], nbytes // pieces) for i in range(pieces))
 

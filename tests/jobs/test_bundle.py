@@ -135,6 +135,7 @@ def test_predictions_are_written_partition_by_partition(
     finished: Any, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("headrace.partitions.SMALLEST", 1)
+    monkeypatch.setattr("headrace.partitions.LEAST_ROWS", 1)
     source, loaded = str(finished.data / "parcels" / "*.parquet"), hr.load(str(bundle))
     ledger = loaded.predict(source, tmp_path / "out.parquet")
     written = pq.read_table(tmp_path / "out.parquet")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -109,6 +110,15 @@ def test_threads_work_side_by_side() -> None:
     barrier = threading.Barrier(2, timeout=10)
     assert len(opened.gather([opened.submit(barrier.wait) for _ in range(2)])) == 2
     opened.close()
+
+
+def test_a_script_without_a_main_guard_is_told_so_and_does_not_hang(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text("from headrace.cluster import open_cluster\nopen_cluster('processes', 1)\nprint('opened')\n")
+    ran = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=120, check=False)
+    assert ran.returncode == 1
+    assert "opened" not in ran.stdout
+    assert 'needs `if __name__ == "__main__":` around' in ran.stderr
 
 
 def test_processes_are_others_than_this_one(processes: Cluster) -> None:

@@ -235,6 +235,7 @@ def test_pieces_go_from_worker_to_worker(
 ) -> None:
     """Between processes of this machine by files, on a scheduler's workers by Dask; tables that are joined too."""
     monkeypatch.setattr("headrace.partitions.SMALLEST", 1)
+    monkeypatch.setattr("headrace.partitions.LEAST_ROWS", 1)
     ops = [*CHAIN[:3], JoinExternal("shops", on=["shop"], columns=["area", "town"]), *CHAIN[4:7]]
     path, shops = parquet(payments(), 3), parquet(SHOPS, 2, name="shops.parquet")
     once = Pipeline(ops).fit_transform(payments(), tables={"shops": SHOPS})

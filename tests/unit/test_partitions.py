@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -47,6 +48,19 @@ def test_a_table_is_cut_by_its_bytes() -> None:
     assert len(cut(source, ("id",), DATA.nbytes // 4)) in (4, 5)
     assert len(cut(source, ("id",), 1)) == 100  # never less than a row
     assert len(cut(source, ("id",))) == 1
+
+
+@pytest.mark.parametrize(("n_columns", "n_rows", "n_partitions"), [(300, 4_000, 1), (300, 20_000, 2), (4, 4_000, 1)])
+def test_wide_rows_are_not_cut_into_tasks_of_few(n_columns: int, n_rows: int, n_partitions: int) -> None:
+    table = pa.table({f"c{index}": np.zeros(n_rows) for index in range(n_columns)})
+    assert len(cut(TableSource(table), table.column_names)) == n_partitions
+
+
+def test_small_row_groups_of_wide_files_are_read_together(parquet: Callable[..., Path]) -> None:
+    table = pa.table({f"c{index}": np.arange(10_000.0) for index in range(64)})  # 5 MB
+    dataset = Dataset.open(parquet(table, 500))
+    assert [partition.n_rows for partition in cut(dataset, table.column_names)] == [8_200, 1_800]
+    assert len(cut(dataset, table.column_names, 1 << 20)) > 2
 
 
 @pytest.mark.parametrize("size", [None, 1, "file"])

@@ -79,12 +79,14 @@ def measure(command: Sequence[str], folder: Path, environment: Mapping[str, str]
     ...     measure([sys.executable, "-c", "print(6 * 7)"], Path(folder)).stdout
     '42\n'
     """
+    # Sides find their modules as an installation has them: compiled, at the latest by the round that does not count.
+    variables = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     with (folder / "stdout.txt").open("w") as out, (folder / "stderr.txt").open("w") as err:
         started = time.perf_counter()
         process = subprocess.Popen(
             command,
             cwd=folder,
-            env={**os.environ, **(environment or {})},
+            env={**variables, **(environment or {})},
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=err,
