@@ -173,7 +173,15 @@ class DaskCluster:
         self.n_threads = max((os.cpu_count() or 1) // self.n_workers, 1) if self.one_machine else given
 
     def share(self, value: Any) -> Any:
-        (handle,) = self._client.scatter([value], broadcast=True, hash=False)  # of a tuple it would share each item by itself
+        try:
+            (handle,) = self._client.scatter([value], broadcast=True, hash=False)  # of a tuple it would share each item by itself
+        except Exception as error:
+            if type(error) is not Exception:  # which is how Dask tells what a worker said
+                raise
+            raise ClusterError(
+                f"a worker cannot take what all share: {error}",
+                hint="workers need the packages of this process, and modules of your own that the steps are from: install them there",
+            ) from error
         self._shared.add(handle.key)
         return handle
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import importlib
 import os
 import signal
 import subprocess
@@ -75,6 +76,17 @@ def test_every_task_that_is_done_is_told(cluster: Cluster) -> None:
 def test_a_shared_value_reaches_every_task(cluster: Cluster) -> None:
     shared = cluster.share("-")
     assert cluster.gather([cluster.submit(joined, shared, "a", "b") for _ in range(3)]) == ["(a-b)"] * 3
+
+
+class OfAModuleThatWorkersLack:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return importlib.import_module, ("a_module_of_mine",)
+
+
+def test_what_workers_cannot_import_is_told(processes: Cluster) -> None:
+    with pytest.raises(ClusterError, match=r"No module named 'a_module_of_mine'.*\n.*install them there"):
+        processes.share(OfAModuleThatWorkersLack())
+    assert processes.gather([processes.submit(abs, -1)]) == [1]
 
 
 @pytest.mark.parametrize("name", ["local", "processes"])
