@@ -250,7 +250,7 @@ def _read_footer(path: str, partition: dict[str, str]) -> File:
             if sum(n_rows for n_rows, _ in groups) != metadata.num_rows:
                 raise ValueError(f"its footer promises {metadata.num_rows} rows, and its row groups {sum(n_rows for n_rows, _ in groups)}")
             dictionaries = _dictionaries(metadata, schema)
-            digest = footer_digest(handle, length)
+            digest = _footer_digest(handle, length)
     except FileNotFoundError as error:
         raise DataError("no such file", file=path) from error
     except READ_ERRORS as error:
@@ -262,7 +262,14 @@ def _read_footer(path: str, partition: dict[str, str]) -> File:
     return File(place, nbytes, groups, schema, digest, partition, dictionaries)
 
 
-def footer_digest(handle: Any, length: int) -> str:
+def refuse_changed(file: File, handle: Any) -> None:
+    """Raise DataError if an open file is not the one that was planned with: passes would learn from one and transform another."""
+    same = handle.size() == file.nbytes
+    if not same or _footer_digest(handle, int.from_bytes(handle.read_at(4, file.nbytes - 8), "little")) != file.digest:
+        raise DataError("has changed since the run began", file=file.path, hint="run again, on files that nobody writes to")
+
+
+def _footer_digest(handle: Any, length: int) -> str:
     """Return the SHA-256 of an open file's footer of `length` bytes, with its length and the last mark."""
     return hashlib.sha256(handle.read_at(length + 8, handle.size() - length - 8)).hexdigest()
 

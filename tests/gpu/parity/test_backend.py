@@ -14,6 +14,7 @@ from tests.gpu.where import MARKS
 from tests.laws.examples import rows
 from tests.laws.running import canonical, content
 
+from headrace.counts import Counts
 from headrace.errors import DataError
 from headrace.keys import Keys
 from headrace.schema import Type
@@ -67,7 +68,8 @@ def test_keys_are_counted_found_and_hashed_as_on_the_cpu(name: str, cpu: Backend
     columns, there = {"x": array, "flag": COLUMNS["flag"]}, {"x": gpu.from_arrow(array), "flag": gpu.from_arrow(COLUMNS["flag"])}
     for names in (["x"], ["x", "flag"]):
         expected, found = (b.counts({n: c[n] for n in names}) for b, c in ((cpu, columns), (gpu, there)))
-        assert canonical(found) == canonical(expected)
+        # a column of near-unique strings may be counted in another form there: keys and counts are the same
+        assert canonical(Counts(found.keys, found.counts)) == canonical(Counts(expected.keys, expected.counts))
         some = expected.keys.take(np.arange(0, len(expected.keys), 2))
         codes = cpu.find({n: columns[n] for n in names}, some)
         assert gpu.to_numpy(gpu.find({n: there[n] for n in names}, some)).tolist() == codes.tolist()

@@ -159,3 +159,12 @@ def test_rows_that_differ_from_the_footer_are_refused(gpu: Backend, parquet: Cal
 def test_a_struct_is_refused_with_what_to_do(gpu: Backend) -> None:
     with pytest.raises(DataError, match=r"a column of struct.* cannot be taken to a GPU"):
         gpu.from_arrow(pa.array([{"a": 1}]))
+
+
+def test_a_file_written_anew_since_its_footer_was_read_is_refused(gpu: Backend, tmp_path: Path) -> None:
+    for value in (1.0, 2.0):
+        pq.write_table(pa.table({"x": [value] * 100}), tmp_path / "x.parquet")
+        if value == 1.0:
+            planned = Dataset.open(tmp_path)
+    with pytest.raises(DataError, match="has changed since the run began"):
+        list(gpu.read(planned, planned.row_groups, ["x"]))

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from headrace.backends.arrow.pages import PageReader
 from headrace.backends.arrow.values import standard_layout
-from headrace.dataset import INT96_UNIT, READ_ERRORS, Dataset, File, RowGroup, filesystem_of, footer_digest
+from headrace.dataset import INT96_UNIT, READ_ERRORS, Dataset, File, RowGroup, filesystem_of, refuse_changed
 from headrace.errors import DataError
 from headrace.schema import Type
 from headrace.table import one_array
@@ -141,9 +141,7 @@ def _open(file: File, strings: AbstractSet[str], columns: Sequence[str]) -> _Ope
             page_checksum_verification=True,
             coerce_int96_timestamp_unit=INT96_UNIT,
         )
-        # A file written anew meanwhile may have as many rows: passes would learn from one and transform another.
-        if handle.size() != file.nbytes or footer_digest(handle, reader.metadata.serialized_size) != file.digest:
-            raise DataError("has changed since the run began", file=file.path, hint="run again, on files that nobody writes to")
+        refuse_changed(file, handle)
         return _Opened(handle, reader, columns)
     except READ_ERRORS as error:
         raise DataError(

@@ -21,7 +21,7 @@ from headrace.backends.arrow.read import constant_column, read_columns
 from headrace.backends.cudf.column import Coded, Column, Lists, Plain, Rows, concat, storage
 from headrace.backends.cudf.transfers import DISTINCT, brought
 from headrace.backends.cudf.values import from_arrow, towards_zero
-from headrace.dataset import Dataset, RowGroup, filesystem_of
+from headrace.dataset import Dataset, RowGroup, filesystem_of, refuse_changed
 from headrace.errors import DataError
 
 # A device is busy only with millions of rows at once; a partition of the usual size is one batch, or few.
@@ -40,7 +40,7 @@ def read_batches(dataset: Dataset, groups: Sequence[RowGroup], columns: Sequence
     Raises
     ------
     DataError
-        If a file cannot be decoded, or its rows differ from the footer's promise.
+        If a file cannot be decoded, has changed since its footer was read, or has other rows than that promised.
     """
     batch: list[RowGroup] = []
     nbytes = 0
@@ -128,9 +128,13 @@ def _is_read_by_cudf(type_: pa.DataType) -> bool:
 
 
 def _decoded(dataset: Dataset, index: int, groups: Sequence[RowGroup], names: Sequence[str], n_rows: int) -> dict[str, Column]:
-    path = dataset.files[index].path
+    file = dataset.files[index]
+    path = file.path
     wanted = [group.index for group in groups]
     try:
+        filesystem, inner = filesystem_of(path)
+        with filesystem.open_input_file(inner) as handle:
+            refuse_changed(file, handle)
         frame = cudf.read_parquet(path, columns=list(names), row_groups=[wanted], use_pandas_metadata=False)
     except (RuntimeError, ValueError, TypeError, NotImplementedError, OSError, pa.ArrowException) as error:
         if isinstance(error, MemoryError):
