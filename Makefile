@@ -89,7 +89,13 @@ test-gpu: ## the tests that need a GPU; fails where there is none
 	$(GPU_PYTHON) -m pytest -m gpu tests/gpu tests/ops tests/laws tests/unit engine
 
 .PHONY: bench-gpu
-bench-gpu: ## time the CUDA kernels beside a copy, into benchmarks/results/gpu-<device>.json; fails where there is no GPU
+bench-gpu: bench-gpu-kernels ## time kernels, operators, criteo and taxi on a GPU, into benchmarks/results/gpu-<device>-*.json; fails where there is none
+	set -e; for suite in operators criteo taxi; do \
+		$(GPU_PYTHON) -c 'from headrace.cli import command; command()' bench $$suite --device gpu --peers '' --out benchmarks/results; \
+	done
+
+.PHONY: bench-gpu-kernels
+bench-gpu-kernels: ## of these the CUDA kernels beside a copy: needs numba-cuda and CuPy only
 	$(GPU_PYTHON) -m benchmarks.gpu.kernels
 
 .PHONY: bench

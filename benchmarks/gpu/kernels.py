@@ -1,7 +1,7 @@
 """The bandwidth that each CUDA kernel reaches, beside a plain copy on the same device: `make bench-gpu`.
 
 Each kernel is called as the engine calls it, on device arrays, outputs allocated by RMM's pool where it is installed. The time is the
-median of several, each of a few calls in a row. What it writes to benchmarks/results/gpu-<device>.json was measured on the device it names.
+median of several, each of a few calls in a row. What it writes to benchmarks/results/gpu-<device>-kernels.json was measured on the device it names.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import functools
 import json
-import re
 import statistics
 import sys
 import time
@@ -20,6 +19,7 @@ from typing import Any
 import numpy as np
 from numba import config, cuda
 
+from headrace.bench.cases import gpu_slug
 from headrace.gpus import Gpu, find_gpus
 from headrace.versions import installed_versions
 from headrace_kernels import DenseSteps, get_kernel, kernel_names
@@ -121,8 +121,7 @@ def measure(gpu: Gpu, n_rows: int, repeats: int) -> dict[str, Any]:
 def write(record: dict[str, Any], folder: Path = RESULTS) -> Path:
     """Write a record under the name of its device."""
     folder.mkdir(parents=True, exist_ok=True)
-    slug = re.sub(r"[^a-z0-9]+", "-", record["device"]["name"].lower()).strip("-")
-    path = folder / f"gpu-{slug}.json"
+    path = folder / f"{gpu_slug(record['device']['name'])}-kernels.json"
     path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     return path
 

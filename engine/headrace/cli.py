@@ -127,6 +127,7 @@ def predict(
     source: Annotated[str, typer.Argument(metavar="IN", help="Parquet: a file, a glob or a folder.", show_default=False)],
     output: Annotated[Path, typer.Argument(metavar="OUT", help="The Parquet file (.parquet) or folder to write.", show_default=False)],
     table: Annotated[list[str] | None, typer.Option(metavar="NAME=PATH", help="A table to look things up in; may be repeated.")] = None,
+    device: DeviceOption = None,
     as_json: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
@@ -136,7 +137,7 @@ def predict(
         from headrace.jobs.bundle import Bundle
 
         with _progress(quiet=as_json) as progress:
-            ledger = Bundle.load(bundle).predict(source, output, tables=_named_paths(table), progress=progress)
+            ledger = Bundle.load(bundle).predict(source, output, tables=_named_paths(table), progress=progress, device=device or "auto")
         if as_json:
             print_json({"output": str(output), "rows": ledger.rows()})
         else:

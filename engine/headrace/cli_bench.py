@@ -19,6 +19,9 @@ RowsOption = Annotated[int | None, typer.Option(min=1, show_default=False, help=
 PeersOption = Annotated[str | None, typer.Option(metavar="NAMES", help="Whom to compare with, comma-separated; default: all of the suite.")]
 CasesOption = Annotated[str | None, typer.Option(metavar="NAMES", help="Which cases, comma-separated; default: all of the suite.")]
 RunsOption = Annotated[int, typer.Option(min=1, help="How often each side runs, in turn, after a round that warms up.")]
+DeviceOption = Annotated[
+    str, typer.Option(help="auto, cpu, or gpu: then the CPU is one more side, and the device's name is in the file's.")
+]
 OutOption = Annotated[Path, typer.Option(metavar="FOLDER", help="For the results (JSON) and the chart (SVG).")]
 DataOption = Annotated[Path, typer.Option(metavar="FOLDER", help="For the generated data, which is kept.")]
 OUT, DATA = Path("out/bench"), Path("data/bench")
@@ -44,12 +47,13 @@ def operators(
     peers: PeersOption = None,
     cases: CasesOption = None,
     runs: RunsOption = 5,
+    device: DeviceOption = "auto",
     out: OutOption = OUT,
     as_json: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
     """Every operator on a table in memory, fitted and applied, against Polars."""
-    _run("operators", rows, peers, cases, runs, out, DATA, as_json=as_json, debug=debug)
+    _run("operators", rows, peers, cases, runs, out, DATA, device=device, as_json=as_json, debug=debug)
 
 
 @bench.command(epilog="Example: headrace bench criteo --shape plain --peers polars --cases job")
@@ -59,13 +63,14 @@ def criteo(
     shape: Annotated[str, typer.Option(help="dictionary, plain, wide or many-files.")] = "dictionary",
     cases: CasesOption = None,
     runs: RunsOption = 5,
+    device: DeviceOption = "auto",
     out: OutOption = OUT,
     data: DataOption = DATA,
     as_json: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
     """Features of the Criteo shape, fitted, transformed and written, against Polars, DuckDB and dask.dataframe."""
-    _run("criteo", rows, peers, cases, runs, out, data, shape, as_json=as_json, debug=debug)
+    _run("criteo", rows, peers, cases, runs, out, data, shape, device=device, as_json=as_json, debug=debug)
 
 
 @bench.command(epilog="Example: headrace bench taxi --rows 1000000")
@@ -74,13 +79,14 @@ def taxi(
     peers: PeersOption = None,
     cases: CasesOption = None,
     runs: RunsOption = 5,
+    device: DeviceOption = "auto",
     out: OutOption = OUT,
     data: DataOption = DATA,
     as_json: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
     """Raw trips to predictions by a trained model, against Polars with XGBoost."""
-    _run("taxi", rows, peers, cases, runs, out, data, as_json=as_json, debug=debug)
+    _run("taxi", rows, peers, cases, runs, out, data, device=device, as_json=as_json, debug=debug)
 
 
 @bench.command(epilog="Example: headrace bench calibrate")
@@ -120,6 +126,7 @@ def _run(
     data: Path,
     shape: str = "dictionary",
     *,
+    device: str = "auto",
     as_json: bool,
     debug: bool,
 ) -> None:
@@ -127,7 +134,7 @@ def _run(
         from headrace.bench.shown import show, tell
         from headrace.bench.suites import make_request, run_suite
 
-        request = make_request(suite, out, data, rows=rows, peers=peers, runs=runs, shape=shape, cases=cases)
+        request = make_request(suite, out, data, rows=rows, peers=peers, runs=runs, shape=shape, cases=cases, device=device)
         found = run_suite(request, (lambda line: None) if as_json else tell)
         results = found.write(out)
         # Only now: Matplotlib in the driver would count as memory of what it starts.

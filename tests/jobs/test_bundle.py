@@ -152,6 +152,16 @@ def test_predict_writes_a_folder_too_and_tells_rows_as_json(finished: Any, bundl
     assert pq.read_table(tmp_path / "out").num_rows == rows["out"]
 
 
+def test_predict_runs_on_the_device_it_is_told(finished: Any, bundle: Path, tmp_path: Path) -> None:
+    what = ("predict", bundle, finished.data / "parcels" / "parcels-0.parquet", tmp_path / "out.parquet", "--device")
+    refused = finished(*what, "gup")
+    assert refused.code == 2
+    assert "no device 'gup'" in refused.stderr
+    assert not (tmp_path / "out.parquet").exists()
+    assert finished(*what, "cpu").code == 0
+    assert (tmp_path / "out.parquet").exists()
+
+
 def test_a_prediction_that_cannot_be_written_is_refused(finished: Any, bundle: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     outcome = finished("predict", bundle, finished.data / "parcels" / "parcels-0.parquet", tmp_path / "file" / "out.parquet")

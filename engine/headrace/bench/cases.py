@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import statistics
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -126,13 +127,16 @@ class SuiteResult:
 
     @property
     def name(self) -> str:
-        """The name of its files: the suite, its shape if it is not the usual, and the rows.
+        """The name of its files: the GPU if one was measured, the suite, its shape if it is not the usual, and the rows.
 
         >>> SuiteResult("criteo", "wide", 5, "", {}, {}, (CaseResult("job", "", 100_000, ()),)).name
         'criteo-wide-100k'
+        >>> SuiteResult("taxi", "", 5, "", {"gpu": "NVIDIA H100 PCIe"}, {}, ()).name
+        'gpu-nvidia-h100-pcie-taxi-0'
         """
         rows = max((case.rows for case in self.cases), default=0)
-        return "-".join([self.suite, *([self.shape] if self.shape else []), short_count(rows)])
+        device = [gpu_slug(self.machine["gpu"])] if "gpu" in self.machine else []
+        return "-".join([*device, self.suite, *([self.shape] if self.shape else []), short_count(rows)])
 
     def describe(self) -> dict[str, Any]:
         """Return all of it as JSON values."""
@@ -162,6 +166,15 @@ def _case(values: dict[str, Any]) -> CaseResult:
 def _side(values: dict[str, Any]) -> SideResult:
     fields: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
     return SideResult(**fields)
+
+
+def gpu_slug(name: str) -> str:
+    """Return a GPU's name for file names.
+
+    >>> gpu_slug("NVIDIA H100 80GB HBM3")
+    'gpu-nvidia-h100-80gb-hbm3'
+    """
+    return "-".join(["gpu", *re.findall("[a-z0-9]+", name.lower())])
 
 
 def short_count(number: int) -> str:

@@ -14,6 +14,8 @@ from headrace.bench.request import Request, config, headrace, script
 SHAPES = ("dictionary", "plain", "wide", "many-files")
 # 5,000,000 rows of 1,000 columns would be 20 GB.
 ROWS = {"wide": 200_000, "many-files": 1_000_000}
+# On a GPU beside the CPU; how it goes with more workers is asked of a CPU.
+GPU_CASES = ("job", "second")
 CASES = ("job", "second", "workers", "processes")
 TITLES = {
     "dictionary": "Criteo shape",
@@ -29,33 +31,42 @@ VARIANTS = {"criteo": {"polars": ("polars", "polars_eager")}}
 
 def cases(request: Request) -> list[Case]:
     """Make the data and return the cases; only `job` and `second` have peers."""
-    request.check(CASES)
+    known = GPU_CASES if request.device == "gpu" else CASES
+    request.check(known)
     source = make_files(request.shape, request.data, request.rows)
     job = _wide_job(request) if request.shape == "wide" else config("criteo.yaml")
     made = []
     title = TITLES[request.shape]
     if request.wanted("job"):
-        sides = (_ours(request, job, source), *_peers(request, source, 1))
+        sides = (*_on_devices(request, job, source), *_peers(request, source, 1))
         made.append(Case("job", f"{title}: fit, transform, write, as a job", request.rows, sides))
     if request.wanted("second"):
-        sides = (_ours_twice(request, job, source), *_peers(request, source, 2))
+        sides = (*_twice_on_devices(request, job, source), *_peers(request, source, 2))
         made.append(Case("second", f"{title}: second time in one process", request.rows, sides, times="last"))
-    if request.wanted("workers"):
+    if "workers" in known and request.wanted("workers"):
         made.append(Case("workers", f"{title}: threads", request.rows, _scaled(request, job, source, "local")))
-    if request.wanted("processes"):
+    if "processes" in known and request.wanted("processes"):
         made.append(Case("processes", f"{title}: Dask workers", request.rows, _scaled(request, job, source, "processes")))
     return made
 
 
-def _ours(request: Request, job: str, source: Path, name: str = HEADRACE, *settings: str) -> Side:
+def _ours(request: Request, job: str, source: Path, name: str, *settings: str) -> Side:
     folder = request.work / name
     return Side(name, headrace("run", job, *_settings(source, folder, *settings), "--json"), folder, "out/latest/features")
 
 
-def _ours_twice(request: Request, job: str, source: Path) -> Side:
-    folder = request.work / HEADRACE
-    command = (sys.executable, str(script("job_headrace")), job, *_settings(source, folder), "--repeat", "2")
-    return Side(HEADRACE, command, folder, "out/latest/features")
+def _on_devices(request: Request, job: str, source: Path) -> list[Side]:
+    return [_ours(request, job, source, name, f"run.device={device}") for name, device in request.devices().items()]
+
+
+def _twice_on_devices(request: Request, job: str, source: Path) -> list[Side]:
+    sides = []
+    for name, device in request.devices().items():
+        folder = request.work / name
+        settings = _settings(source, folder, f"run.device={device}")
+        command = (sys.executable, str(script("job_headrace")), job, *settings, "--repeat", "2")
+        sides.append(Side(name, command, folder, "out/latest/features"))
+    return sides
 
 
 def _settings(source: Path, folder: Path, *more: str) -> list[str]:

@@ -6,6 +6,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from headrace.bench.cases import HEADRACE
 from headrace.errors import JobError, unknown_name
 
 _HERE = Path(__file__).parent
@@ -27,6 +28,8 @@ class Request:
         Whom to compare with.
     cases : tuple of str
         Which cases of the suite; none: all.
+    device : str
+        Where ours runs; with ``gpu`` it runs on the CPU too, as one more side.
     out : Path
         For results and charts; what sides write goes to a folder inside and is removed.
     data : Path
@@ -41,6 +44,7 @@ class Request:
     data: Path
     shape: str = "dictionary"
     cases: tuple[str, ...] = ()
+    device: str = "auto"
 
     @property
     def work(self) -> Path:
@@ -49,6 +53,14 @@ class Request:
     def wanted(self, case: str) -> bool:
         """Say whether a case is asked for."""
         return not self.cases or case in self.cases
+
+    def devices(self) -> dict[str, str]:
+        """Return the sides that are ours, by name, and the device of each.
+
+        >>> Request("criteo", 10, 1, (), Path("out"), Path("data"), device="gpu").devices()
+        {'headrace': 'gpu', 'headrace-cpu': 'cpu'}
+        """
+        return {HEADRACE: self.device, **({f"{HEADRACE}-cpu": "cpu"} if self.device == "gpu" else {})}
 
     def check(self, known: tuple[str, ...]) -> None:
         """Raise JobError if a case is asked for that the suite does not have."""

@@ -32,11 +32,13 @@ class Server:
         Of the side.
     path : Path
         Its script.
+    arguments : str
+        For the script.
     """
 
-    def __init__(self, name: str, path: Path) -> None:
+    def __init__(self, name: str, path: Path, *arguments: str) -> None:
         self.name = name
-        self._process = subprocess.Popen([sys.executable, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._process = subprocess.Popen([sys.executable, str(path), *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self._to: Any = self._process.stdin
         self._from: Any = self._process.stdout
         self.calls: Mapping[str, Mapping[str, Any]] = self.ask({"list": True})["calls"]
@@ -63,12 +65,12 @@ class Server:
 
 
 @contextmanager
-def serving(scripts: Mapping[str, Path]) -> Iterator[list[Server]]:
-    """Start the sides and end them."""
+def serving(scripts: Mapping[str, Path], arguments: Mapping[str, Sequence[str]] | None = None) -> Iterator[list[Server]]:
+    """Start the sides, some with arguments, and end them."""
     with ExitStack() as stack:
         servers = []
         for name, path in scripts.items():
-            server = Server(name, path)
+            server = Server(name, path, *(arguments or {}).get(name, ()))
             stack.callback(server.close)
             servers.append(server)
         yield servers

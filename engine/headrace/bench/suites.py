@@ -16,9 +16,25 @@ from headrace.bench.cases import Case, CaseResult, SuiteResult
 from headrace.bench.interleave import Tell, run_case
 from headrace.bench.request import Request
 from headrace.errors import JobError, MissingLibraryError, unknown_name
+from headrace.gpus import find_gpus
 from headrace.versions import installed_versions
 
-PACKAGES = ("headrace", "pyarrow", "numpy", "numba", "polars", "duckdb", "dask", "pandas", "xgboost-cpu", "xgboost")
+PACKAGES = (
+    "headrace",
+    "pyarrow",
+    "numpy",
+    "numba",
+    "polars",
+    "duckdb",
+    "dask",
+    "pandas",
+    "xgboost-cpu",
+    "xgboost",
+    "cudf-cu12",
+    "cuml-cu12",
+    "cupy-cuda12x",
+)
+DEVICES = ("auto", "cpu", "gpu")
 # What a peer's scripts import, by peer.
 LIBRARIES = {"polars": "polars", "duckdb": "duckdb", "dask": "dask", "numpy": "numpy"}
 
@@ -47,19 +63,31 @@ SUITES = {
 
 
 def make_request(
-    suite: str, out: Path, data: Path, *, rows: int | None, peers: str | None, runs: int, shape: str, cases: str | None
+    suite: str,
+    out: Path,
+    data: Path,
+    *,
+    rows: int | None,
+    peers: str | None,
+    runs: int,
+    shape: str,
+    cases: str | None,
+    device: str = "auto",
 ) -> Request:
     """Check what a command line asks for.
 
     Raises
     ------
     JobError
-        For an unknown suite, shape or peer, with the nearest right name; if `out` is no folder to write to.
+        For an unknown suite, shape, peer or device, with the nearest right name; for ``gpu`` without one; if `out` is no folder to write to.
     MissingLibraryError
         If a peer's library is not installed.
     """
     found = _known("suite", suite, SUITES)
     _known("shape", shape, dict.fromkeys(found.shapes))
+    _known("device", device, dict.fromkeys(DEVICES))
+    if device == "gpu" and not find_gpus():
+        raise JobError("no GPU can be used here, and nothing was measured", hint="`headrace doctor` says what is missing")
     chosen = found.peers if peers is None else tuple(name.strip() for name in peers.split(",") if name.strip())
     for peer in chosen:
         _known("peer", peer, dict.fromkeys(found.peers))
@@ -70,7 +98,7 @@ def make_request(
         raise JobError(f"results cannot be written to {out}: {error.strerror}", hint="name another folder with --out") from error
     names = tuple(name.strip() for name in cases.split(",") if name.strip()) if cases else ()
     size = found.shape_rows.get(shape, found.rows) if rows is None else rows
-    return Request(suite, size, runs, chosen, out.absolute(), data.absolute(), shape, names)
+    return Request(suite, size, runs, chosen, out.absolute(), data.absolute(), shape, names, device)
 
 
 def run_suite(request: Request, tell: Tell) -> SuiteResult:
@@ -90,7 +118,8 @@ def run_suite(request: Request, tell: Tell) -> SuiteResult:
     finally:
         shutil.rmtree(request.work, ignore_errors=True)
     shape = "" if request.shape == suite.shapes[0] else request.shape
-    return SuiteResult(request.suite, shape, request.runs, started, machine(), installed_versions(PACKAGES), tuple(results))
+    described = {**machine(), **(_gpu() if request.device == "gpu" else {})}
+    return SuiteResult(request.suite, shape, request.runs, started, described, installed_versions(PACKAGES), tuple(results))
 
 
 def machine() -> dict[str, Any]:
@@ -103,6 +132,11 @@ def machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "load": os.getloadavg()[0],
     }
+
+
+def _gpu() -> dict[str, Any]:
+    gpu = find_gpus()[0]
+    return {"gpu": gpu.name, "gpu_memory_bytes": gpu.memory, "gpu_driver": gpu.driver}
 
 
 def _processor() -> str:

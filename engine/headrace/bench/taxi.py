@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from headrace.bench.cases import HEADRACE, Case, Side
+from headrace.bench.cases import Case, Side
 from headrace.bench.files import make_files
 from headrace.bench.request import Request, config, headrace, script
 from headrace.errors import HeadraceError
@@ -35,7 +35,7 @@ def cases(request: Request) -> list[Case]:
     title = "taxi: features, matrix, predict, write"
     for name, shown, repeat in (("predict", title, 1), ("second", f"{title}: second time in one process", 2)):
         if request.wanted(name):
-            sides = (_ours(request, source, bundle, repeat), *_peers(request, source, saved, repeat))
+            sides = (*_ours(request, source, bundle, repeat), *_peers(request, source, saved, repeat))
             made.append(Case(name, shown, request.rows, sides, "wall" if repeat == 1 else "last", MISMATCHES))
     return made
 
@@ -57,21 +57,17 @@ def _finish(command: Sequence[str]) -> None:
         raise HeadraceError(f"the model of the suite taxi cannot be made: {done.stderr.strip()[-800:]}")
 
 
-def _ours(request: Request, source: Path, bundle: Path, repeat: int) -> Side:
-    folder = request.work / HEADRACE
-    files = str(source / "*.parquet")
-    if repeat == 1:
-        command = headrace("predict", str(bundle), files, str(folder / "out" / "predictions.parquet"))
-    else:
-        command = (
-            sys.executable,
-            str(script("predict_headrace")),
-            str(bundle),
-            files,
-            str(folder / "out" / "predictions.parquet"),
-            str(repeat),
-        )
-    return Side(HEADRACE, command, folder)
+def _ours(request: Request, source: Path, bundle: Path, repeat: int) -> list[Side]:
+    sides = []
+    for name, device in request.devices().items():
+        folder = request.work / name
+        files = (str(bundle), str(source / "*.parquet"), str(folder / "out" / "predictions.parquet"))
+        if repeat == 1:
+            command = headrace("predict", *files, "--device", device)
+        else:
+            command = (sys.executable, str(script("predict_headrace")), *files, str(repeat), device)
+        sides.append(Side(name, command, folder))
+    return sides
 
 
 def _peers(request: Request, source: Path, saved: Path, repeat: int) -> list[Side]:

@@ -1,7 +1,11 @@
-"""Every operator of Headrace on a table in memory: fitted, and the same rows transformed; planning and all else included."""
+"""Every operator of Headrace on a table in memory: fitted, and the same rows transformed; planning and all else included.
+
+An argument names the device. Rows are a table on the host before and after: the way to a GPU and back counts.
+"""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +18,8 @@ from serving import Call, Offer, serve
 
 import headrace as hr
 
+DEVICE = sys.argv[1] if len(sys.argv) > 1 else "auto"
+GPU_TOLERANCE = 2e-6  # a few roundings of float32
 PLACES = ["lat1", "lon1", "lat2", "lon2"]
 
 
@@ -44,11 +50,13 @@ def op(operator: Any, title: str, made: Sequence[str], tolerance: float | None =
         source, others = table(rows), tables()
 
         def call() -> dict[str, Any]:
-            done = pipeline.fit_transform(source, tables=others).table
+            done = pipeline.fit_transform(source, tables=others, device=DEVICE).table
             return {name: done.column(name) for name in made}
 
         return call
 
+    if DEVICE == "gpu" and tolerance is not None:
+        tolerance = max(tolerance, GPU_TOLERANCE)
     return Offer(make, title, tolerance)
 
 

@@ -1,4 +1,4 @@
-"""Predictions of a bundle of Headrace, several times in one process: BUNDLE IN OUT TIMES."""
+"""Predictions of a bundle of Headrace, several times in one process: BUNDLE IN OUT TIMES DEVICE."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import headrace
 
 
 def main() -> None:
-    path, source, out, repeat = sys.argv[1:]
+    path, source, out, repeat, device = sys.argv[1:]
     bundle = headrace.load(path)
     seconds = []
     for _ in range(int(repeat)):
         started = time.perf_counter()
-        bundle.predict(source, out)
+        bundle.predict(source, out, device=device)
         seconds.append(time.perf_counter() - started)
     json.dump({"seconds": seconds}, sys.stdout)
     print()
