@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import pytest
@@ -48,7 +51,7 @@ HANDED: list[str] = []
 def let_xgboost_take_device_arrays(monkeypatch: pytest.MonkeyPatch) -> None:
     """XGBoost for the CPU would read a device's addresses: hand it the host's, and note what it was handed."""
     take_block, predict, set_param = boosted.FixedBlocks.next, xgboost.Booster.inplace_predict, xgboost.Booster.set_param
-    device = {"device": "cpu"}
+    devices: WeakKeyDictionary[xgboost.Booster, str] = WeakKeyDictionary()
 
     def next_block(self: boosted.FixedBlocks, input_data: Any) -> bool:
         def take(data: Any, label: Any) -> None:
@@ -58,14 +61,14 @@ def let_xgboost_take_device_arrays(monkeypatch: pytest.MonkeyPatch) -> None:
         return take_block(self, take)
 
     def inplace_predict(self: xgboost.Booster, data: Any) -> Any:
-        assert isinstance(data, device_arrays.DeviceArray) == (device["device"] == "cuda"), (
-            "XGBoost would copy the rows to the other device"
-        )
+        on_device = devices.get(self) == "cuda"
+        assert isinstance(data, device_arrays.DeviceArray) == on_device, "XGBoost would copy the rows to the other device"
         predicted = predict(self, device_arrays.asnumpy(data))
-        return device_arrays.asarray(predicted) if device["device"] == "cuda" else predicted
+        return device_arrays.asarray(predicted) if on_device else predicted
 
     def note(self: xgboost.Booster, params: Any, value: Any = None) -> None:
-        device.update({name: value for name, value in dict(params).items() if name == "device"})
+        if "device" in params:
+            devices[self] = params["device"]
         set_param(self, {name: value for name, value in dict(params).items() if name != "device"})
 
     HANDED.clear()
@@ -124,6 +127,50 @@ def test_a_model_of_one_device_predicts_on_the_other(kind: str, task: str, tmp_p
             assert type(predicted) is np.ndarray
             np.testing.assert_allclose(predicted, expected, rtol=1e-6)
             np.testing.assert_allclose(again.contributions(where(matrix)), model.contributions(matrix), rtol=1e-6)
+
+
+def test_threads_that_predict_on_different_devices_do_not_meet(monkeypatch: pytest.MonkeyPatch) -> None:
+    matrix, _ = rows()
+    model = trained("xgboost", "multiclass", "cpu")  # which XGBoost itself predicts, on the CPU too
+    expected = model.predict(matrix)
+    predict, within, done = xgboost.Booster.inplace_predict, threading.Event(), threading.Event()
+
+    def wait_within(self: xgboost.Booster, data: Any) -> Any:
+        if isinstance(data, device_arrays.DeviceArray):
+            within.set()
+            assert done.wait(60)
+        return predict(self, data)
+
+    monkeypatch.setattr(xgboost.Booster, "inplace_predict", wait_within)
+    with ThreadPoolExecutor(1) as pool:
+        on_device = pool.submit(model.predict, device_arrays.asarray(matrix))
+        try:
+            assert within.wait(60)
+            np.testing.assert_array_equal(model.predict(matrix), expected)
+        finally:
+            done.set()
+        np.testing.assert_array_equal(on_device.result(60), expected)
+
+
+def test_threads_of_one_device_load_one_booster(monkeypatch: pytest.MonkeyPatch) -> None:
+    matrix, _ = rows()
+    model = trained("xgboost", "binary", "cpu")
+    load, second, loads = xgboost.Booster, threading.Event(), []
+
+    def wait_for_the_second(**settings: Any) -> xgboost.Booster:
+        loads.append(settings)
+        assert second.wait(60)
+        return load(**settings)
+
+    def follow() -> np.ndarray:
+        second.set()
+        return model.predict(device_arrays.asarray(matrix))
+
+    monkeypatch.setattr(xgboost, "Booster", wait_for_the_second)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(model.predict, device_arrays.asarray(matrix))
+        np.testing.assert_array_equal(pool.submit(follow).result(60), first.result(60))
+    assert len(loads) == 1
 
 
 def test_files_do_not_name_the_device(tmp_path: Path) -> None:

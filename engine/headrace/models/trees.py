@@ -8,9 +8,10 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     import xgboost
 
 _TREES = "model.ubj"
+_loading = Lock()
 
 
 def _same(margin: np.ndarray) -> np.ndarray:
@@ -65,15 +67,27 @@ class BoostedTrees(Trained):
     features: tuple[str, ...]
     trees: bytes
     threads: int | None = None
+    _boosters: dict[str, xgboost.Booster] = field(default_factory=dict, init=False, repr=False)
 
-    @cached_property
+    @property
     def booster(self) -> xgboost.Booster:
-        """XGBoost's own model."""
+        """XGBoost's own model, on the CPU."""
+        return self._booster("cpu")
+
+    def _booster(self, device: str) -> xgboost.Booster:
+        """Return the one of a device: threads that predict on different devices must not move one that they share."""
+        with _loading:
+            if device not in self._boosters:
+                self._boosters[device] = self._load(device)
+            return self._boosters[device]
+
+    def _load(self, device: str) -> xgboost.Booster:
         try:
             from headrace.models.xgboost_library import xgboost
         except ImportError as error:
             raise MissingLibraryError("this model needs the library 'xgboost'", hint="pip install 'headrace[cpu]'") from error
         booster = xgboost.Booster(model_file=bytearray(self.trees))
+        booster.set_param({"device": device})
         if self.threads is not None:
             booster.set_param({"nthread": self.threads})
         return booster
@@ -88,9 +102,7 @@ class BoostedTrees(Trained):
             return np.empty((0, self.settings.n_classes) if self.settings.n_classes else (0,), dtype=np.float32)
         if is_on_device(matrix):
             # In place: without the copy and the quantisation that a DMatrix makes of it.
-            self.booster.set_param({"device": "cuda"})
-            on_device: np.ndarray = to_host(self.booster.inplace_predict(to_device(matrix, np.float32)))
-            self.booster.set_param({"device": "cpu"})
+            on_device: np.ndarray = to_host(self._booster("cuda").inplace_predict(to_device(matrix, np.float32)))
             return on_device
         rows = np.ascontiguousarray(matrix, dtype=np.float32)
         if self._summed is None:
