@@ -13,4 +13,5 @@ def use_pool() -> None:
 
     Only before anything lies on the device: what was allocated before is lost.
     """
+    # CuPy and Numba ask RMM from the moment cuDF is imported: it sets the allocators of both.
     rmm.reinitialize(pool_allocator=True, initial_pool_size=INITIAL_BYTES)
