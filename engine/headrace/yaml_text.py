@@ -13,6 +13,7 @@ from headrace.errors import JobError, JobErrors
 
 # A job of 10,000 columns has some 50,000 values. A few lines of aliases to aliases can stand for more than any memory holds.
 MOST_VALUES = 1_000_000
+MOST_LEVELS = 200
 
 
 class Loader(yaml.SafeLoader):
@@ -75,7 +76,7 @@ def load(text: str, file: str | None = None) -> tuple[Any, dict[str, int]]:
             return _load(FastLoader, text, file)
         return _load(Loader, text, file)
     except RecursionError:
-        raise JobError("is nested too deeply, or holds itself by an alias", file=file) from None
+        raise _too_deep(file) from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         line = mark.line + 1 if mark else None
@@ -93,7 +94,7 @@ def _load(kind: Any, text: str, file: str | None) -> tuple[Any, dict[str, int]]:
     lines: dict[str, int] = {}
     errors: list[JobError] = []
     if root is not None:
-        _walk(root, "", root.start_mark.line + 1, lines, errors, file)
+        _walk(root, "", root.start_mark.line + 1, lines, errors, file, MOST_LEVELS)
     if errors:
         raise JobErrors(errors)
     return (loader.construct_document(root) if root is not None else None), lines
@@ -114,7 +115,9 @@ def read(path: str | Path) -> tuple[Any, dict[str, int]]:
     return load(text, str(path))
 
 
-def _walk(node: yaml.Node, path: str, line: int, lines: dict[str, int], errors: list[JobError], file: str | None) -> None:
+def _walk(node: yaml.Node, path: str, line: int, lines: dict[str, int], errors: list[JobError], file: str | None, levels: int) -> None:
+    if not levels:
+        raise _too_deep(file, line)
     lines[path] = line
     if len(lines) > MOST_VALUES:
         raise JobError(f"stands for more than {MOST_VALUES:,} values", file=file, line=line, hint="write less of it by aliases")
@@ -123,10 +126,14 @@ def _walk(node: yaml.Node, path: str, line: int, lines: dict[str, int], errors: 
             below = f"{path}.{key.value}" if path else str(key.value)
             if below in lines:
                 errors.append(JobError("stands twice", file=file, line=key.start_mark.line + 1, key=below))
-            _walk(value, below, key.start_mark.line + 1, lines, errors, file)
+            _walk(value, below, key.start_mark.line + 1, lines, errors, file, levels - 1)
     elif isinstance(node, yaml.SequenceNode):
         for index, item in enumerate(node.value):
-            _walk(item, f"{path}[{index}]", item.start_mark.line + 1, lines, errors, file)
+            _walk(item, f"{path}[{index}]", item.start_mark.line + 1, lines, errors, file, levels - 1)
+
+
+def _too_deep(file: str | None, line: int | None = None) -> JobError:
+    return JobError("is nested too deeply, or holds itself by an alias", file=file, line=line)
 
 
 def line_of(key: str | None, lines: dict[str, int]) -> int | None:
