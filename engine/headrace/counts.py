@@ -115,7 +115,26 @@ class Counts:
         return ThinnedCounts(self.take(np.flatnonzero(is_kept)), RareKeys.of(self.keys.hashes(rare), self.counts[rare]), are_apart=True)
 
 
-class NumberedCounts(Counts):
+class _MadeWhole(Counts):
+    """Counts in a form of their own; for those who cannot do with that, keys and counts are made once, in memory."""
+
+    @property
+    def keys(self) -> Keys:
+        return self._whole.keys
+
+    @property
+    def counts(self) -> Ints:
+        return self._whole.counts
+
+    @cached_property
+    def _whole(self) -> Counts:
+        return self._summed()
+
+    def _summed(self) -> Counts:
+        raise NotImplementedError
+
+
+class NumberedCounts(_MadeWhole):
     """Counts of a column of strings by their numbers in a pool, as several arrays whose counts are added up when somebody looks at them.
 
     Of strings that hardly repeat, the numbers of the rows are the counts, and nothing is gained by adding them up before all are there.
@@ -174,18 +193,6 @@ class NumberedCounts(Counts):
     def n_pairs(self) -> int:
         return sum(len(numbers) for numbers, _ in self.parts)
 
-    @property
-    def keys(self) -> Keys:
-        return self._whole.keys
-
-    @property
-    def counts(self) -> Ints:
-        return self._whole.counts
-
-    @cached_property
-    def _whole(self) -> Counts:
-        return self._summed()
-
     def renamed(self, names: Sequence[str]) -> Counts:
         return NumberedCounts(names[0], self.pool, self.parts)
 
@@ -200,7 +207,7 @@ class NumberedCounts(Counts):
         return NumberedCounts(self.name, self.pool, [(keys.numbers, counts)])
 
 
-class SpilledCounts(Counts):
+class SpilledCounts(_MadeWhole):
     """Counts of a column of strings that did not all fit in memory: `held` is what did, and may hold the null, the rest is in `runs`.
 
     Parts of such a column go by bucket, and within a bucket by hash, once they are settled: with whom a string fitted in leaves no trace.
@@ -241,17 +248,7 @@ class SpilledCounts(Counts):
     def n_pairs(self) -> int:
         return self.held.n_pairs + sum(run.n_rows for run in self.runs)
 
-    @property
-    def keys(self) -> Keys:
-        return self._whole.keys
-
-    @property
-    def counts(self) -> Ints:
-        return self._whole.counts
-
-    @cached_property
-    def _whole(self) -> Counts:
-        """All of them in memory, for those who cannot do with pieces."""
+    def _summed(self) -> Counts:
         return collected(self.pieces(), self)
 
     def take(self, rows: Ints) -> Counts:
