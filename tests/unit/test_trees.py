@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -73,6 +74,21 @@ def test_what_the_kernel_does_not_know_is_left_to_xgboost(objective: str, target
     model = trained(target(score), objective, **params)
     assert model._summed is None
     np.testing.assert_array_equal(model.predict(matrix), model.booster.inplace_predict(matrix))
+
+
+def test_a_pickled_model_leaves_its_boosters_behind() -> None:
+    matrix, target = rows()
+    model = trained((target > 0).astype(float), "binary:logistic")
+    expected, nbytes = model.predict(matrix), len(pickle.dumps(model))
+    added = model.contributions(matrix[:20])  # by XGBoost, which loads a booster
+    assert model._boosters
+    assert len(pickle.dumps(model)) == nbytes
+    again = pickle.loads(pickle.dumps(model))
+    assert (again.settings, again.features, again.trees, again.threads) == (model.settings, model.features, model.trees, model.threads)
+    assert again._boosters == {}
+    np.testing.assert_array_equal(again.predict(matrix), expected)
+    np.testing.assert_array_equal(again.contributions(matrix[:20]), added)
+    assert model._boosters  # the one that was pickled keeps them
 
 
 def test_predicting_imports_no_xgboost(tmp_path: Path) -> None:

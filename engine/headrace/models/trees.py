@@ -69,6 +69,10 @@ class BoostedTrees(Trained):
     threads: int | None = None
     _boosters: dict[str, xgboost.Booster] = field(default_factory=dict, init=False, repr=False)
 
+    def __getstate__(self) -> dict[str, Any]:
+        # Boosters do not travel: each is as large as the file that they are read from, and the next process reads its own where it needs one.
+        return {**self.__dict__, "_boosters": {}}
+
     @property
     def booster(self) -> xgboost.Booster:
         """XGBoost's own model, on the CPU."""
