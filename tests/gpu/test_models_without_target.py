@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from tests.gpu import device_arrays
 
-from headrace.errors import MissingLibraryError
+from headrace.errors import JobError, MissingLibraryError
 from headrace.models import ModelSettings, fit_model, load_model
 from headrace.models.search import Search
 
@@ -22,6 +22,8 @@ CASES = [
     ("kmeans", {"n_clusters": 3}),
     ("kmeans", {"n_clusters": 5, "n_init": 2, "max_iter": 20, "tol": 1e-3}),
     ("dbscan", {"eps": 0.5, "min_samples": 8}),
+    ("hdbscan", {"min_cluster_size": 40, "min_samples": 9}),
+    ("hdbscan", {"cluster_selection_method": "leaf", "max_cluster_size": 900}),
     ("pca", {}),
     ("pca", {"n_components": 3, "whiten": True}),
     ("truncated_svd", {}),
@@ -91,18 +93,26 @@ def test_neighbours_are_exact_although_the_devices_distances_are_not(shift: int)
     np.testing.assert_array_equal(distance, np.sort(apart, axis=1)[:, :3])
 
 
+def test_cuml_refuses_more_neighbours_than_it_can_hold() -> None:
+    with pytest.raises(JobError, match=r"cuML refuses: HDBSCAN requires `1 <= min_samples <= 1023`"):
+        trained("hdbscan", {"min_samples": 1_100}, "gpu")
+    assert trained("hdbscan", {"min_samples": 1_024, "allow_single_cluster": True}, "gpu").min_samples == 1_024
+
+
 def test_a_missing_cuml_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cuml", None)
-    for kind, params, module in (("kmeans", {"n_clusters": 3}, "cluster"), ("pca", {}, "decomposition")):
+    for kind, params, module in (("kmeans", {"n_clusters": 3}, "cluster"), ("hdbscan", {}, "cluster"), ("pca", {}, "decomposition")):
         with pytest.raises(MissingLibraryError, match=rf"needs the library 'cuml.{module}'.*\n  pip install 'headrace\[gpu\]'"):
             trained(kind, params, "gpu")
 
 
 def test_the_standin_refuses_what_the_real_estimators_lack() -> None:
-    from cuml.cluster import DBSCAN
+    from cuml.cluster import DBSCAN, HDBSCAN
     from cuml.decomposition import PCA
 
     with pytest.raises(TypeError, match="unexpected keyword argument 'n_jobs'"):
         DBSCAN(n_jobs=2)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'copy'"):
+        HDBSCAN(copy=True)
     with pytest.raises(TypeError, match="unexpected keyword argument 'random_state'"):
         PCA(random_state=2)

@@ -24,6 +24,11 @@ CASES = {
         {"prediction": "int32", "prediction_distance": "float"},
         ["noise", "silhouette"],
     ),
+    "hdbscan": (
+        "model: {kind: hdbscan, features: [weight, km], params: {min_cluster_size: 12, min_samples: 4}}\n",
+        {"prediction": "int32", "prediction_distance": "float"},
+        ["noise", "silhouette"],
+    ),
     "pca": ("model: {kind: pca, params: {n_components: 2}}\n", {"pc_1": "float", "pc_2": "float"}, ["explained_variance_ratio"]),
     "truncated_svd": (
         "model: {kind: truncated_svd, params: {n_components: 3}}\n",
@@ -34,6 +39,7 @@ CASES = {
 SENTENCES = {
     "kmeans": "fall into 4 groups",
     "dbscan": "fall into",
+    "hdbscan": "fall into",
     "pca": "are kept by 2 components",
     "truncated_svd": "kept by 3 components",
 }

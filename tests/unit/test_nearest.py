@@ -154,7 +154,7 @@ def test_rows_that_do_not_fit_are_refused(tmp_path: Path, damage: str) -> None:
     else:
         from headrace.models.rows import write_rows
 
-        content.update(write_rows(tmp_path, rows()[0], rows()[1]))
+        content.update(write_rows(tmp_path, rows()[0], value=rows()[1]))
     file.write_text(json.dumps(content))
     with pytest.raises(BundleError):
         load_model(tmp_path)

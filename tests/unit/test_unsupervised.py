@@ -51,7 +51,7 @@ class TestEveryKind:
     def test_predictions_fill_the_columns_that_it_names(self, kind: str) -> None:
         model = model_of(kind)
         columns = model.as_columns(model.predict(heaps()))
-        assert model.task == ("clustering" if kind in ("kmeans", "dbscan") else "decomposition")
+        assert model.task == ("clustering" if kind in ("kmeans", "dbscan", "hdbscan") else "decomposition")
         assert {name: str(column.dtype) for name, column in columns.items()} == model.columns
         assert {len(column) for column in columns.values()} == {600}
         expected = ["prediction", "prediction_distance"] if model.task == "clustering" else ["pc_1", "pc_2"]
@@ -191,6 +191,81 @@ class TestDbscan:
             model_of("dbscan", eps=1e-6)
 
 
+class TestHdbscan:
+    @pytest.mark.parametrize(
+        "params",
+        [
+            {"min_cluster_size": 15},
+            {"min_cluster_size": 5, "min_samples": 3},
+            {"min_cluster_size": 8, "cluster_selection_method": "leaf"},
+            {"min_cluster_size": 6, "max_cluster_size": 120},
+            {"min_cluster_size": 250, "min_samples": 4, "allow_single_cluster": True},
+        ],
+        ids=str,
+    )
+    def test_training_rows_get_the_labels_of_scikit_learn_numbered_by_size(self, params: dict[str, Any]) -> None:
+        scattered = np.random.default_rng(4).uniform(-4, 13, size=(60, 3)).astype(np.float32)
+        matrix = np.vstack([heaps(), scattered])
+        predicted = model_of("hdbscan", matrix, **params).predict(matrix)["prediction"]
+        found = sklearn.cluster.HDBSCAN(copy=True, **params).fit(matrix).labels_
+        np.testing.assert_array_equal(predicted == -1, found == -1)
+        assert len(set(zip(found.tolist(), predicted.tolist(), strict=True))) == len(set(found))  # one number for one label
+        assert (np.diff(np.bincount(predicted[predicted >= 0])) <= 0).all()
+        assert (predicted == -1).any()
+
+    def test_new_rows_join_as_approximate_predict_would_have_them(self) -> None:
+        """Of heaps that stand apart nearly all new rows join the heap that they were drawn from, and none another one."""
+        model = model_of("hdbscan", min_cluster_size=20)
+        fresh = heaps(2)
+        predicted = model.predict(fresh)["prediction"]
+        drawn_from = ((fresh[:, None] - CENTRES) ** 2).sum(axis=2).argmin(axis=1)
+        inside = predicted >= 0
+        np.testing.assert_array_equal(predicted[inside], drawn_from[inside])
+        assert inside.mean() > 0.9
+
+    def test_a_new_row_joins_where_it_lies_as_densely_as_the_sparsest_row(self) -> None:
+        matrix = np.array([[0], [1], [2], [3], [20], [22], [24], [26], [60]], np.float32)
+        model = fit_model(ModelSettings("hdbscan", params={"min_cluster_size": 3, "min_samples": 2}), ("a",), [(matrix, np.zeros(9))], 1)
+        assert model.cluster.tolist() == [0, 0, 0, 0, 1, 1, 1, 1, -1]
+        assert (np.sqrt(model.core).tolist(), np.sqrt(model.sparsest).tolist()) == ([1, 1, 1, 1, 2, 2, 2, 2, 34], [1, 2])
+        # 4 is 1 from row 3, but its second nearest row is 2 away; 60 was noise; of 27 both are within 2 (3 is not)
+        asked = np.array([[1.5], [4.0], [25.0], [27.0], [60.0], [11.0]], np.float32)
+        predicted = model.predict(asked)
+        assert predicted["prediction"].tolist() == [0, -1, 1, -1, -1, -1]
+        np.testing.assert_allclose(predicted["prediction_distance"], [1, 2, 2, 3, 34, 9], rtol=1e-6)
+
+    def test_many_neighbours_are_looked_for_a_few_rows_at_a_time(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        whole = model_of("hdbscan")
+        monkeypatch.setattr("headrace.models.hdbscan._MOST_FOUND", 700)
+        pieces = model_of("hdbscan")
+        np.testing.assert_array_equal(pieces.core, whole.core)
+        np.testing.assert_array_equal(pieces.predict(heaps(2)), whole.predict(heaps(2)))
+
+    def test_nothing_but_noise_is_refused_with_what_to_change(self) -> None:
+        with pytest.raises(DataError, match=r"all rows are noise: no two groups of 400 rows or more stand apart\n  lower min_cluster_size"):
+            model_of("hdbscan", min_cluster_size=400, min_samples=5)
+
+    def test_more_neighbours_than_rows_and_what_the_library_refuses_are_the_jobs_mistakes(self) -> None:
+        with pytest.raises(JobError, match="700 neighbours among 600 training rows") as caught:
+            model_of("hdbscan", min_cluster_size=700)
+        assert caught.value.key == "model.params.min_cluster_size"
+        with pytest.raises(JobError, match="601 neighbours among 600 training rows") as caught:
+            model_of("hdbscan", min_samples=601)
+        assert caught.value.key == "model.params.min_samples"
+
+    def test_saved_rows_without_a_cluster_are_refused(self, tmp_path: Path) -> None:
+        from headrace.models.rows import write_rows
+
+        model = model_of("hdbscan")
+        model.save(tmp_path)
+        content = json.loads((tmp_path / "model.json").read_text())
+        for n_rows, cluster in ((600, -1.0), (600, 0.5), (4, 0.0)):
+            saved = write_rows(tmp_path, model.rows[:n_rows], cluster=np.full(n_rows, cluster), core=model.core[:n_rows])
+            (tmp_path / "model.json").write_text(json.dumps({**content, **saved}))
+            with pytest.raises(BundleError, match="training rows"):
+                load_model(tmp_path)
+
+
 class TestDecomposition:
     @pytest.mark.parametrize("whiten", [False, True])
     def test_pca_is_that_of_scikit_learn_with_the_largest_entry_positive(self, whiten: bool) -> None:
@@ -262,7 +337,8 @@ class TestMeasures:
         ("pca", {"whiten": 1}, "whiten: true or false is needed, not 1"),
         ("pca", {"n_components": 0.9}, "n_components: a whole number of 1 or more is needed, not 0.9"),
         ("umap", {}, "umap is not part of this version of headrace\n  placing a new row"),
-        ("hdbscan", {}, "hdbscan is not part of this version of headrace\n  scikit-learn's cannot place a row"),
+        ("hdbscan", {"min_samples": 1}, "min_samples: a whole number of 2 or more is needed, not 1"),
+        ("hdbscan", {"cluster_selection_method": "leave"}, "nearest: 'leaf'"),
     ],
 )
 def test_wrong_settings_are_refused_before_any_data(kind: str, params: dict[str, Any], message: str) -> None:

@@ -198,6 +198,10 @@ def _implementation(kind: str) -> _Kind:
             from headrace.models import dbscan
 
             return dbscan
+        if kind == "hdbscan":
+            from headrace.models import hdbscan
+
+            return hdbscan
         if kind in ("pca", "truncated_svd"):
             from headrace.models import decomposition
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from headrace.errors import BundleError, DataError
-from headrace.models.clusters import NOISE, Clustered, predictions
+from headrace.models.clusters import NOISE, Clustered, numbered, predictions
 from headrace.models.device import gpu_library, joined_on_device, to_host
 from headrace.models.matrix import Block, check_matrix, joined
 from headrace.models.rows import read_rows, write_rows
@@ -57,7 +57,7 @@ class Dbscan(Clustered):
         return Search(self.cores, "euclidean", self.threads)
 
     def save(self, folder: Path) -> None:
-        write_settings(folder, self.settings, self.features, write_rows(folder, self.cores, self.cluster))
+        write_settings(folder, self.settings, self.features, write_rows(folder, self.cores, value=self.cluster))
 
 
 def fit(settings: ModelSettings, features: tuple[str, ...], blocks: Sequence[Block], threads: int, device: str = "cpu") -> Dbscan:
@@ -84,27 +84,15 @@ def fit(settings: ModelSettings, features: tuple[str, ...], blocks: Sequence[Blo
         raise DataError(message, hint="raise eps, lower min_samples, or normalize the features")
     labels = to_host(estimator.labels_).astype(np.int64)[cores]
     rows = np.ascontiguousarray(to_host(whole[cores]), np.float32)
-    return Dbscan(settings, features, rows, _numbered(labels), threads)
+    return Dbscan(settings, features, rows, numbered(labels), threads)
 
 
 def load(folder: Path, threads: int | None) -> Dbscan:
     """Read back what `Dbscan.save` wrote."""
     settings, content = read_settings(folder)
     features = tuple(content["features"])
-    cores, value = read_rows(folder, content, len(features))
+    cores, (value,) = read_rows(folder, content, len(features), "value")
     cluster = value.astype(np.int32)
     if (cluster != value).any() or cluster.min() < 0:
         raise BundleError("core rows whose clusters are no whole numbers from 0", file=str(folder / FILE_NAME))
     return Dbscan(settings, features, cores, cluster, threads or os.cpu_count() or 1)
-
-
-def _numbered(labels: np.ndarray) -> np.ndarray:
-    """Return the labels renumbered by falling count, and by the first row where counts are equal.
-
-    >>> _numbered(np.array([4, 2, 2, 7])).tolist()
-    [1, 0, 0, 2]
-    """
-    _, first, inverse, counts = np.unique(labels, return_index=True, return_inverse=True, return_counts=True)
-    number = np.empty(len(counts), np.int32)
-    number[np.lexsort((first, -counts))] = np.arange(len(counts))
-    return number[inverse]

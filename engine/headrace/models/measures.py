@@ -20,6 +20,7 @@ SAMPLE_ROWS = 2_000
 _NAMES = {
     "kmeans": ("inertia", "silhouette"),
     "dbscan": ("noise", "silhouette"),
+    "hdbscan": ("noise", "silhouette"),
     "pca": ("explained_variance_ratio",),
     "truncated_svd": ("explained_variance_ratio",),
 }

@@ -63,7 +63,7 @@ class NearestNeighbors(Trained):
         return Search(self.rows, str(self.settings.params.get("metric", "euclidean")), self.threads)
 
     def save(self, folder: Path) -> None:
-        write_settings(folder, self.settings, self.features, write_rows(folder, self.rows, self.target))
+        write_settings(folder, self.settings, self.features, write_rows(folder, self.rows, value=self.target))
 
     def _weights(self, distance: np.ndarray) -> np.ndarray:
         """Return each neighbour's weight: 1, or 1 / distance; where some lie at distance 0, these alone count."""
@@ -92,7 +92,7 @@ def load(folder: Path, threads: int | None) -> NearestNeighbors:
     """Read back what `NearestNeighbors.save` wrote."""
     settings, content = read_settings(folder)
     features = tuple(content["features"])
-    rows, target = read_rows(folder, content, len(features))
+    rows, (target,) = read_rows(folder, content, len(features), "value")
     model = NearestNeighbors(settings, features, rows, target, threads or os.cpu_count() or 1)
     labels = {"binary": 2, "multiclass": settings.n_classes}.get(model.task)
     if model.n_neighbors > len(rows) or (labels and not np.isin(target, np.arange(labels)).all()):

@@ -15,12 +15,13 @@ from headrace.models.store import read_bytes
 _FILE = "rows.arrow"
 
 
-def write_rows(folder: Path, matrix: np.ndarray, value: np.ndarray) -> dict[str, Any]:
-    """Write a float32 matrix and a float64 value a row; return what ``model.json`` says of them."""
+def write_rows(folder: Path, matrix: np.ndarray, **values: np.ndarray) -> dict[str, Any]:
+    """Write a float32 matrix and named float64 values a row; return what ``model.json`` says of them."""
     folder.mkdir(parents=True, exist_ok=True)
     width = matrix.shape[1]
     rows = pa.FixedSizeListArray.from_arrays(pa.array(np.ascontiguousarray(matrix, np.float32).ravel()), width)
-    table = pa.table([rows, pa.array(value.astype(np.float64))], names=["row", "value"]).cast(_schema(width))
+    columns = [rows, *(pa.array(value.astype(np.float64)) for value in values.values())]
+    table = pa.table(columns, names=["row", *values]).cast(_schema(width, tuple(values)))
     sink = pa.BufferOutputStream()
     with pa.ipc.new_file(sink, table.schema) as writer:
         writer.write_table(table)
@@ -29,8 +30,8 @@ def write_rows(folder: Path, matrix: np.ndarray, value: np.ndarray) -> dict[str,
     return {"rows": _sum_of(content)}
 
 
-def read_rows(folder: Path, description: dict[str, Any], n_features: int) -> tuple[np.ndarray, np.ndarray]:
-    """Read back what `write_rows` wrote.
+def read_rows(folder: Path, description: dict[str, Any], n_features: int, *names: str) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Read back what `write_rows` wrote: the matrix, and the values of each name.
 
     Raises
     ------
@@ -42,20 +43,20 @@ def read_rows(folder: Path, description: dict[str, Any], n_features: int) -> tup
     if description.get("rows") != _sum_of(content):
         raise BundleError(f"not the {len(content)} bytes that were saved with the model", file=str(path), hint="copy the bundle again")
     try:
-        table = pa.ipc.open_file(pa.py_buffer(content)).read_all().cast(_schema(n_features)).combine_chunks()
+        table = pa.ipc.open_file(pa.py_buffer(content)).read_all().cast(_schema(n_features, names)).combine_chunks()
         matrix = table["row"].combine_chunks().values.to_numpy().reshape(table.num_rows, n_features)
-        value = table["value"].to_numpy()
+        values = [table[name].to_numpy() for name in names]
     except (KeyError, TypeError, ValueError, pa.ArrowInvalid) as error:
         raise BundleError(f"rows that do not fit {n_features} features: {error}", file=str(path)) from error
-    if not table.num_rows or not np.isfinite(matrix).all() or not np.isfinite(value).all():
+    if not table.num_rows or not all(np.isfinite(numbers).all() for numbers in (matrix, *values)):
         raise BundleError("rows that no training leaves: none, or not finite", file=str(path))
-    return matrix, value
+    return matrix, values
 
 
 def _sum_of(content: bytes) -> dict[str, Any]:
     return {"nbytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
 
 
-def _schema(width: int) -> pa.Schema:
+def _schema(width: int, names: tuple[str, ...]) -> pa.Schema:
     row = pa.list_(pa.field("item", pa.float32(), nullable=False), width)
-    return pa.schema([pa.field("row", row, nullable=False), pa.field("value", pa.float64(), nullable=False)])
+    return pa.schema([pa.field("row", row, nullable=False), *(pa.field(name, pa.float64(), nullable=False) for name in names)])

@@ -138,6 +138,14 @@ KINDS: Mapping[str, Kind] = {
     ),
     "kmeans": Kind.checked("clustering", n_clusters=whole(2), n_init=whole(1), max_iter=whole(1), tol=number(least=0)),
     "dbscan": Kind.checked("clustering", eps=number(above=0), min_samples=whole(1)),
+    "hdbscan": Kind.checked(
+        "clustering",
+        min_cluster_size=whole(2),
+        min_samples=whole(2),
+        cluster_selection_method=one_of("eom", "leaf"),
+        max_cluster_size=whole(1),
+        allow_single_cluster=truth,
+    ),
     "pca": Kind.checked("decomposition", n_components=whole(1), whiten=truth),
     "truncated_svd": Kind.checked("decomposition", n_components=whole(1)),
 }
@@ -147,7 +155,6 @@ MOST_ITERATIONS = "max_iter"
 
 # Kinds that people ask for, and why they are not there.
 _ABSENT = {
-    "hdbscan": "scikit-learn's cannot place a row that it was not trained on, so a bundle could not predict; take dbscan",
     "umap": "placing a new row takes cuML's own optimiser, so a bundle of a GPU could not predict on a CPU; take pca",
 }
 

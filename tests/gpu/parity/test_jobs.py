@@ -156,7 +156,13 @@ model: {{kind: {kind}, params: {params}}}
 output: {{path: {out}}}
 run: {{seed: 7, partition: 8kB, workers: 2}}
 """
-SMALL = {"kmeans": "{n_clusters: 3}", "dbscan": "{eps: 0.3, min_samples: 8}", "pca": "{}", "truncated_svd": "{n_components: 1}"}
+SMALL = {
+    "kmeans": "{n_clusters: 3}",
+    "dbscan": "{eps: 0.3, min_samples: 8}",
+    "hdbscan": "{min_cluster_size: 10}",
+    "pca": "{}",
+    "truncated_svd": "{n_components: 1}",
+}
 
 
 @pytest.mark.parametrize("kind", SMALL)

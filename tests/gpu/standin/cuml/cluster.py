@@ -1,4 +1,4 @@
-"""cuml.cluster: k-means and DBSCAN."""
+"""cuml.cluster: k-means, DBSCAN and HDBSCAN."""
 
 from __future__ import annotations
 
@@ -48,6 +48,43 @@ class DBSCAN(Estimator):
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None, *, out_dtype: str = "int32") -> DBSCAN:
         self._fit(X)
-        labels = self._model.labels_
-        self.labels_ = cupy.asarray(np.where(labels < 0, labels, labels.max() - labels).astype(out_dtype))
+        self.labels_ = cupy.asarray(_backwards(self._model.labels_).astype(out_dtype))
         return self
+
+
+@offered("cuml", "cuml.cluster.HDBSCAN")
+class HDBSCAN(Estimator):
+    """As the real one numbers clusters in an order of its own, and does not count a row itself among its `min_samples`."""
+
+    def __init__(
+        self,
+        *,
+        min_cluster_size: int = 5,
+        min_samples: int | None = None,
+        max_cluster_size: int = 0,
+        metric: str = "euclidean",
+        cluster_selection_method: str = "eom",
+        allow_single_cluster: bool = False,
+    ) -> None:
+        wanted = min_cluster_size if min_samples is None else min_samples
+        if metric not in ("euclidean", "l2") or not 1 <= wanted <= 1023:
+            raise ValueError(f"HDBSCAN requires `1 <= min_samples <= 1023`, got `min_samples={wanted}`, and l2, got {metric!r}")
+        self._settings = {
+            "min_cluster_size": min_cluster_size,
+            "min_samples": wanted + 1,
+            "max_cluster_size": max_cluster_size or None,
+            "cluster_selection_method": cluster_selection_method,
+            "allow_single_cluster": allow_single_cluster,
+        }
+
+    def _make(self) -> Any:
+        return sklearn.cluster.HDBSCAN(copy=True, **self._settings)
+
+    def fit(self, X: Any, y: Any = None) -> HDBSCAN:
+        self._fit(X)
+        self.labels_ = cupy.asarray(_backwards(self._model.labels_).astype(np.int64))
+        return self
+
+
+def _backwards(labels: np.ndarray) -> np.ndarray:
+    return np.where(labels < 0, labels, labels.max() - labels)
