@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import ctypes
 import gc
 import os
 import sys
@@ -13,11 +14,29 @@ from typing import Any, NoReturn
 # Importing makes 300,000 objects that stay to the end. Python's usual thresholds look through them 400 times, for 0.25 s in all;
 # these do it about ten times in a whole job.
 _COLLECT_AFTER = (50_000, 20, 20)
+# glibc: arrays up to this size are not mapped and unmapped one by one, and freed memory up to this much stays.
+_KEPT_BYTES = 256 << 20
+# What threads of one arena freed serves no thread of another; arrays are large and asked for seldom, so that few wait for its lock.
+_CORES_AN_ARENA = 8
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 
 
 def collect_seldom() -> None:
     """Let Python look for unreachable cycles about once in 50,000 new objects."""
     gc.set_threshold(*_COLLECT_AFTER)
+
+
+def keep_freed_memory() -> None:
+    """Let the C library, where it is glibc, use freed memory again for any thread's arrays: pages are dear at the first touch.
+
+    Arenas that are there already stay, so the earlier the better. A process that ran a job of 5M rows again and again levelled off
+    at 3.1 GB with seven arenas, at 1.7 GB with one.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_MMAP_THRESHOLD, _KEPT_BYTES)
+        mallopt(_M_TRIM_THRESHOLD, 2 * _KEPT_BYTES)
+        mallopt(_M_ARENA_MAX, 1 + (os.cpu_count() or 1) // _CORES_AN_ARENA)
 
 
 def spare_pandas() -> None:

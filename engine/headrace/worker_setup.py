@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from headrace.startup import ahead, collect_seldom, spare_pandas
+from headrace.startup import ahead, collect_seldom, keep_freed_memory, spare_pandas
 
 
 def dask_setup(worker: Any) -> None:
     """Import what the first tasks will need, and no more, while the run is still planned, and be quick at the end."""
+    keep_freed_memory()
     collect_seldom()
     spare_pandas()
     atexit.register(_leave)

@@ -13,6 +13,7 @@ from headrace.errors import JobError, MissingLibraryError
 from headrace.gpus import find_gpus
 from headrace.ledger import Ledger
 from headrace.pool import Pools
+from headrace.startup import keep_freed_memory
 from headrace.table import Backend
 
 CPU, GPU = "cpu", "gpu"
@@ -22,6 +23,8 @@ THREADS_OF_A_GPU = 4
 _ready = False
 _LIBRARIES = ("cudf", "cupy")
 _INSTALL = "pip install 'headrace[gpu]', in an environment without the extra `cpu`; `headrace doctor` says what is missing"
+
+keep_freed_memory()  # before a task's thread is there
 
 
 def find_device(asked: str) -> str:

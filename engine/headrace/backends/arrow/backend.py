@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace.backends.arrow.lookup import encode_strings, find_keys, find_numbered
-from headrace.backends.arrow.memory import choose_memory_pool, keep_freed_memory
+from headrace.backends.arrow.memory import choose_memory_pool
 from headrace.backends.arrow.read import read_batches
 from headrace.backends.arrow.values import array_of, float_values, hash_array, kernel_column, standard_layout, to_array
 from headrace.counts import Counts, Ints, NumberedCounts, SpilledCounts
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 Array: TypeAlias = Any
 
 choose_memory_pool()
-keep_freed_memory()
 
 _IN_STAGES = {pa.float32(), pa.float64(), pa.int8(), pa.int16(), pa.int32(), pa.uint8(), pa.uint16(), pa.uint32()}
 

@@ -1,17 +1,13 @@
-"""Which allocator Arrow's buffers come from, and how long NumPy's keeps what is freed."""
+"""Which allocator Arrow's buffers come from."""
 
 from __future__ import annotations
 
-import ctypes
 import os
 
 import pyarrow as pa
 
 # Freed pages stay mapped for this long, to be taken again by the next batch.
 DECAY_MS = 10_000
-# glibc: arrays up to this size are not mapped and unmapped one by one, and freed memory up to this much stays.
-KEPT_BYTES = 256 << 20
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 
 
 def choose_memory_pool() -> None:
@@ -24,12 +20,3 @@ def choose_memory_pool() -> None:
         return
     pa.set_memory_pool(pa.jemalloc_memory_pool())
     pa.jemalloc_set_decay_ms(DECAY_MS)
-
-
-def keep_freed_memory() -> None:
-    """Let the C library reuse the memory of large NumPy arrays, where it is glibc: 5M rows x 40 columns took 4 to 6 % less time."""
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(_M_MMAP_THRESHOLD, KEPT_BYTES)
-        mallopt(_M_TRIM_THRESHOLD, 2 * KEPT_BYTES)
-        mallopt(_M_ARENA_MAX, os.cpu_count() or 1)
