@@ -9,8 +9,7 @@ Source: the Parquet format's "Data Pages", "Encodings", "Checksumming", and `par
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -34,32 +33,50 @@ NARROW = 1 << 20
 PAGE_NBYTES = 1 << 20
 
 _INT32, _INT64, _FLOAT, _DOUBLE = 1, 2, 4, 5  # the format's physical types
-_DTYPES: dict[pa.DataType, str] = {
-    pa.int8(): "i1",
-    pa.int16(): "i2",
-    pa.int32(): "i4",
-    pa.int64(): "i8",
-    pa.uint8(): "u1",
-    pa.uint16(): "u2",
-    pa.uint32(): "u4",
-    pa.uint64(): "u8",
-    pa.float32(): "f4",
-    pa.float64(): "f8",
-    pa.date32(): "i4",
-}
-_PACKED = frozenset([pa.int32(), pa.int64()])
 _TIMESTAMPS = frozenset(["ms", "us", "ns"])  # seconds are stored as milliseconds: pyarrow converts them
 
 _Values = NDArray[Any]
 
 
-@dataclass(frozen=True)
-class _Column:
+class _Kind(NamedTuple):
+    """What a type's values are in memory, what they are as stored, of at least 32 bits, and the format's number of that."""
+
+    dtype: np.dtype[Any]
+    stored: np.dtype[Any]
+    number: int
+
+
+def _kind(name: str) -> _Kind:
+    dtype = np.dtype(name)
+    n_bytes = max(4, dtype.itemsize)
+    narrow, wide = (_FLOAT, _DOUBLE) if dtype.kind == "f" else (_INT32, _INT64)
+    return _Kind(dtype, np.dtype(f"<{dtype.kind}{n_bytes}"), wide if n_bytes == 8 else narrow)
+
+
+_KINDS = {
+    pa.int8().id: _kind("i1"),
+    pa.int16().id: _kind("i2"),
+    pa.int32().id: _kind("i4"),
+    pa.int64().id: _kind("i8"),
+    pa.uint8().id: _kind("u1"),
+    pa.uint16().id: _kind("u2"),
+    pa.uint32().id: _kind("u4"),
+    pa.uint64().id: _kind("u8"),
+    pa.float32().id: _kind("f4"),
+    pa.float64().id: _kind("f8"),
+    pa.date32().id: _kind("i4"),
+    pa.timestamp("us").id: _kind("i8"),
+}
+_PACKED = frozenset([pa.int32().id, pa.int64().id])
+
+
+class _Column(NamedTuple):
     """A column's values where it has some, one after the other, and the bitmap of the rows that have one (None: all)."""
 
     name: str
     optional: bool
     n_rows: int
+    kind: _Kind
     values: _Values
     bits: NDArray[np.uint8] | None
 
@@ -69,29 +86,33 @@ def chunk_of(field: pa.Field, array: pa.Array) -> Chunk | None:
 
     The same values give the same bytes, whatever stands under their nulls.
     """
-    dtype = _dtype_of(field.type)
-    if dtype is None or not len(array) or (array.null_count and not field.nullable):
+    type_ = field.type
+    kind = _KINDS.get(type_.id)
+    if kind is None or not len(array) or (array.null_count and not field.nullable):
         return None
-    column = _opened(field, array, dtype)
+    if pa.types.is_timestamp(type_) and type_.unit not in _TIMESTAMPS:
+        return None
+    column = _opened(field, array, kind)
     values = column.values
     if not len(values):
         return _plain(column, None)
     extremes = _extremes(values)
-    if field.type in _PACKED and _ascends(values):
+    can_be_packed = type_.id in _PACKED
+    if can_be_packed and _ascends(values):
         return _packed(column, extremes)
-    if dtype.kind != "f":
+    if kind.dtype.kind != "f":
         low, high = (int(end) for end in extremes)
         n_range = high - low + 1
-        if n_range * RANGE_ROWS <= len(values) and n_range * _stored(dtype).itemsize <= PAGE_NBYTES:
-            return _with_dictionary(column, extremes, _range(low, n_range, dtype), values, low)
-        if field.type in _PACKED and n_range <= NARROW:
+        if n_range * RANGE_ROWS <= len(values) and n_range * kind.stored.itemsize <= PAGE_NBYTES:
+            return _with_dictionary(column, extremes, _range(low, n_range, kind.dtype), values, low)
+        if can_be_packed and n_range <= NARROW:
             return _packed(column, extremes)
-    numbered = _numbered(values)
+    numbered = _numbered(values, kind.stored.itemsize)
     if numbered is not None:
         return _with_dictionary(column, extremes, *numbered, 0)
-    if field.type in _PACKED:
+    if can_be_packed:
         return _packed(column, extremes)
-    return None if pa.types.is_temporal(field.type) else _plain(column, extremes)
+    return None if pa.types.is_temporal(type_) else _plain(column, extremes)
 
 
 def _range(low: int, n_values: int, dtype: np.dtype[Any]) -> _Values:
@@ -100,11 +121,13 @@ def _range(low: int, n_values: int, dtype: np.dtype[Any]) -> _Values:
     return values.astype(f"u{dtype.itemsize}").view(dtype)
 
 
-def _numbered(values: _Values) -> tuple[_Values, NDArray[np.uint16]] | None:
-    """Return the distinct values and the number of each value among them; None if they do not repeat, or that would be no smaller."""
+def _numbered(values: _Values, n_bytes: int) -> tuple[_Values, NDArray[np.uint16]] | None:
+    """Return the distinct values and the number of each value among them; None if they do not repeat, or that would be no smaller.
+
+    A value is stored in `n_bytes`.
+    """
     if not _repeats(values):
         return None
-    n_bytes = _stored(values.dtype).itemsize
     distinct = np.empty(min(MOST_DISTINCT, REPEATED_NBYTES // n_bytes, len(values)), f"u{values.dtype.itemsize}")
     codes = np.empty(len(values), np.uint16)
     n_distinct = number_distinct(_as_bits(values), distinct, codes)
@@ -113,26 +136,18 @@ def _numbered(values: _Values) -> tuple[_Values, NDArray[np.uint16]] | None:
     return distinct[:n_distinct].view(values.dtype), codes
 
 
-def _dtype_of(type_: pa.DataType) -> np.dtype[Any] | None:
-    """Return the numbers that a type's values are in memory, None for a type that is not written here."""
-    if pa.types.is_timestamp(type_):
-        return np.dtype("i8") if type_.unit in _TIMESTAMPS else None
-    name = _DTYPES.get(type_)
-    return None if name is None else np.dtype(name)
-
-
-def _opened(field: pa.Field, array: pa.Array, dtype: np.dtype[Any]) -> _Column:
-    n_rows = len(array)
+def _opened(field: pa.Field, array: pa.Array, kind: _Kind) -> _Column:
+    n_rows, n_nulls, dtype = len(array), array.null_count, kind.dtype
+    if n_nulls == n_rows:
+        return _Column(field.name, field.nullable, n_rows, kind, np.zeros(0, dtype), np.zeros((n_rows + 7) // 8, np.uint8))
     validity, data = array.buffers()
-    if array.null_count == n_rows:
-        return _Column(field.name, field.nullable, n_rows, np.zeros(0, dtype), np.zeros((n_rows + 7) // 8, np.uint8))
     values: _Values = np.frombuffer(data, dtype, n_rows, array.offset * dtype.itemsize)
-    if not array.null_count:
-        return _Column(field.name, field.nullable, n_rows, _read_only(values), None)
+    if not n_nulls:
+        return _Column(field.name, field.nullable, n_rows, kind, values, None)
     bits = _read_only(realigned(np.frombuffer(validity, np.uint8), array.offset, n_rows))
-    dense = np.empty(n_rows - array.null_count + 1, f"u{dtype.itemsize}")
+    dense = np.empty(n_rows - n_nulls + 1, f"u{dtype.itemsize}")
     compact(_as_bits(values), bits, dense)
-    return _Column(field.name, field.nullable, n_rows, dense[:-1].view(dtype), bits)
+    return _Column(field.name, field.nullable, n_rows, kind, dense[:-1].view(dtype), bits)
 
 
 def _read_only(array: NDArray[Any]) -> NDArray[Any]:
@@ -144,11 +159,6 @@ def _read_only(array: NDArray[Any]) -> NDArray[Any]:
 
 def _as_bits(values: _Values) -> _Values:
     return _read_only(values.view(f"u{values.dtype.itemsize}"))
-
-
-def _stored(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """Return the type in which numbers of a type are stored: at least 32 bits."""
-    return np.dtype(f"<{dtype.kind}{max(4, dtype.itemsize)}")
 
 
 def _width(n_values: int) -> int:
@@ -163,9 +173,14 @@ def _ascends(values: _Values) -> bool:
 
 
 def _repeats(values: _Values) -> bool:
-    sample = np.ascontiguousarray(values[:: max(len(values) // SAMPLE_ROWS, 1)])
-    distinct = np.empty(MOST_IN_SAMPLE, f"u{values.dtype.itemsize}")
-    return number_distinct(_as_bits(sample), distinct, np.empty(len(sample), np.uint16)) >= 0
+    # Of most numbers the first few hundred are distinct, which answers it.
+    sample = values[:: max(len(values) // SAMPLE_ROWS, 1)]
+    return _has_few(sample[: MOST_IN_SAMPLE + 1]) and _has_few(sample)
+
+
+def _has_few(sample: _Values) -> bool:
+    distinct = np.empty(MOST_IN_SAMPLE, f"u{sample.dtype.itemsize}")
+    return number_distinct(_as_bits(np.ascontiguousarray(sample)), distinct, np.empty(len(sample), np.uint16)) >= 0
 
 
 def _extremes(values: _Values) -> tuple[Any, Any]:
@@ -175,21 +190,22 @@ def _extremes(values: _Values) -> tuple[Any, Any]:
     return values.min(), values.max()
 
 
-def _statistics(column: _Column, extremes: tuple[Any, Any] | None) -> footers.Value:
-    dtype = column.values.dtype
+def _statistics(column: _Column, extremes: tuple[Any, Any] | None) -> bytes:
     known = None
+    dtype, stored, _ = column.kind
     if extremes is not None and extremes[0] == extremes[0]:
         least, largest = extremes
         if dtype.kind == "f":  # 0.0 and -0.0 are equal, and a reader may order them: the least zero is -0.0, the largest 0.0
             least, largest = (-dtype.type(0) if least == 0 else least), (dtype.type(0) if largest == 0 else largest)
-        known = (_stored(dtype).type(least).tobytes(), _stored(dtype).type(largest).tobytes())
+        ends = np.array((least, largest), stored).tobytes()
+        known = ends[: stored.itemsize], ends[stored.itemsize :]
     return footers.statistics(column.n_rows - len(column.values), known, dtype.kind != "u")
 
 
 def _plain(column: _Column, extremes: tuple[Any, Any] | None) -> Chunk:
-    stored = column.values.astype(_stored(column.values.dtype), copy=False)
-    rows = PAGE_NBYTES // stored.itemsize
-    pages = [(n_rows, [levels, stored[start:stop]]) for n_rows, levels, start, stop in _pages(column, rows)]
+    values = column.values.astype(column.kind.stored, copy=False)
+    rows = PAGE_NBYTES // values.itemsize
+    pages = [(n_rows, [levels, values[start:stop]]) for n_rows, levels, start, stop in _pages(column, rows)]
     return _chunk(column, extremes, [], footers.PLAIN, pages)
 
 
@@ -207,7 +223,7 @@ def _packed(column: _Column, extremes: tuple[Any, Any]) -> Chunk | None:
 
 def _with_dictionary(column: _Column, extremes: tuple[Any, Any], dictionary: _Values, codes: _Values, low: int) -> Chunk:
     """Return a chunk of codes, which are `codes` less `low`, of the values in a dictionary."""
-    entries = dictionary.astype(_stored(dictionary.dtype), copy=False)
+    entries = dictionary.astype(column.kind.stored, copy=False)
     header = footers.page_header(footers.DICTIONARY_PAGE, len(entries), footers.PLAIN, [entries])
     width = _width(len(entries))
     bits = _as_bits(codes)
@@ -257,8 +273,5 @@ def _chunk(
     pieces: list[Piece] = []
     for n_rows, page in pages:
         pieces += [footers.page_header(footers.DATA_PAGE, n_rows, encoding, page), *page]
-    dtype = column.values.dtype
-    wide = dtype.itemsize == 8
-    stored_as = (_DOUBLE if wide else _FLOAT) if dtype.kind == "f" else (_INT64 if wide else _INT32)
     about = _statistics(column, extremes)
-    return footers.chunk_of_pages(column.name, stored_as, column.n_rows, dictionary, pieces, (encoding, len(pages)), about)
+    return footers.chunk_of_pages(column.name, column.kind.number, column.n_rows, dictionary, pieces, (encoding, len(pages)), about)

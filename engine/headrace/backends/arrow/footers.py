@@ -9,9 +9,9 @@ Source: `parquet.thrift` of the Parquet format; Apache Thrift, "Thrift Compact p
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -26,9 +26,11 @@ PLAIN, RLE, DELTA_BINARY_PACKED, RLE_DICTIONARY = 0, 3, 5, 8
 DATA_PAGE, DICTIONARY_PAGE = 0, 2
 
 Piece = Any  # whatever has the bytes: bytes, a contiguous NumPy array, an Arrow buffer
-Value = tuple[int, bytes]  # a field's kind and its bytes
+Cut = tuple[bytes, ...]  # bytes that are cut wherever something is not known yet
+Value = tuple[int, bytes | Cut]  # a field's kind and its bytes
 
 _BYTES = [bytes([number]) for number in range(256)]
+_OPEN: Cut = (b"", b"")
 
 # Numbers of fields: of a file's metadata, of a row group, of a column chunk, and of its metadata.
 _VERSION, _SCHEMA, _FILE_ROWS, _GROUPS, _KEY_VALUES, _CREATED_BY, _COLUMN_ORDERS = range(1, 8)
@@ -38,28 +40,26 @@ _TYPE, _ENCODINGS, _PATH, _CODEC, _VALUES, _UNPACKED, _STORED = range(1, 8)
 _DATA_AT, _DICTIONARY_AT, _STATISTICS, _ENCODING_COUNTS = 9, 11, 12, 13
 
 
-@dataclass(frozen=True)
-class Chunk:
+class Chunk(NamedTuple):
     """A column chunk that may be put anywhere in a file.
 
     Parameters
     ----------
     pieces : sequence of bytes-like
         Its pages, in order.
-    meta : dict of int to Value
-        Fields of its metadata, but for the places of its pages.
+    meta : tuple of bytes
+        What a footer says of it, cut where the places of its pages belong.
+    places : tuple of int
+        These places, from its beginning on.
     n_bytes, n_unpacked : int
         Its size as stored, and decompressed.
-    data_at, dictionary_at : int
-        Where in it the data pages begin, and its dictionary page (None: there is none).
     """
 
     pieces: Sequence[Piece]
-    meta: Mapping[int, Value]
+    meta: Cut
+    places: tuple[int, ...]
     n_bytes: int
     n_unpacked: int
-    data_at: int
-    dictionary_at: int | None
 
 
 def varint(number: int) -> bytes:
@@ -70,7 +70,7 @@ def varint(number: int) -> bytes:
     """
     if number < 0x80:
         return _BYTES[number]
-    out = bytearray()
+    out = []
     while number > 0x7F:
         out.append(number & 0x7F | 0x80)
         number >>= 7
@@ -92,28 +92,59 @@ def _i64(number: int) -> Value:
     return I64, _signed(number)
 
 
-def _binary(content: bytes) -> Value:
-    return BINARY, varint(len(content)) + content
+def _binary(content: bytes) -> bytes:
+    return varint(len(content)) + content
 
 
-def _list(kind: int, items: Sequence[bytes]) -> Value:
+def _list(kind: int, items: Sequence[bytes]) -> bytes:
     n_items = len(items)
     head = bytes([n_items << 4 | kind]) if n_items < 15 else bytes([0xF0 | kind]) + varint(n_items)
-    return LIST, head + b"".join(items)
+    return head + b"".join(items)
 
 
 def _struct(fields: Iterable[tuple[int, Value]]) -> bytes:
     """Write a struct of fields with ascending numbers."""
-    out, last = [], 0
+    return b"".join(_cut_struct(fields))
+
+
+def _cut_struct(fields: Iterable[tuple[int, Value]]) -> Cut:
+    """Write a struct of fields with ascending numbers, cut where contents are: of most structs all but a few numbers is known before."""
+    pieces, last = [b""], 0
     for number, (kind, content) in fields:
         step = number - last
-        out.append(_BYTES[step << 4 | kind] if step < 16 else _BYTES[kind] + _signed(number))
-        out.append(content)
+        pieces[-1] += _BYTES[step << 4 | kind] if step < 16 else _BYTES[kind] + _signed(number)
+        first, *others = (content,) if isinstance(content, bytes) else content
+        pieces[-1] += first
+        pieces += others
         last = number
-    return b"".join([*out, b"\0"])
+    pieces[-1] += b"\0"
+    return tuple(pieces)
 
 
-def page_header(kind: int, n_values: int, encoding: int, pieces: Sequence[Piece]) -> bytes:
+def _filled(cut: Cut, contents: Iterable[bytes | None]) -> Cut:
+    """Write contents where bytes are cut; they stay cut where one is None."""
+    pieces, joined = [], [cut[0]]
+    for content, following in zip(contents, cut[1:], strict=True):
+        if content is None:
+            pieces.append(b"".join(joined))
+            joined = [following]
+        else:
+            joined += (content, following)
+    return (*pieces, b"".join(joined))
+
+
+def _cut_header(kind: int) -> Cut:
+    about: list[tuple[int, Value]] = [(1, (I32, _OPEN)), (2, (I32, _OPEN))]
+    if kind == DATA_PAGE:
+        about += [(3, _i32(RLE)), (4, _i32(RLE))]
+    sizes: list[tuple[int, Value]] = [(number, (I32, _OPEN)) for number in (2, 3, 4)]
+    return _cut_struct([(1, _i32(kind)), *sizes, (kind + 5, (STRUCT, _cut_struct(about)))])
+
+
+_HEADERS = {kind: _cut_header(kind) for kind in (DATA_PAGE, DICTIONARY_PAGE)}
+
+
+def page_header(kind: int, n_values: int, encoding: int, pieces: Iterable[Piece]) -> bytes:
     """Return the header of a page that is not compressed, with its checksum.
 
     Parameters
@@ -127,12 +158,9 @@ def page_header(kind: int, n_values: int, encoding: int, pieces: Sequence[Piece]
     for piece in pieces:
         size += nbytes(piece)
         crc = zlib.crc32(piece, crc)
-    about: list[tuple[int, Value]] = [(1, _i32(n_values)), (2, _i32(encoding))]
-    if kind == DATA_PAGE:
-        about += [(3, _i32(RLE)), (4, _i32(RLE))]
+    n_bytes = _signed(size)
     signed_crc = crc - (1 << 32) if crc >> 31 else crc
-    fields = [(1, _i32(kind)), (2, _i32(size)), (3, _i32(size)), (4, _i32(signed_crc)), (kind + 5, (STRUCT, _struct(about)))]
-    return _struct(fields)
+    return _filled(_HEADERS[kind], (n_bytes, n_bytes, _signed(signed_crc), _signed(n_values), _signed(encoding)))[0]
 
 
 def nbytes(piece: Piece) -> int:
@@ -140,22 +168,59 @@ def nbytes(piece: Piece) -> int:
     return len(piece) if isinstance(piece, bytes) else int(piece.nbytes)
 
 
-def statistics(n_nulls: int, extremes: tuple[bytes, bytes] | None, signed: bool) -> Value:
+def _cut_statistics(signed: bool) -> Cut:
+    ends: list[tuple[int, Value]] = [(1, (BINARY, _OPEN)), (2, (BINARY, _OPEN))]
+    exact: list[tuple[int, Value]] = [(5, (BINARY, _OPEN)), (6, (BINARY, _OPEN)), (7, (TRUE, b"")), (8, (TRUE, b""))]
+    return _cut_struct([*(ends if signed else ()), (3, (I64, _OPEN)), *exact])
+
+
+_NULLS_ONLY = _cut_struct([(3, (I64, _OPEN))])
+_UNSIGNED_ENDS, _SIGNED_ENDS = _cut_statistics(False), _cut_statistics(True)
+
+
+def statistics(n_nulls: int, extremes: tuple[bytes, bytes] | None, signed: bool) -> bytes:
     """Return the statistics of a chunk: its nulls, and its least and largest value as they are stored, if it has any.
 
     `signed` values have the older fields, too, whose order is that of signed numbers.
     """
-    fields: list[tuple[int, Value]] = [(3, (I64, _signed(n_nulls)))]
-    if extremes is not None:
-        least, largest = _binary(extremes[0]), _binary(extremes[1])
-        if signed:
-            fields = [(1, largest), (2, least), *fields]
-        fields += [(5, largest), (6, least), (7, (TRUE, b"")), (8, (TRUE, b""))]
-    return STRUCT, _struct(fields)
+    nulls = _signed(n_nulls)
+    if extremes is None:
+        return _filled(_NULLS_ONLY, (nulls,))[0]
+    least, largest = _binary(extremes[0]), _binary(extremes[1])
+    if signed:
+        return _filled(_SIGNED_ENDS, (largest, least, nulls, largest, least))[0]
+    return _filled(_UNSIGNED_ENDS, (nulls, largest, least))[0]
+
+
+def _cut_meta(*places: int) -> Cut:
+    """Return what a footer says of a chunk that is not compressed and has these fields for the places of its pages."""
+    meta: list[tuple[int, Value]] = [
+        (_TYPE, (I32, _OPEN)),
+        (_ENCODINGS, (LIST, _OPEN)),
+        (_PATH, (LIST, _OPEN)),
+        (_CODEC, _i32(0)),
+        *((number, (I64, _OPEN)) for number in (_VALUES, _UNPACKED, _STORED, *places)),
+        (_STATISTICS, (STRUCT, _OPEN)),
+        (_ENCODING_COUNTS, (LIST, _OPEN)),
+    ]
+    return _cut_struct([(_CHUNK_OFFSET, _i64(0)), (_CHUNK_META, (STRUCT, _cut_struct(meta)))])
+
+
+_META, _META_WITH_DICTIONARY = _cut_meta(_DATA_AT), _cut_meta(_DATA_AT, _DICTIONARY_AT)
+
+
+@lru_cache(64)
+def _encodings(encoding: int, n_pages: int, has_dictionary: bool) -> tuple[bytes, bytes]:
+    """Return the list of a chunk's encodings, and that of how many pages have which."""
+    by_page = [_struct([(1, _i32(DATA_PAGE)), (2, _i32(encoding)), (3, _i32(n_pages))])]
+    if has_dictionary:
+        by_page.insert(0, _struct([(1, _i32(DICTIONARY_PAGE)), (2, _i32(PLAIN)), (3, _i32(1))]))
+    encodings = (PLAIN, RLE, RLE_DICTIONARY) if has_dictionary else (RLE, encoding)
+    return _list(I32, [_signed(number) for number in encodings]), _list(STRUCT, by_page)
 
 
 def chunk_of_pages(
-    name: str, stored_as: int, n_rows: int, dictionary: Sequence[Piece], pages: Sequence[Piece], counts: tuple[int, int], about: Value
+    name: str, stored_as: int, n_rows: int, dictionary: Sequence[Piece], pages: Sequence[Piece], counts: tuple[int, int], about: bytes
 ) -> Chunk:
     """Return a chunk of a flat column that is not compressed.
 
@@ -169,28 +234,17 @@ def chunk_of_pages(
         The dictionary page with its header, if there is one, and the data pages with theirs.
     counts : (int, int)
         The encoding of the data pages, and how many they are.
-    about : Value
+    about : bytes
         From `statistics`.
     """
-    encoding, n_pages = counts
-    n_dictionary = sum(nbytes(piece) for piece in dictionary)
-    n_bytes = n_dictionary + sum(nbytes(piece) for piece in pages)
-    by_page = [_struct([(1, _i32(DATA_PAGE)), (2, _i32(encoding)), (3, _i32(n_pages))])]
-    if dictionary:
-        by_page.insert(0, _struct([(1, _i32(DICTIONARY_PAGE)), (2, _i32(PLAIN)), (3, _i32(1))]))
-    encodings = (PLAIN, RLE, RLE_DICTIONARY) if dictionary else (RLE, encoding)
-    meta = {
-        _TYPE: _i32(stored_as),
-        _ENCODINGS: _list(I32, [_signed(number) for number in encodings]),
-        _PATH: _list(BINARY, [_binary(name.encode())[1]]),
-        _CODEC: _i32(0),
-        _VALUES: _i64(n_rows),
-        _UNPACKED: _i64(n_bytes),
-        _STORED: _i64(n_bytes),
-        _STATISTICS: about,
-        _ENCODING_COUNTS: _list(STRUCT, by_page),
-    }
-    return Chunk([*dictionary, *pages], meta, n_bytes, n_bytes, n_dictionary, 0 if dictionary else None)
+    n_dictionary = sum(map(nbytes, dictionary))
+    n_bytes = n_dictionary + sum(map(nbytes, pages))
+    encodings, by_page = _encodings(*counts, bool(dictionary))
+    size = _signed(n_bytes)
+    known = (_signed(stored_as), encodings, _list(BINARY, [_binary(name.encode())]), _signed(n_rows), size, size)
+    places = (n_dictionary, 0) if dictionary else (n_dictionary,)
+    meta = _filled(_META_WITH_DICTIONARY if dictionary else _META, (*known, *(None for _ in places), about, by_page))
+    return Chunk([*dictionary, *pages], meta, places, n_bytes, n_bytes)
 
 
 def chunks_of_file(file: pa.Buffer) -> list[Chunk]:
@@ -204,30 +258,26 @@ def chunks_of_file(file: pa.Buffer) -> list[Chunk]:
         about = _by_number(struct_fields(data, start)[0])[_CHUNK_META]
         fields = _by_number(struct_fields(data, about.start)[0])
         numbers = {number: _number(footer, field) for number, field in fields.items() if field.kind in (I32, I64)}
-        data_at, dictionary_at = numbers[_DATA_AT], numbers.get(_DICTIONARY_AT)
-        first = data_at if dictionary_at is None else dictionary_at
-        meta = {
-            number: (field.kind, footer[field.start : field.stop])
-            for number, field in fields.items()
-            if number not in (_DATA_AT, _DICTIONARY_AT)
-        }
-        piece = file.slice(first, numbers[_STORED])
-        at = None if dictionary_at is None else 0
-        chunks.append(Chunk([memoryview(piece)], meta, numbers[_STORED], numbers[_UNPACKED], data_at - first, at))
+        places = {number: numbers[number] for number in (_DATA_AT, _DICTIONARY_AT) if number in numbers}
+        first = min(places.values())
+        contents = [
+            (number, (field.kind, _OPEN if number in places else footer[field.start : field.stop])) for number, field in fields.items()
+        ]
+        meta = _cut_struct([(_CHUNK_OFFSET, _i64(0)), (_CHUNK_META, (STRUCT, _cut_struct(contents)))])
+        piece = memoryview(file.slice(first, numbers[_STORED]))
+        chunks.append(Chunk([piece], meta, tuple(place - first for place in places.values()), numbers[_STORED], numbers[_UNPACKED]))
     return chunks
 
 
 def row_group(chunks: Sequence[Chunk], n_rows: int, start: int) -> bytes:
     """Return what a footer says of a row group whose chunks stand one after the other from `start` on."""
-    at, columns = start, []
+    at = start
+    columns: list[bytes] = []
     for chunk in chunks:
-        meta = {**chunk.meta, _DATA_AT: _i64(at + chunk.data_at)}
-        if chunk.dictionary_at is not None:
-            meta[_DICTIONARY_AT] = _i64(at + chunk.dictionary_at)
-        columns.append(_struct([(_CHUNK_OFFSET, _i64(0)), (_CHUNK_META, (STRUCT, _struct(sorted(meta.items()))))]))
+        columns += _filled(chunk.meta, [_signed(at + place) for place in chunk.places])
         at += chunk.n_bytes
     fields = [
-        (_COLUMNS, _list(STRUCT, columns)),
+        (_COLUMNS, (LIST, _list(STRUCT, columns))),
         (_GROUP_BYTES, _i64(sum(chunk.n_unpacked for chunk in chunks))),
         (_GROUP_ROWS, _i64(n_rows)),
         (_GROUP_OFFSET, _i64(start)),
@@ -241,8 +291,8 @@ def file_end(schema: pa.Schema, row_groups: Sequence[bytes], n_rows: int) -> byt
     fields = {
         **_schema_fields(schema),
         _FILE_ROWS: _i64(n_rows),
-        _GROUPS: _list(STRUCT, row_groups),
-        _CREATED_BY: _binary(f"headrace version {version('headrace')}".encode()),
+        _GROUPS: (LIST, _list(STRUCT, row_groups)),
+        _CREATED_BY: (BINARY, _binary(f"headrace version {version('headrace')}".encode())),
     }
     footer = _struct(sorted(fields.items()))
     return footer + len(footer).to_bytes(4, "little") + MAGIC

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from headrace.backends.arrow.chunks import MOST_IN_SAMPLE, NARROW, REPEATED_NBYTES, SAMPLE_ROWS, chunk_of
+from headrace.backends.arrow.chunks import MOST_IN_SAMPLE, NARROW, PAGE_NBYTES, REPEATED_NBYTES, SAMPLE_ROWS, chunk_of
 from headrace.backends.arrow.footers import MAGIC, Chunk, chunks_of_file, file_end, row_group
 
 # What a value costs pyarrow, measured on one core, 312k rows of features: a dictionary 10 to 15 ns, 20 to 30 where it has tens of
@@ -45,7 +44,7 @@ def _is_nested(type_: pa.DataType) -> bool:
 def _write(path: Path, batches: Iterable[pa.Table], schema: pa.Schema) -> int:
     rows, at = 0, len(MAGIC)
     groups = []
-    with path.open("wb") as file:
+    with path.open("wb", buffering=PAGE_NBYTES) as file:
         file.write(MAGIC)
         for batch in batches:
             for start in range(0, batch.num_rows, MOST_ROWS):
@@ -55,7 +54,7 @@ def _write(path: Path, batches: Iterable[pa.Table], schema: pa.Schema) -> int:
                     chunk = chunk_of(field, _one_array(column)) or _chunk_by_pyarrow(field, column)
                     for piece in chunk.pieces:
                         file.write(piece)
-                    chunks.append(replace(chunk, pieces=()))  # of a row group, no more than a column is held twice
+                    chunks.append(chunk._replace(pieces=()))  # of a row group, no more than a column is held twice
                 groups.append(row_group(chunks, part.num_rows, at))
                 at += sum(chunk.n_bytes for chunk in chunks)
                 rows += part.num_rows
