@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from headrace.models.search import Search
 
 STANDIN = Path(__file__).parent / "standin"
 FEATURES = ("a", "b", "c")
+WITH_UMAP = pytest.mark.skipif(find_spec("umap") is None, reason="umap-learn is not installed")
 CASES = [
     ("kmeans", {"n_clusters": 3}),
     ("kmeans", {"n_clusters": 5, "n_init": 2, "max_iter": 20, "tol": 1e-3}),
@@ -27,6 +29,7 @@ CASES = [
     ("pca", {}),
     ("pca", {"n_components": 3, "whiten": True}),
     ("truncated_svd", {}),
+    pytest.param("umap", {"n_neighbors": 9, "n_components": 3, "min_dist": 0.2, "n_epochs": 30}, marks=WITH_UMAP),
     ("nearest_neighbors", {"n_neighbors": 4}),
     ("nearest_neighbors", {"weights": "distance", "metric": "manhattan"}),
 ]
@@ -97,6 +100,19 @@ def test_cuml_refuses_more_neighbours_than_it_can_hold() -> None:
     with pytest.raises(JobError, match=r"cuML refuses: HDBSCAN requires `1 <= min_samples <= 1023`"):
         trained("hdbscan", {"min_samples": 1_100}, "gpu")
     assert trained("hdbscan", {"min_samples": 1_024, "allow_single_cluster": True}, "gpu").min_samples == 1_024
+
+
+@WITH_UMAP
+def test_rows_that_are_equal_are_each_its_own_first_neighbour() -> None:
+    matrix = np.vstack([np.zeros((20, 3), np.float32), rows()[:180]])
+    blocks = [(device_arrays.asarray(matrix), device_arrays.asarray(np.zeros(200)))]
+    on_cpu, on_gpu = (fit_model(ModelSettings("umap", params={"n_epochs": 10}), FEATURES, blocks, 1, device) for device in ("cpu", "gpu"))
+    np.testing.assert_array_equal(on_gpu.places, on_cpu.places)
+
+
+def test_what_cuml_refuses_is_the_jobs_mistake() -> None:
+    with pytest.raises(JobError, match=r"cuML refuses: Expected min_dist \(2\) <= spread \(1.0\)"):
+        trained("umap", {"min_dist": 2}, "gpu")
 
 
 def test_a_missing_cuml_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import multiprocessing
+import sys
 import warnings
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +15,20 @@ import numpy as np
 import pytest
 import sklearn.cluster
 import sklearn.decomposition
+from sklearn.manifold import trustworthiness
 from sklearn.metrics import silhouette_score
 
-from headrace.errors import BundleError, DataError, JobError
+from headrace.errors import BundleError, DataError, JobError, MissingLibraryError
 from headrace.models import KINDS, ModelSettings, fit_model, load_model
 from headrace.models.measures import measure, outline
 
 FEATURES = ("a", "b", "c")
-KINDS_WITHOUT_TARGET = [kind for kind, entry in KINDS.items() if not entry.has_target]
+WITH_UMAP = pytest.mark.skipif(find_spec("umap") is None, reason="umap-learn is not installed")
+KINDS_WITHOUT_TARGET = [
+    pytest.param(kind, marks=WITH_UMAP) if kind == "umap" else kind for kind, entry in KINDS.items() if not entry.has_target
+]
+# What makes a kind quick, and a cluster for each heap.
+PARAMS: dict[str, dict[str, Any]] = {"kmeans": {"n_clusters": 3}, "umap": {"n_epochs": 20}}
 CENTRES = np.array([[0, 0, 0], [6, 0, 0], [0, 9, 0]], np.float32)
 SIZES = (300, 200, 100)  # of the heaps, in the order of CENTRES
 
@@ -36,7 +44,7 @@ def model_of(
     kind: str, matrix: np.ndarray | None = None, cuts: tuple[int, ...] = (), threads: int = 1, seed: int = 0, **params: Any
 ) -> Any:
     matrix = heaps() if matrix is None else matrix
-    params = {"n_clusters": 3, **params} if kind == "kmeans" else params
+    params = {**PARAMS.get(kind, {}), **params}
     blocks = [(piece, np.zeros(len(piece))) for piece in np.split(matrix, cuts)]
     names = FEATURES if matrix.shape[1] == 3 else tuple(f"f{index}" for index in range(matrix.shape[1]))
     return fit_model(ModelSettings(kind, params=params, seed=seed), names, blocks, threads)
@@ -54,8 +62,8 @@ class TestEveryKind:
         assert model.task == ("clustering" if kind in ("kmeans", "dbscan", "hdbscan") else "decomposition")
         assert {name: str(column.dtype) for name, column in columns.items()} == model.columns
         assert {len(column) for column in columns.values()} == {600}
-        expected = ["prediction", "prediction_distance"] if model.task == "clustering" else ["pc_1", "pc_2"]
-        assert list(columns) == expected
+        placed = ["umap_1", "umap_2"] if kind == "umap" else ["pc_1", "pc_2"]
+        assert list(columns) == (["prediction", "prediction_distance"] if model.task == "clustering" else placed)
 
     def test_read_back_it_is_the_same_to_the_bit(self, kind: str, tmp_path: Path) -> None:
         model = model_of(kind)
@@ -80,8 +88,7 @@ class TestEveryKind:
 
     def test_the_target_is_not_looked_at(self, kind: str, tmp_path: Path) -> None:
         for name, target in (("zeros", np.zeros(600)), ("other", np.arange(600.0))):
-            params = {"n_clusters": 3} if kind == "kmeans" else {}
-            fit_model(ModelSettings(kind, params=params), FEATURES, [(heaps(), target)], 1).save(tmp_path / name)
+            fit_model(ModelSettings(kind, params=PARAMS.get(kind, {})), FEATURES, [(heaps(), target)], 1).save(tmp_path / name)
         assert digests(tmp_path / "zeros") == digests(tmp_path / "other")
 
     def test_missing_and_infinite_values_are_refused_by_name(self, kind: str) -> None:
@@ -236,7 +243,7 @@ class TestHdbscan:
 
     def test_many_neighbours_are_looked_for_a_few_rows_at_a_time(self, monkeypatch: pytest.MonkeyPatch) -> None:
         whole = model_of("hdbscan")
-        monkeypatch.setattr("headrace.models.hdbscan._MOST_FOUND", 700)
+        monkeypatch.setattr("headrace.models.search._MOST_FOUND", 700)
         pieces = model_of("hdbscan")
         np.testing.assert_array_equal(pieces.core, whole.core)
         np.testing.assert_array_equal(pieces.predict(heaps(2)), whole.predict(heaps(2)))
@@ -298,6 +305,75 @@ class TestDecomposition:
             model_of(kind, heaps(0)[:2, :].repeat(2, axis=1), n_components=most + 1)
 
 
+@WITH_UMAP
+class TestUmap:
+    def test_heaps_stay_heaps_and_neighbours_neighbours(self) -> None:
+        model = model_of("umap", n_epochs=100)
+        heap = ((heaps()[:, None] - CENTRES) ** 2).sum(axis=2).argmin(axis=1)
+        assert silhouette_score(model.places, heap) > 0.7
+        assert measure(model, model.predict(heaps()), heaps())["trustworthiness"] > 0.93
+        assert outline(model, model.predict(heaps())) == {}
+
+    def test_a_training_row_has_its_place_and_a_new_row_lies_within_its_heap(self) -> None:
+        model = model_of("umap", n_epochs=100)
+        np.testing.assert_array_equal(model.predict(heaps()), model.places.astype(np.float32))
+        heap, fresh = (((rows[:, None] - CENTRES) ** 2).sum(axis=2).argmin(axis=1) for rows in (heaps(), heaps(2)))
+        middles = np.array([model.places[heap == number].mean(axis=0) for number in range(3)])
+        nearest = ((model.predict(heaps(2))[:, None] - middles) ** 2).sum(axis=2).argmin(axis=1)
+        np.testing.assert_array_equal(nearest, fresh)
+
+    def test_new_rows_keep_their_neighbours(self) -> None:
+        """Of a strip that is rolled up; umap-learn's `transform` keeps 0.99 of them."""
+        draw = np.random.default_rng(3)
+        turn = draw.uniform(4, 12, 1_500)
+        matrix = np.column_stack([turn * np.cos(turn), turn * np.sin(turn), draw.uniform(0, 10, 1_500)]).astype(np.float32)
+        model = model_of("umap", matrix[:1_000], n_epochs=200, n_neighbors=12)
+        kept = trustworthiness(matrix[1_000:], model.predict(matrix[1_000:]))
+        assert kept > max(0.98, trustworthiness(matrix[:1_000], model.places) - 0.01)
+
+    def test_another_seed_gives_other_places(self) -> None:
+        first, second = (model_of("umap", seed=seed).places for seed in (1, 2))
+        assert not np.array_equal(first, second)
+
+    def test_equal_rows_have_one_place(self) -> None:
+        matrix = np.vstack([np.zeros((30, 3), np.float32), heaps()[:100]])
+        placed = model_of("umap", matrix).predict(matrix)
+        assert len(np.unique(placed[:30], axis=0)) == 1
+
+    def test_more_than_rows_allow_and_what_umap_learn_refuses_are_the_jobs_mistakes(self) -> None:
+        with pytest.raises(JobError, match="15 neighbours, the row itself counted, among 15 training rows") as caught:
+            model_of("umap", heaps()[:15])
+        assert caught.value.key == "model.params.n_neighbors"
+        with pytest.raises(JobError, match="29 components of 30 training rows"):
+            model_of("umap", heaps()[:30], n_components=29)
+        assert model_of("umap", heaps()[:30], n_components=28).places.shape == (30, 28)
+        with pytest.raises(JobError, match="umap-learn refuses: min_dist must be less than or equal to spread"):
+            model_of("umap", min_dist=3)
+
+    def test_saved_rows_that_do_not_fit_are_refused(self, tmp_path: Path) -> None:
+        from headrace.models.rows import write_rows
+
+        model = model_of("umap")
+        model.save(tmp_path)
+        content = json.loads((tmp_path / "model.json").read_text())
+        places = {"place_0": model.places[:10, 0], "place_1": model.places[:10, 1]}
+        (tmp_path / "model.json").write_text(json.dumps({**content, **write_rows(tmp_path, model.rows[:10], **places)}))
+        with pytest.raises(BundleError, match="do not fit the settings"):
+            load_model(tmp_path)
+
+    def test_predicting_needs_no_umap_learn(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        model = model_of("umap")
+        model.save(tmp_path)
+        monkeypatch.setitem(sys.modules, "umap", None)
+        np.testing.assert_array_equal(load_model(tmp_path, threads=1).predict(heaps(2)), model.predict(heaps(2)))
+
+
+def test_a_missing_umap_learn_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "umap", None)
+    with pytest.raises(MissingLibraryError, match=r"a model of kind 'umap' needs the library 'umap'\n  pip install 'headrace\[umap\]'"):
+        model_of("umap")
+
+
 class TestMeasures:
     def test_silhouette_leaves_noise_out(self) -> None:
         model = model_of("dbscan", eps=0.5, min_samples=8)
@@ -311,6 +387,12 @@ class TestMeasures:
         near = CENTRES[:1].repeat(5, axis=0)
         assert measure(model, model.predict(near), near)["silhouette"] is None
         assert measure(model, model.predict(near[:0]), near[:0]) == {"inertia": None, "silhouette": None}
+
+    @WITH_UMAP
+    def test_few_rows_have_no_trustworthiness(self) -> None:
+        model = model_of("umap")
+        few = heaps(2)[:10]
+        assert measure(model, model.predict(few), few) == {"trustworthiness": None}
 
     def test_an_unknown_metric_is_named_with_its_place(self) -> None:
         model = model_of("kmeans")
@@ -336,7 +418,7 @@ class TestMeasures:
         ("dbscan", {"eps": "near"}, "not 'near'"),
         ("pca", {"whiten": 1}, "whiten: true or false is needed, not 1"),
         ("pca", {"n_components": 0.9}, "n_components: a whole number of 1 or more is needed, not 0.9"),
-        ("umap", {}, "umap is not part of this version of headrace\n  placing a new row"),
+        ("umap", {"n_neighbors": 1}, "n_neighbors: a whole number of 2 or more is needed, not 1"),
         ("hdbscan", {"min_samples": 1}, "min_samples: a whole number of 2 or more is needed, not 1"),
         ("hdbscan", {"cluster_selection_method": "leave"}, "nearest: 'leaf'"),
     ],

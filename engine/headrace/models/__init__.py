@@ -206,6 +206,10 @@ def _implementation(kind: str) -> _Kind:
             from headrace.models import decomposition
 
             return decomposition
+        if kind == "umap":
+            from headrace.models import umap
+
+            return umap
         from headrace.models import linear
 
         return linear

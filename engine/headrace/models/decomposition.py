@@ -16,15 +16,15 @@ import numpy as np
 from headrace.errors import BundleError, JobError
 from headrace.models.device import gpu_library, joined_on_device, to_host
 from headrace.models.matrix import Block, check_matrix, joined
+from headrace.models.places import Placed
 from headrace.models.settings import DEFAULT_COMPONENTS, ModelSettings
 from headrace.models.store import FILE_NAME, read_settings, write_settings
-from headrace.models.trained import Trained
 
 _NUMBERS = ("components", "mean", "scale", "explained_variance_ratio")
 
 
 @dataclass(frozen=True, eq=False)
-class Decomposition(Trained):
+class Decomposition(Placed):
     """Directions of the greatest variance; see `headrace.models.Model`.
 
     Parameters
@@ -49,9 +49,6 @@ class Decomposition(Trained):
     @property
     def columns(self) -> dict[str, str]:
         return {f"pc_{index + 1}": "float32" for index in range(len(self.components))}
-
-    def as_columns(self, predicted: np.ndarray) -> dict[str, np.ndarray]:
-        return {name: np.ascontiguousarray(predicted[:, index]) for index, name in enumerate(self.columns)}
 
     def predict(self, matrix: np.ndarray) -> np.ndarray:
         """Return float32 ``[n, components]``, summed feature by feature: so a row's place does not depend on the rows beside it."""

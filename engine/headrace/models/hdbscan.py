@@ -8,7 +8,7 @@ clustering", Journal of Open Source Software 2, 2017, which scikit-learn has not
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -26,8 +26,6 @@ from headrace.models.settings import ModelSettings
 from headrace.models.store import FILE_NAME, read_settings, write_settings
 
 _DEFAULT_CLUSTER_SIZE = 5
-# Neighbours that are held at a time: their numbers and distances are 64 MiB.
-_MOST_FOUND = 1 << 22
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +59,7 @@ class Hdbscan(Clustered):
         """
         check_matrix(matrix, self.features, missing=False)
         predicted = np.empty(len(matrix), PREDICTED)
-        for part, found, distance in _nearest(self.search, matrix, min(2 * self.min_samples, len(self.rows))):
+        for part, found, distance in self.search.nearest_by_parts(matrix, min(2 * self.min_samples, len(self.rows))):
             own = distance[:, self.min_samples - 1, None]
             mutual = np.maximum(np.maximum(distance, self.core[found]), own)
             nearest = mutual.argmin(axis=1)[:, None]
@@ -115,7 +113,7 @@ def fit(settings: ModelSettings, features: tuple[str, ...], blocks: Sequence[Blo
         hint = "lower min_cluster_size or min_samples, normalize the features, or set allow_single_cluster"
         raise DataError(message, hint=hint)
     core = np.empty(len(rows))
-    for part, _, distance in _nearest(Search(rows, "euclidean", threads), whole, min_samples):
+    for part, _, distance in Search(rows, "euclidean", threads).nearest_by_parts(whole, min_samples):
         core[part] = distance[:, -1]
     return Hdbscan(settings, features, rows, numbered(labels), core, threads)
 
@@ -135,14 +133,6 @@ def load(folder: Path, threads: int | None) -> Hdbscan:
 
 def _min_samples(settings: ModelSettings) -> int:
     return int(settings.params.get("min_samples", settings.params.get("min_cluster_size", _DEFAULT_CLUSTER_SIZE)))
-
-
-def _nearest(search: Search, matrix: Any, k: int) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
-    """Yield some rows' place, their `k` nearest rows and the squared distances, until all are done."""
-    step = max(1, _MOST_FOUND // k)
-    for start in range(0, len(matrix), step):
-        part = slice(start, start + step)
-        yield part, *search.nearest(matrix[part], k)
 
 
 def _on_host(whole: np.ndarray, params: dict[str, Any], threads: int) -> np.ndarray:

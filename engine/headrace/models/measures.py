@@ -1,6 +1,7 @@
 """How well a model without a target describes rows: there is nothing that happened to compare it with.
 
-Source of the silhouette: P. Rousseeuw, "Silhouettes: a graphical aid to the interpretation and validation of cluster analysis", 1987.
+Source of the silhouette: P. Rousseeuw, "Silhouettes: a graphical aid to the interpretation and validation of cluster analysis", 1987; of
+trustworthiness: J. Venna, S. Kaski, "Neighborhood preservation in nonlinear projection methods", ICANN 2001.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ import numpy as np
 from headrace.errors import JobError, nearest
 from headrace.models.clusters import NOISE
 from headrace.models.decomposition import Decomposition
+from headrace.models.places import Placed
 
 # The silhouette compares each row with each: of so many rows it is good to two digits and takes a tenth of a second.
 SAMPLE_ROWS = 2_000
+_NEIGHBORS = 5
 
 _NAMES = {
     "kmeans": ("inertia", "silhouette"),
@@ -23,6 +26,7 @@ _NAMES = {
     "hdbscan": ("noise", "silhouette"),
     "pca": ("explained_variance_ratio",),
     "truncated_svd": ("explained_variance_ratio",),
+    "umap": ("trustworthiness",),
 }
 
 
@@ -50,7 +54,8 @@ def measure(model: Any, predicted: np.ndarray, sample: np.ndarray, names: Sequen
     names : sequence of str, optional
         By default all of the kind. ``inertia``: the sum of squared distances to the centres. ``noise``: the share of rows in no
         cluster. ``silhouette``: of the sample, how much nearer a row is to its own cluster than to the next, from -1 to 1, noise left
-        out. ``explained_variance_ratio``: the share of the sample's variance that the components keep.
+        out. ``explained_variance_ratio``: the share of the sample's variance that the components keep. ``trustworthiness``: how far the
+        five rows nearest in place are among the nearest of the sample, from 0 to 1.
 
     Returns
     -------
@@ -67,15 +72,19 @@ def measure(model: Any, predicted: np.ndarray, sample: np.ndarray, names: Sequen
             found[name] = float((predicted["prediction_distance"].astype(np.float64) ** 2).sum())
         elif name == "noise":
             found[name] = float(np.mean(predicted["prediction"] == NOISE))
+        elif name == "trustworthiness":
+            found[name] = _trustworthiness(model, sample)
         else:
             found[name] = _silhouette(model, sample) if name == "silhouette" else model.explained(sample)
     return found
 
 
 def outline(model: Any, predicted: np.ndarray) -> dict[str, Any]:
-    """Return what a report draws: ``clusters`` and their rows, or ``components`` and their shares of the training rows' variance."""
+    """Return what a report draws: ``clusters`` and their rows, or ``components`` and their shares of the training rows' variance; of other places nothing."""
     if isinstance(model, Decomposition):
         return {"components": {"labels": list(model.columns), "shares": model.explained_variance_ratio.tolist()}}
+    if isinstance(model, Placed):
+        return {}
     labels, rows = np.unique(predicted["prediction"], return_counts=True)
     return {"clusters": {"labels": labels.tolist(), "rows": rows.tolist()}}
 
@@ -91,3 +100,13 @@ def _silhouette(model: Any, sample: np.ndarray) -> float | None:
         return None
     with threadpool_limits(limits=1):
         return float(silhouette_score(sample[inside].astype(np.float64), labels[inside]))
+
+
+def _trustworthiness(model: Any, sample: np.ndarray) -> float | None:
+    from sklearn.manifold import trustworthiness
+    from threadpoolctl import threadpool_limits
+
+    if len(sample) <= 2 * _NEIGHBORS:
+        return None
+    with threadpool_limits(limits=1):
+        return float(trustworthiness(sample.astype(np.float64), model.predict(sample), n_neighbors=_NEIGHBORS))

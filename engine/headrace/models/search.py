@@ -7,6 +7,7 @@ matrix and the row alone: not on the library, the device, the threads or the row
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cached_property
 from importlib import import_module
 from typing import Any
@@ -21,6 +22,8 @@ from headrace_kernels.nearest import Found, nearest_among, nearest_rows
 _FEW_ROWS = 1_024
 # How many rows more than asked for are proposed: the farthest of them is the proof, and must lie clearly farther than the last one taken.
 _MORE = 8
+# Neighbours that are held at a time: their numbers and distances are 64 MiB.
+_MOST_FOUND = 1 << 22
 
 
 def in_threads() -> Any:
@@ -44,6 +47,13 @@ class Search:
     def __getstate__(self) -> dict[str, Any]:
         # Trees and cuML's indices do not travel: the next process builds its own.
         return {"known": self.known, "metric": self.metric, "threads": self.threads}
+
+    def nearest_by_parts(self, matrix: Any, k: int) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
+        """Yield which rows they are, and what `nearest` returns of them, for a part of the rows at a time: `k` may be large."""
+        step = max(1, _MOST_FOUND // k)
+        for start in range(0, len(matrix), step):
+            part = slice(start, start + step)
+            yield part, *self.nearest(matrix[part], k)
 
     def nearest(self, matrix: Any, k: int) -> Found:
         """Return the numbers of the `k` nearest rows, nearest first and equals by number, and their reduced distances; ``[n, k]``."""

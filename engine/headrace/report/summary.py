@@ -62,6 +62,7 @@ _METRICS: dict[str, tuple[str, str, float | None, float | None]] = {
     "inertia": ("Spread within groups", "Sum of the squared distances to the groups' centres; lower is tighter.", None, 0),
     "silhouette": ("Apartness of groups", "How much nearer {rows} are to their own group than to the next, from -1 to 1.", 0, 1),
     "noise": ("In no group", "The share of {rows} that lie near no group.", None, None),
+    "trustworthiness": ("Neighbours kept", "How far {rows} that are placed side by side are alike, from 0 to 1.", 0.5, 1),
     "explained_variance_ratio": ("Differences kept", "The share of the differences between {rows} that the components keep.", 0, 1),
     "r2": ("Differences explained", "The share of the differences between {rows} that it explains; guessing the mean explains none.", 0, 1),
 }

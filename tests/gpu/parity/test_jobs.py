@@ -177,6 +177,16 @@ def test_models_without_a_target_predict_as_on_the_cpu(kind: str, data: Path, tm
     assert_same_table(found["gpu"], found["cpu"], 1e-4)
 
 
+def test_umap_keeps_neighbours_as_on_the_cpu(data: Path, tmp_path: Path) -> None:
+    """Places are others on a device, and are as good."""
+    pytest.importorskip("umap", reason="umap-learn is not installed")
+    kept = {}
+    for device in ("cpu", "gpu"):
+        text = WITHOUT_TARGET.format(data=data, out=tmp_path / device, kind="umap", params="{n_neighbors: 10, n_epochs: 100}")
+        kept[device] = hr.Job.from_text(text, [f"run.device={device}"]).run().metrics["trustworthiness"]
+    assert 0.8 < kept["gpu"] == pytest.approx(kept["cpu"], abs=0.05)
+
+
 CONFIGS = Path(__file__).parents[3] / "configs"
 
 
