@@ -57,7 +57,8 @@ def test_the_gpu_path_gives_what_the_cpu_gives(parity: tuple[subprocess.Complete
     done, _ = parity
     assert done.returncode == 0, done.stdout[-6_000:] + done.stderr[-2_000:]
     skipped = [line for line in done.stdout.splitlines() if line.startswith("SKIPPED")]
-    assert all("here they run on a device" in line for line in skipped), skipped
+    # the extra `test` has the second: without it the rest can be run all the same
+    assert all("here they run on a device" in line or "umap-learn is not installed" in line for line in skipped), skipped
 
 
 def test_nearly_every_line_of_the_backend_is_run(parity: tuple[subprocess.CompletedProcess[str], dict[str, Any]]) -> None:
