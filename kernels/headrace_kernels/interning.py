@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from headrace_kernels.compiled import jit
 from headrace_kernels.elementary import Number, inlined
 from headrace_kernels.hashing import U64, hash_slice, load_word
+from headrace_kernels.words import store_word
 
 KEYS, BYTES = range(2)
 """Places in a table's array of what is used: number of keys, bytes of the arena."""
@@ -30,16 +31,25 @@ _BYTE_POINTER = ir.IntType(8).as_pointer()
 
 @inlined
 def _home(key: Number, mask: Number) -> Number:
-    h = key * _GOLDEN
-    return (h ^ (h >> U64(32))) & mask
+    """The slot where a key is looked for first: the upper bits of Fibonacci hashing (Knuth, The Art of Computer Programming 3, 6.4).
+
+    Being the upper bits, they keep the order of the keys when a table grows: it is read and written from end to end.
+    """
+    return (((key * _GOLDEN) >> U64(32)) * (mask + U64(1))) >> U64(32)
 
 
 @jit
 def move_slots(slots: Any, larger: Any) -> None:
     """Put every key of a table into a larger, empty one."""
     mask = U64(len(larger) // 2 - 1)
-    for s in range(0, len(slots), 2):
-        if slots[s + 1] != 0:
+    taken = np.empty(_AHEAD, np.int64)
+    for block in range(0, len(slots), 2 * _AHEAD):
+        n_taken = 0
+        for s in range(block, min(block + 2 * _AHEAD, len(slots)), 2):  # which slots are taken cannot be foreseen: no branch
+            taken[n_taken] = s
+            n_taken += slots[s + 1] != 0
+        for i in range(n_taken):
+            s = taken[i]
             place = _home(slots[s], mask)
             while larger[2 * place + U64(1)] != 0:
                 place = (place + U64(1)) & mask
@@ -134,6 +144,21 @@ def _same_bytes(left: Any, a: int, right: Any, b: int, n_bytes: int) -> bool:
 
 
 @inlined
+def _append(data: Any, start: int, n_bytes: int, arena: Any, kept: int) -> None:
+    """Copy a string to the end of the arena, eight bytes at a time, and maybe some more, over which the next is written.
+
+    To assign a slice is to ask whether the two overlap, which takes longer than most strings do.
+    """
+    j = 0
+    while j < n_bytes and start + j + 8 <= len(data) and kept + j + 8 <= len(arena):
+        store_word(arena, kept + j, load_word(data, start + j))
+        j += 8
+    while j < n_bytes:
+        arena[kept + j] = data[start + j]
+        j += 1
+
+
+@inlined
 def _find_string(
     key: Number, data: Any, start: int, n_bytes: int, mask: Number, slots: Any, key_offsets: Any, arena: Any
 ) -> tuple[Number, int]:
@@ -203,7 +228,7 @@ def intern_strings(
                 number = n_keys
                 slots[2 * place] = key
                 slots[2 * place + U64(1)] = U64(number + 1)
-                arena[kept : kept + n_bytes] = data[start : start + n_bytes]
+                _append(data, start, n_bytes, arena, kept)
                 key_offsets[number + 1] = kept + n_bytes
                 n_keys += 1
             ids[i] = number

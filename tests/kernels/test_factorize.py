@@ -91,6 +91,18 @@ def test_a_table_grows_and_keeps_ids_and_counts():
     assert table.nbytes < 8 << 20
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.binary(max_size=40), max_size=300), st.integers(1, 7))
+def test_a_table_keeps_strings_of_all_lengths_as_they_came_whatever_it_grows_by(strings, n_parts):
+    table = StringTable()
+    ids = np.concatenate([table.intern(*arrow_strings(strings[part::n_parts])) for part in range(n_parts)])
+    came = [string for part in range(n_parts) for string in strings[part::n_parts]]
+    assert table_strings(table) == list(dict.fromkeys(came))
+    assert [table_strings(table)[i] for i in ids] == came
+    if came:
+        assert table.find(*arrow_strings(came)).tolist() == ids.tolist()
+
+
 def test_an_integer_table_adds_weights():
     table = IntTable(expected=3)
     assert table.add(np.array([5, 9, 5]), np.array([1, 10, 100])).tolist() == [0, 1, 0]
