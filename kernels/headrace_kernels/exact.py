@@ -22,7 +22,7 @@ import numpy as np
 from headrace_kernels.bitmaps import bits_of, spread_bits
 from headrace_kernels.column import Column
 from headrace_kernels.compiled import jit
-from headrace_kernels.elementary import from_bits, inlined, to_bits
+from headrace_kernels.elementary import Number, from_bits, inlined, to_bits
 from headrace_kernels.limbs import (
     SQUARES_LIMBS,
     SQUARES_UNIT,
@@ -45,8 +45,6 @@ _LAYERS = 4
 _LAYER_MASK = (1 << _LAYER_BITS) - 1
 _HIGHEST, _LOWEST = 500, -400  # exponents within which layers' products neither overflow nor lose bits
 _BLOCKS_TO_CARRY = 1 << 16  # a block makes at most 2**11 deposits of less than 2**33: limbs stay below 2**60
-_COUNTS = 5
-_N, _NULL, _NAN, _POSITIVE, _NEGATIVE = range(_COUNTS)
 _LARGEST = float(np.finfo(np.float64).max)
 _KEY_HIGHEST, _KEY_LOWEST = (1 << 63) - 1, -(1 << 63)
 
@@ -88,21 +86,20 @@ def exact_moments(column: Column) -> ExactMoments:
     if values.dtype == np.bool_:
         values = values.view(np.uint8)
     bits, has_null = bits_of(column)
-    counts = np.zeros(_COUNTS, np.int64)
     total, squares = np.zeros(TOTAL_LIMBS, np.int64), np.zeros(SQUARES_LIMBS, np.int64)
+    low: Any
+    high: Any
     if values.dtype.kind == "f":
-        extremes = np.array([_KEY_HIGHEST, _KEY_LOWEST])
-        _take_in_floats(values, bits, has_null, counts, extremes, total, squares)
-        low, high = ((extremes ^ ((extremes >> 63) & _KEY_HIGHEST)).view(np.float64) + 0.0).tolist()
+        n, n_null, n_nan, n_posinf, n_neginf, low, high = _take_in_floats(values, bits, has_null, total, squares)
     else:
+        n_nan = n_posinf = n_neginf = 0
         info = np.iinfo(values.dtype)
         extremes = np.array([info.max, info.min], values.dtype)
         n_layers = {1: 1, 2: 1, 4: 2, 8: 3}[values.dtype.itemsize]
-        _take_in_integers(values, bits, has_null, n_layers, counts, extremes, total, squares)
+        n, n_null = _take_in_integers(values, bits, has_null, n_layers, extremes, total, squares)
         low, high = extremes.tolist()
-    if not counts[_N]:
+    if not n:
         low = high = None
-    n, n_null, n_nan, n_posinf, n_neginf = counts.tolist()
     return ExactMoments(n, n_null, n_nan, n_posinf, n_neginf, low, high, total, squares)
 
 
@@ -144,7 +141,8 @@ def _fill_floats(part: Any, valid: Any, block: Any) -> tuple[np.int64, int, int]
 
 
 @jit
-def _count_others(part: Any, valid: Any, counts: Any) -> None:
+def _count_others(part: Any, valid: Any) -> tuple[Number, ...]:
+    """Return how many are null, NaN, infinite, and negative and infinite."""
     n_null, n_nan, n_positive, n_negative = np.int64(0), np.int64(0), np.int64(0), np.int64(0)
     for i in range(len(part)):
         x, filled = part[i], np.int64(valid[i])
@@ -152,10 +150,13 @@ def _count_others(part: Any, valid: Any, counts: Any) -> None:
         n_nan += filled & np.int64(x != x)
         n_positive += filled & np.int64(x == np.inf)
         n_negative += filled & np.int64(x == -np.inf)
-    counts[_NULL] += n_null
-    counts[_NAN] += n_nan
-    counts[_POSITIVE] += n_positive
-    counts[_NEGATIVE] += n_negative
+    return n_null, n_nan, n_positive, n_negative
+
+
+@inlined
+def _value_of(key: Number) -> float:
+    """Return the float64 that an integer of the same order stands for, 0.0 for both zeros."""
+    return from_bits(key ^ ((key >> 63) & _KEY_HIGHEST), 0.0) + 0.0
 
 
 @inlined
@@ -233,19 +234,26 @@ def _add_singly(part: Any, valid: Any, total: Any, squares: Any) -> None:
 
 
 @jit
-def _take_in_floats(values: Any, bits: Any, has_null: bool, counts: Any, extremes: Any, total: Any, squares: Any) -> None:
+def _take_in_floats(values: Any, bits: Any, has_null: bool, total: Any, squares: Any) -> tuple[Number, ...]:
+    """Add values to the wide integers; return how many are finite, null, NaN, infinite, negative and infinite, and the extremes."""
     block, layers, units = np.empty(_BLOCK), np.empty((_LAYERS, _BLOCK)), np.zeros(_LAYERS, np.int64)
     valid = np.ones(_BLOCK, np.uint8)
+    n, n_null, n_nan, n_positive, n_negative = np.int64(0), np.int64(0), np.int64(0), np.int64(0), np.int64(0)
+    least, largest = _KEY_HIGHEST, _KEY_LOWEST
     for start in range(0, len(values), _BLOCK):
         part = values[start : start + _BLOCK]
         n_rows = len(part)
         if has_null:
             spread_bits(bits, start, n_rows, valid)
         n_kept, low, high = _fill_floats(part, valid, block)
-        counts[_N] += n_kept
+        n += n_kept
         if n_kept < n_rows:
-            _count_others(part, valid, counts)
-        extremes[0], extremes[1] = min(extremes[0], low), max(extremes[1], high)
+            null, nan, positive, negative = _count_others(part, valid)
+            n_null += null
+            n_nan += nan
+            n_positive += positive
+            n_negative += negative
+        least, largest = min(least, low), max(largest, high)
         top = max(high, ~low) if n_kept else 0  # the bits of the largest magnitude
         if top > 0:
             n_layers = _cut_floats(block, n_rows, (top >> 52) - 1022, layers, units)
@@ -258,6 +266,7 @@ def _take_in_floats(values: Any, bits: Any, has_null: bool, counts: Any, extreme
             normalise(squares)
     normalise(total)
     normalise(squares)
+    return n, n_null, n_nan, n_positive, n_negative, _value_of(least), _value_of(largest)
 
 
 @inlined
@@ -281,20 +290,22 @@ def _cut_integers(part: Any, valid: Any, n_layers: int, layers: Any, extremes: A
 
 
 @jit
-def _take_in_integers(values: Any, bits: Any, has_null: bool, n_layers: int, counts: Any, extremes: Any, total: Any, squares: Any) -> None:
+def _take_in_integers(values: Any, bits: Any, has_null: bool, n_layers: int, extremes: Any, total: Any, squares: Any) -> tuple[Number, ...]:
+    """Add values to the wide integers; return how many there are, and how many are null."""
     layers, units = np.empty((_LAYERS, _BLOCK)), np.arange(_LAYERS) * _LAYER_BITS
     valid = np.ones(_BLOCK, np.uint8)
+    n = np.int64(0)
     for start in range(0, len(values), _BLOCK):
         part = values[start : start + _BLOCK]
         n_rows = len(part)
         if has_null:
             spread_bits(bits, start, n_rows, valid)
         n_kept = _cut_integers(part, valid, n_layers, layers, extremes)
-        counts[_N] += n_kept
-        counts[_NULL] += n_rows - n_kept
+        n += n_kept
         _add_layers(layers, n_layers, units, n_rows, total, squares)
         if (start // _BLOCK + 1) % _BLOCKS_TO_CARRY == 0:
             normalise(total)
             normalise(squares)
     normalise(total)
     normalise(squares)
+    return n, len(values) - n

@@ -55,7 +55,7 @@ def scan_pages(chunk: NDArray[np.uint8], n_values: int) -> NDArray[np.int64] | N
     """
     room = 32
     while True:
-        pages = np.full((room, WIDTH), ABSENT, np.int64)
+        pages = np.empty((room, WIDTH), np.int64)
         found = _scan(chunk, n_values, pages)
         if found != _FULL:
             return pages[:found] if found >= 0 else None
@@ -102,6 +102,7 @@ def _scan(data: Any, n_values: int, pages: Any) -> int:
         if n_pages == len(pages):
             return _FULL
         page = pages[n_pages]
+        page[:] = ABSENT
         at = _read_header(data, at, page)
         if at < 0 or page[SIZE] < 0 or page[STORED_SIZE] < 0 or page[STORED_SIZE] > len(data) - at:
             return -1

@@ -69,23 +69,17 @@ def run_stages(column: Column, stages: Sequence[Stage], dtype: DTypeLike) -> tup
         raise TypeError(f"{values.dtype} does not fit float64, in which stages compute")
     bits, has_null = bits_of(column)
     work = np.empty(_BLOCK, np.float32 if values.dtype == np.float32 else np.float64)
-    does = np.array([stage.does for stage in stages], np.int64)
-    constants = np.array([[stage.first, stage.second] for stage in stages], np.float64).reshape(-1, 2)
+    chain = np.array(stages, np.float64).reshape(-1, 3)
     counts = np.zeros(len(stages), np.int64)
     out = np.empty(len(values), dtype)
-    makes_null = any(stage.does in (LOG1P, LOG) for stage in stages)
-    valid = np.empty(len(values) if has_null or makes_null else 0, np.uint8)
-    _run(values, bits, has_null, does, constants, work, out, valid, counts)
-    return Column(out, _validity(column, valid, stages, counts)), tuple(counts.tolist())
-
-
-def _validity(column: Column, valid: Any, stages: Sequence[Stage], counts: Any) -> Any:
-    """Return the bitmap of the rows that have a value after all stages, None if all have."""
-    filled = any(stage.does == FILL for stage in stages)
-    nulled = any(counts[index] for index, stage in enumerate(stages) if stage.does in (LOG1P, LOG))
-    if not nulled and (filled or column.validity is None):
-        return None
-    return np.packbits(valid, bitorder="little")
+    does = {stage.does for stage in stages}
+    makes_null = LOG1P in does or LOG in does
+    valid = np.empty(len(values) if makes_null else 0, np.uint8)
+    _run(values, bits, has_null, chain, work, out, valid, counts)
+    changed: tuple[int, ...] = tuple(counts.tolist())
+    if makes_null and any(n_rows for stage, n_rows in zip(stages, changed, strict=True) if stage.does in (LOG1P, LOG)):
+        return Column(out, np.packbits(valid, bitorder="little")), changed
+    return Column(out, bits if has_null and FILL not in does else None), changed
 
 
 @jit
@@ -152,7 +146,7 @@ def _scale(x: Any, n_rows: int, mean: float, std: float) -> None:
 
 
 @jit
-def _run(values: Any, bits: Any, has_null: bool, does: Any, constants: Any, work: Any, out: Any, out_valid: Any, counts: Any) -> None:
+def _run(values: Any, bits: Any, has_null: bool, chain: Any, work: Any, out: Any, out_valid: Any, counts: Any) -> None:
     valid = np.ones(_BLOCK, np.uint8)
     for start in range(0, len(values), _BLOCK):
         n_rows = min(_BLOCK, len(values) - start)
@@ -161,16 +155,16 @@ def _run(values: Any, bits: Any, has_null: bool, does: Any, constants: Any, work
         else:
             spread_bits(bits, start, n_rows, valid)
         _copy(values[start : start + n_rows], work[:n_rows])
-        for stage in range(len(does)):
-            first, second = constants[stage, 0], constants[stage, 1]
-            if does[stage] == FILL:
+        for stage in range(len(chain)):
+            does, first, second = np.int64(chain[stage, 0]), chain[stage, 1], chain[stage, 2]
+            if does == FILL:
                 counts[stage] += _fill(work, valid, n_rows, first)
-            elif does[stage] == CLIP:
+            elif does == CLIP:
                 counts[stage] += _clip(work, valid, n_rows, first, second)
-            elif does[stage] == LOG1P:
+            elif does == LOG1P:
                 counts[stage] += _without_logarithm(work, valid, n_rows, 1.0)
                 _log1p(work, n_rows, first)
-            elif does[stage] == LOG:
+            elif does == LOG:
                 counts[stage] += _without_logarithm(work, valid, n_rows, first)
                 _log(work, n_rows, first, second)
             else:

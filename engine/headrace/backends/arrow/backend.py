@@ -34,7 +34,8 @@ Array: TypeAlias = Any
 
 choose_memory_pool()
 
-_IN_STAGES = {pa.float32(), pa.float64(), pa.int8(), pa.int16(), pa.int32(), pa.uint8(), pa.uint16(), pa.uint32()}
+_FLOAT32 = pa.float32().id
+_IN_STAGES = {type_.id for type_ in (pa.float32(), pa.float64(), pa.int8(), pa.int16(), pa.int32(), pa.uint8(), pa.uint16(), pa.uint32())}
 
 
 class ArrowBackend:
@@ -235,7 +236,8 @@ class ArrowBackend:
 
         after = stages[-1].type
         # The loop computes in float32 for a float32 column, in float64 for all else: there are types that neither holds.
-        if column.type not in _IN_STAGES or (column.type == pa.float32() and after != FLOAT32):
+        type_ = column.type.id
+        if type_ not in _IN_STAGES or (type_ == _FLOAT32 and after != FLOAT32):
             return None
         does = [chain.Stage(getattr(chain, stage.does), stage.first, stage.second) for stage in stages]
         made, counts = chain.run_stages(kernel_column(column), does, np.dtype(after.arrow.to_pandas_dtype()))

@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -35,13 +34,31 @@ _MOST_STRING_BYTES = (1 << 31) - 1  # what offsets of 32 bits reach
 
 _MAGIC = b"PAR1"
 _PLAIN, _PLAIN_DICTIONARY, _RLE, _RLE_DICTIONARY = 0, 2, 3, 8
-# What stands in a file for each type of numbers; a type that is stored otherwise is converted by pyarrow.
-_STORED_AS = {
-    **dict.fromkeys((pa.int8(), pa.int16(), pa.int32(), pa.uint8(), pa.uint16(), pa.uint32()), "INT32"),
-    **dict.fromkeys((pa.int64(), pa.uint64()), "INT64"),
-    pa.float32(): "FLOAT",
-    pa.float64(): "DOUBLE",
-}
+
+
+class _Number(NamedTuple):
+    """A type of numbers: what it is in a file, its values in memory and as stored, of at least 32 bits, and as what kernels move them.
+
+    Kernels move bits and know no types: four widths are compiled instead of ten types.
+    """
+
+    arrow: pa.DataType
+    physical: str
+    dtype: np.dtype[Any]
+    stored: np.dtype[Any]
+    moved: np.dtype[Any]
+
+
+def _number(arrow: pa.DataType) -> _Number:
+    dtype = np.dtype(arrow.to_pandas_dtype())
+    n_bytes = max(4, dtype.itemsize)
+    narrow, wide = ("FLOAT", "DOUBLE") if dtype.kind == "f" else ("INT32", "INT64")
+    return _Number(arrow, wide if n_bytes == 8 else narrow, dtype, np.dtype(f"<{dtype.kind}{n_bytes}"), np.dtype(f"u{dtype.itemsize}"))
+
+
+# A type that is stored otherwise is converted by pyarrow.
+_INTEGERS = (pa.int8(), pa.int16(), pa.int32(), pa.int64(), pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64())
+_NUMBERS = {type_: _number(type_) for type_ in (*_INTEGERS, pa.float32(), pa.float64())}
 _NOTHING: Bytes = np.zeros(0, np.uint8)
 _NOTHING.flags.writeable = False
 
@@ -50,8 +67,7 @@ class _Irregular(Exception):
     """Something in a chunk is not as expected: pyarrow is to look at it."""
 
 
-@dataclass(frozen=True)
-class _Page:
+class _Page(NamedTuple):
     """A data page, decompressed: its rows, its bytes, and where its definition levels are."""
 
     n_rows: int
@@ -147,7 +163,8 @@ def _decoder_of(column: Any, type_: pa.DataType) -> _Decode | None:
     if column.physical_type == "BYTE_ARRAY":
         # pyarrow's `read_dictionary` gives strings of 32-bit offsets, too, whatever was written
         return _strings if column.logical_type.type == "STRING" and Type.from_arrow(type_).is_string else None
-    return partial(_numbers, type_) if _STORED_AS.get(type_) == column.physical_type else None
+    number = _NUMBERS.get(type_)
+    return partial(_numbers, number) if number is not None and number.physical == column.physical_type else None
 
 
 def _strings(dictionary: tuple[int, Bytes] | None, pages: Iterator[_Page], n_rows: int, optional: bool) -> pa.Array:
@@ -219,17 +236,15 @@ def _dictionary_of_strings(n_values: int, page: Bytes) -> pa.StringArray:
     return values
 
 
-def _numbers(type_: pa.DataType, dictionary: tuple[int, Bytes] | None, pages: Iterator[_Page], n_rows: int, optional: bool) -> pa.Array:
-    dtype = np.dtype(type_.to_pandas_dtype())
-    # Kernels move bits and know no types: four widths are compiled instead of ten types.
-    moved = np.dtype(f"u{dtype.itemsize}")
-    values = np.zeros(0, dtype)
+def _numbers(number: _Number, dictionary: tuple[int, Bytes] | None, pages: Iterator[_Page], n_rows: int, optional: bool) -> pa.Array:
+    values = _NOTHING
     if dictionary is not None:
         n_values, page_bytes = dictionary
-        values = _plain_numbers(page_bytes, n_values, dtype).copy()  # aligned, and of one kind: kernels are compiled for each
-        if len(page_bytes) != n_values * _stored(dtype).itemsize:
+        # aligned, and of one kind: kernels are compiled for each
+        values = _plain_numbers(page_bytes, n_values, number).copy().view(number.moved)
+        if len(page_bytes) != n_values * number.stored.itemsize:
             raise _Irregular
-    out = np.empty(n_rows, moved)
+    out = np.empty(n_rows, number.moved)
     bits = kernels.bitmap_space(n_rows if optional else 0)
     scratch = np.empty(0, np.int32)
     row = n_valid = 0
@@ -237,32 +252,29 @@ def _numbers(type_: pa.DataType, dictionary: tuple[int, Bytes] | None, pages: It
         if page.encoding == _PLAIN:
             n_here, start = kernels.open_page(page.levels, page.placed, page.body, row, page.n_rows, bits)
             n_valid += _checked(n_here, page)
-            numbers = _plain_numbers(page.body[start:], n_here, dtype).view(moved)
+            numbers = _plain_numbers(page.body[start:], n_here, number).view(number.moved)
             rows = out[row : row + page.n_rows]
             if n_here == page.n_rows:
                 rows[:] = numbers
             else:
-                kernels.spread(np.append(numbers, moved.type(0)), bits, row, rows)
+                kernels.spread(np.append(numbers, number.moved.type(0)), bits, row, rows)
         elif page.encoding in (_RLE_DICTIONARY, _PLAIN_DICTIONARY) and dictionary is not None:
             if len(scratch) <= page.n_rows:
                 scratch = np.empty(page.n_rows + 1, np.int32)
-            place = (page.levels, page.placed, page.body, values.view(moved), row, page.n_rows)
+            place = (page.levels, page.placed, page.body, values, row, page.n_rows)
             n_valid += _checked(kernels.decode_numbers(*place, bits, scratch, out), page)
         else:
             raise _Irregular
         row += page.n_rows
-    return _as_arrow(type_, out, bits, n_valid)
+    return _as_arrow(number.arrow, out, bits, n_valid)
 
 
-def _stored(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """Return the type in which numbers of a type are stored: at least 32 bits."""
-    return np.dtype(f"<{dtype.kind}{max(4, dtype.itemsize)}")
-
-
-def _plain_numbers(page: Bytes, n_values: int, dtype: np.dtype[Any]) -> NDArray[Any]:
-    wide = np.frombuffer(page, _stored(dtype), n_values)
-    narrow = wide.astype(dtype, copy=False)
-    if narrow is not wide and dtype.itemsize < 4 and not np.array_equal(narrow, wide):
+def _plain_numbers(page: Bytes, n_values: int, number: _Number) -> NDArray[Any]:
+    wide = np.frombuffer(page, number.stored, n_values)
+    if number.dtype.itemsize >= 4:
+        return wide.view(number.dtype)
+    narrow = wide.astype(number.dtype)
+    if not np.array_equal(narrow, wide):
         raise _Irregular
     return narrow
 
@@ -283,7 +295,7 @@ def _as_arrow(type_: pa.DataType, values: NDArray[Any], bits: Bytes, n_valid: in
 def _array(buffer: Any) -> Bytes:
     """Return bytes as an array that cannot be written: kernels are compiled for one kind."""
     array = np.frombuffer(buffer, np.uint8)
-    array.flags.writeable = False
+    array.setflags(write=False)
     return array
 
 

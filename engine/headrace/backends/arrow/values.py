@@ -29,6 +29,8 @@ def standard_layout(array: pa.Array) -> pa.Array:
 
     float16 and the narrow decimals, for which Arrow has few functions, are widened.
     """
+    if array.type.id in _NUMBERS:
+        return array
     if pa.types.is_run_end_encoded(array.type):
         array = pc.run_end_decode(array)
     if pa.types.is_dictionary(array.type):
