@@ -193,6 +193,14 @@ def test_linear_regression_finds_the_line_and_explains_it():
     np.testing.assert_allclose(model.predict(matrix[3:]), [6.0], atol=1e-5)
 
 
+def test_a_feature_of_small_numbers_beside_one_of_large_ones_has_its_weight():
+    draw = np.random.default_rng(2)
+    small, large = draw.normal(size=500) * 1e-4, draw.normal(size=500) * 1e4
+    target = 3e4 * small + 2e-4 * large + draw.normal(size=500) * 0.1
+    model = fit_model(ModelSettings("linear_regression"), ("a", "b"), [(np.column_stack([small, large]).astype(np.float32), target)], 1)
+    np.testing.assert_allclose(model.coef, [[3e4, 2e-4]], rtol=0.01)
+
+
 def test_alpha_makes_it_ridge():
     matrix = np.array([[-1.0], [1.0]], dtype=np.float32)
     model = fit_model(ModelSettings("linear_regression", params={"alpha": 2.0}), ("a",), [(matrix, np.array([-3.0, 3.0]))], 1)

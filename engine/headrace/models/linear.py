@@ -159,20 +159,27 @@ def _fitted(settings: ModelSettings, matrix: np.ndarray, target: np.ndarray) -> 
 
     with threadpool_limits(limits=1), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ConvergenceWarning)
-        estimator = _estimator(settings).fit(matrix, target.astype(np.int64) if settings.task != "regression" else target)
+        estimator = _estimator(settings, matrix.shape).fit(matrix, target.astype(np.int64) if settings.task != "regression" else target)
     if any(issubclass(warning.category, ConvergenceWarning) for warning in caught):
         rounds = int(np.max(estimator.n_iter_))
         warnings.warn(f"not converged in {rounds} iterations: normalize the features, or raise max_iter", UserWarning, stacklevel=4)
     return estimator
 
 
-def _estimator(settings: ModelSettings) -> Any:
-    """Return the estimator: least squares without a penalty unless ``alpha`` gives one, as the names promise."""
+def _estimator(settings: ModelSettings, shape: tuple[int, ...]) -> Any:
+    """Return the estimator: least squares without a penalty unless ``alpha`` gives one, as the names promise.
+
+    From 1.7 on scikit-learn takes directions for rounding whose size is below a millionth of the greatest: a feature of small numbers beside
+    one of large ones would have no weight. Here only what is rounding is, as before 1.7.
+    """
     from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 
     if settings.kind == "logistic_regression":
         return LogisticRegression(solver="lbfgs", **settings.params)
-    return Ridge(solver="cholesky", **settings.params) if "alpha" in settings.params else LinearRegression(**settings.params)
+    if "alpha" in settings.params:
+        return Ridge(solver="cholesky", **settings.params)
+    estimator = LinearRegression(**settings.params)
+    return estimator.set_params(tol=max(shape) * np.finfo(np.float64).eps) if "tol" in estimator.get_params() else estimator
 
 
 def _fitted_on_device(settings: ModelSettings, matrix: Any, target: Any) -> Any:
