@@ -37,6 +37,7 @@ evaluate: [auc, log_loss]
 output: {{path: {out}}}
 run: {{seed: 7, partition: 8kB, strict: true}}
 """
+LINEAR = ("--set", "model={kind: linear_regression, target: days, features: [weight, lat, lon]}", "--set", "evaluate=[rmse]")
 RUN = (sys.executable, "-W", "ignore", "-c", "from headrace.cli import command; command()", "run")
 
 
@@ -52,6 +53,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
             "cpu": ("--device", "cpu"),
             "one_worker": ("--device", "gpu", "--cluster", "cuda"),
             "all_workers": ("--device", "gpu", "--cluster", "cuda", "--set", "run.training=all_workers"),
+            "by sums": ("--device", "gpu", "--cluster", "cuda", "--set", "run.training=all_workers", *LINEAR),
         }.items():
             job = folder / f"{name}.yaml"
             job.write_text(JOB.format(data=data, out=folder / name))
@@ -94,3 +96,13 @@ def test_the_model_is_as_good_and_its_bundle_predicts_on_a_cpu(training: str, ru
     again = again.filter(pc.is_in(again["id"], tested["id"]))
     assert 100 < again.num_rows == tested.num_rows
     assert_same_table(again.sort_by("id"), tested.sort_by("id"), 1e-5)
+
+
+def test_two_gpus_sum_what_one_worker_of_the_cpu_trains(runs: dict[str, Path]) -> None:
+    found = runs["by sums"]
+    assert record(found)["model"]["training"] == {"on": "all_workers", "workers": 2}
+    alone = hr.Job.load(
+        found.parents[2] / "by sums.yaml", [*LINEAR[1::2], "run.device=cpu", f"output.path={found.parents[2] / 'alone'}"]
+    ).run()
+    expected, predicted = (pq.read_table(run / "predictions") for run in (alone.directory, found))
+    assert_same_table(predicted, expected, 1e-4)

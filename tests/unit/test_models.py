@@ -270,6 +270,8 @@ class TestSettings:
             ({"kind": "xgbost"}, "model.kind", "no kind 'xgbost'"),
             ({"kind": "xgboost", "task": "binry"}, "model.task", "no task 'binry'"),
             ({"kind": "linear_regression", "task": "binary"}, "model.task", "cannot do the task 'binary'"),
+            ({"kind": "linear_regression", "params": {"alpha": -1.0}}, "model.params.alpha", "a number of 0 or more is needed, not -1.0"),
+            ({"kind": "linear_regression", "params": {"fit_intercept": 1}}, "model.params.fit_intercept", "true or false is needed, not 1"),
             ({"kind": "xgboost", "params": {"max_dept": 8}}, "model.params.max_dept", "nearest: 'max_depth'"),
             ({"kind": "xgboost", "params": {"nthread": 8}}, "model.params.nthread", "run.cluster decides it"),
             ({"kind": "xgboost", "params": {"max_depth": None}}, "model.params.max_depth", "no value"),
@@ -293,12 +295,12 @@ class TestSettings:
 
     @pytest.mark.parametrize(
         ("kind", "params"),
-        [("xgboost", {"max_depth": "deep"}), ("xgboost", {"learning_rate": -1}), ("linear_regression", {"alpha": -1.0})],
+        [("xgboost", {"max_depth": "deep"}), ("xgboost", {"learning_rate": -1}), ("logistic_regression", {"C": -1.0})],
     )
     def test_value_that_the_library_refuses_is_the_jobs_mistake(self, kind, params):
         matrix, score = rows()
         with pytest.raises(JobError, match="refuses: ") as caught:
-            fit_model(ModelSettings(kind, params=params), FEATURES, [(matrix, score)], 1)
+            fit_model(ModelSettings(kind, params=params), FEATURES, [(np.nan_to_num(matrix), score > 0)], 1)
         assert caught.value.key == "model.params"
         assert len(str(caught.value).splitlines()) == 2
 

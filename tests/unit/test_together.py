@@ -118,7 +118,10 @@ def test_a_member_that_ends_is_noticed_by_the_others(monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (ModelSettings("kmeans"), r"kmeans trains on one worker\n  kinds that all workers can train: xgboost; or write one_worker"),
+        (
+            ModelSettings("kmeans"),
+            r"kmeans trains on one worker\n  kinds that all workers can train: xgboost, linear_regression, pca, truncated_svd; or ",
+        ),
         (ModelSettings("xgboost", params={"objective": "reg:absoluteerror"}), "no worker has all of a leaf's rows\n  write one_worker"),
     ],
 )

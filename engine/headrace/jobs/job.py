@@ -18,7 +18,7 @@ from headrace.errors import HeadraceError, JobError, JobErrors, MemoryBudgetErro
 from headrace.jobs.settings import JobSettings, ModelSection, RunSettings, check_settings
 from headrace.metrics import check_metrics, metric_names
 from headrace.models import ModelSettings
-from headrace.models.settings import ALL_WORKERS, KINDS, MOST_ITERATIONS, OBJECTIVES
+from headrace.models.settings import ALL_WORKERS, KINDS, MOST_ITERATIONS, OBJECTIVES, TREES
 from headrace.pipeline import Pipeline
 from headrace.plan import Plan, make_plan
 from headrace.rates import Estimate, MachineRates, estimate
@@ -342,7 +342,7 @@ def _check_training(run: RunSettings, model: ModelSettings) -> None:
     if run.training != ALL_WORKERS:
         return
     model.check_together()
-    if is_remote(run.cluster) and not run.trusted_network:
+    if model.together == TREES and is_remote(run.cluster) and not run.trusted_network:
         raise JobError(
             "workers that train together exchange sums of gradients over plain TCP, which TLS does not cover",
             key="run.training",

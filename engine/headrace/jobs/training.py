@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any
+from functools import reduce
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,10 +13,13 @@ import numpy.typing as npt
 from headrace.cluster import Cluster, own_host
 from headrace.errors import ClusterError
 from headrace.jobs.tasks import Counted, Prepared, sample_rows
-from headrace.models import Model, ModelSettings, fit_model
+from headrace.models import Model, ModelSettings, fit_model, fit_sums
 from headrace.models.device import to_host
-from headrace.models.matrix import Block, check_blocks
-from headrace.models.settings import QUANTILE_ROWS
+from headrace.models.matrix import Block, check_blocks, check_matrix
+from headrace.models.settings import QUANTILE_ROWS, SUMS
+
+if TYPE_CHECKING:
+    from headrace.models.sums import Sums
 
 # A training whose workers lost one of them begins again on those that are left, so often.
 _MOST_ATTEMPTS = 3
@@ -36,7 +40,10 @@ def train_on_all(
     Targets meet on one worker, and the rows that decide where features may be split; all others stay.
     """
     targets = [cluster.submit(training_target, features, handle) for handle in handles]
-    agreed = cluster.submit(agree, settings, *targets)
+    complete = cluster.submit(resolved, settings, *targets)
+    if settings.together == SUMS:
+        return _summed(cluster, complete, features, handles)
+    agreed = cluster.submit(agree, complete, *targets)
     counts = cluster.gather([cluster.submit(len, target) for target in targets])
     cluster.wait([agreed])
     shared = cluster.share(sample_rows(cluster, QUANTILE_ROWS, "training", counts, handles))
@@ -52,6 +59,14 @@ def train_on_all(
                 if attempt == _MOST_ATTEMPTS:
                     raise
     raise AssertionError
+
+
+def _summed(cluster: Cluster, complete: Any, features: tuple[str, ...], handles: Sequence[Any]) -> tuple[Model, int]:
+    """Train by sums over each partition's rows, made where these are; nobody waits for others, so lost workers are no matter here."""
+    cluster.wait([complete])
+    parts = [cluster.submit(sums_of, complete, features, handle) for handle in handles]
+    model: Model = cluster.gather([cluster.submit(train_by_sums, complete, features, *parts)])[0]
+    return model, len(set(cluster.spread(len(handles))))
 
 
 def _trained(cluster: Cluster, what: tuple[Any, ...], agreed: Any, shared: Any, members: dict[int, list[Any]]) -> Model:
@@ -76,13 +91,30 @@ def training_target(features: tuple[str, ...], part: Part) -> npt.NDArray[Any]:
     return to_host(target)
 
 
+def resolved(settings: ModelSettings, *targets: npt.NDArray[Any]) -> ModelSettings:
+    """Return the settings with what all targets decide: a task."""
+    return settings.resolved(np.concatenate(targets))
+
+
 def agree(settings: ModelSettings, *targets: npt.NDArray[Any]) -> tuple[ModelSettings, str]:
     """Return what all members must agree on that is learnt of all targets: a task."""
     from headrace.models.together import starting_score
 
-    target = np.concatenate(targets)
-    complete = settings.resolved(target)
-    return complete, starting_score(complete, target)
+    return settings, starting_score(settings, np.concatenate(targets))
+
+
+def sums_of(settings: ModelSettings, features: tuple[str, ...], part: Part) -> Sums:
+    """Return what a model by sums learns of a partition: a task."""
+    from headrace.models.sums import Sums
+
+    matrix, target = _training_rows(part)
+    check_matrix(matrix, features, missing=False)
+    return Sums.of(matrix, target) if settings.has_target else Sums.of(matrix)
+
+
+def train_by_sums(settings: ModelSettings, features: tuple[str, ...], *parts: Sums) -> Model:
+    """Return the model of all partitions: a task."""
+    return fit_sums(settings, features, reduce(lambda left, right: left.merged(right), parts))
 
 
 def open_meeting(size: int) -> dict[str, Any]:

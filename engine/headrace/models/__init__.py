@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     import numpy as np
 
     from headrace.models.matrix import Block
+    from headrace.models.sums import Sums
 
-__all__ = ["KINDS", "TASKS", "Model", "ModelSettings", "fit_model", "load_model", "preload", "resolve_task"]
+__all__ = ["KINDS", "TASKS", "Model", "ModelSettings", "fit_model", "fit_sums", "load_model", "preload", "resolve_task"]
 
 
 class Model(Protocol):
@@ -130,6 +131,24 @@ def fit_model(settings: ModelSettings, features: tuple[str, ...], blocks: Sequen
     # What decides the task are the distinct values: from a device, only they are copied to the host.
     complete = settings.resolved(to_host(np.unique(target)) if is_on_device(target) else target)
     return _implementation(settings.kind).fit(complete, features, blocks, threads, device)
+
+
+def fit_sums(settings: ModelSettings, features: tuple[str, ...], sums: Sums) -> Model:
+    """Train a kind that all workers can train by sums (`settings.together`); `settings` are resolved.
+
+    Parameters
+    ----------
+    sums : Sums
+        Of all training rows' features and, for a kind with a target, of the target.
+
+    Raises
+    ------
+    JobError
+        More components than features or rows.
+    """
+    from headrace.models import decomposition, linear
+
+    return linear.fit_sums(settings, features, sums) if settings.has_target else decomposition.fit_sums(settings, features, sums)
 
 
 def load_model(folder: Path, threads: int | None = None) -> Model:

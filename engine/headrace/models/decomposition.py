@@ -19,6 +19,7 @@ from headrace.models.matrix import Block, check_matrix, joined
 from headrace.models.places import Placed
 from headrace.models.settings import DEFAULT_COMPONENTS, ModelSettings
 from headrace.models.store import FILE_NAME, read_settings, write_settings
+from headrace.models.sums import Sums
 
 _NUMBERS = ("components", "mean", "scale", "explained_variance_ratio")
 
@@ -75,24 +76,30 @@ def fit(settings: ModelSettings, features: tuple[str, ...], blocks: Sequence[Blo
 
     `threads` is not used: BLAS is held to one thread, since the sums of several differ in their last bits.
     """
-    settings.check_features(len(features))
     for matrix, _ in blocks:
         check_matrix(matrix, features, missing=False)
     whole, _ = joined_on_device(list(blocks), np.float64) if device == "gpu" else joined(blocks, np.float64)
-    n_components = settings.params.get("n_components", DEFAULT_COMPONENTS)
-    if n_components > len(whole) - (settings.kind == "truncated_svd"):
-        message = f"{n_components} components of {len(whole)} training rows"
-        raise JobError(message, key="model.params.n_components", hint="ask for fewer")
+    n_components = _checked_components(settings, len(features), len(whole))
     estimator = _on_device(settings, n_components, whole) if device == "gpu" else _on_host(settings, n_components, whole)
     found = (estimator.components_, estimator.explained_variance_, estimator.explained_variance_ratio_)
     components, variance, ratio = (np.asarray(to_host(numbers), np.float64) for numbers in found)
-    largest = np.abs(components).argmax(axis=1)
-    signs = np.where(components[np.arange(len(components)), largest] < 0, -1.0, 1.0)
-    mean = np.asarray(to_host(whole.mean(axis=0)), np.float64) if settings.kind == "pca" else np.zeros(len(features))
-    scale = np.sqrt(variance) if settings.params.get("whiten", False) else np.ones(n_components)
-    # Features that do not vary, or not in so many ways: shares of nothing, and places to be divided by nothing.
-    scale, ratio = np.where(scale > 0, scale, 1.0), np.nan_to_num(ratio, nan=0.0, posinf=0.0, neginf=0.0)
-    return Decomposition(settings, features, components * signs[:, None], mean, scale, ratio)
+    return _made(settings, features, components, variance, ratio, np.asarray(to_host(whole.mean(axis=0)), np.float64))
+
+
+def fit_sums(settings: ModelSettings, features: tuple[str, ...], sums: Sums) -> Decomposition:
+    """Return the components of all rows that `sums` were made of: the features' columns alone."""
+    from threadpoolctl import threadpool_limits
+
+    n_components = _checked_components(settings, len(features), sums.n)
+    covariance = sums.covariance()
+    with threadpool_limits(limits=1):
+        directions = np.linalg.eigh(covariance if settings.kind == "pca" else sums.covariance(centred=False))[1]
+        components = np.ascontiguousarray(directions.T[::-1][:n_components])
+        variance = np.maximum(np.einsum("ci,ij,cj->c", components, covariance, components), 0.0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratio = variance / covariance.trace()
+    of_a_sample = sums.n / max(sums.n - 1, 1) if settings.kind == "pca" else 1.0  # as scikit-learn has it
+    return _made(settings, features, components, variance * of_a_sample, ratio, sums.means())
 
 
 def load(folder: Path, threads: int | None) -> Decomposition:
@@ -108,6 +115,27 @@ def load(folder: Path, threads: int | None) -> Decomposition:
     if not fits or scale.shape != count or ratio.shape != count:
         raise BundleError(f"components of shape {components.shape} for {len(features)} features", file=str(folder / FILE_NAME))
     return Decomposition(settings, features, components, mean, scale, ratio)
+
+
+def _checked_components(settings: ModelSettings, n_features: int, n_rows: int) -> int:
+    settings.check_features(n_features)
+    n_components = int(settings.params.get("n_components", DEFAULT_COMPONENTS))
+    if n_components > n_rows - (settings.kind == "truncated_svd"):
+        raise JobError(f"{n_components} components of {n_rows} training rows", key="model.params.n_components", hint="ask for fewer")
+    return n_components
+
+
+def _made(
+    settings: ModelSettings, features: tuple[str, ...], components: np.ndarray, variance: np.ndarray, ratio: np.ndarray, mean: np.ndarray
+) -> Decomposition:
+    """Return the model of directions of length 1, of any sign."""
+    largest = np.abs(components).argmax(axis=1)
+    signs = np.where(components[np.arange(len(components)), largest] < 0, -1.0, 1.0)
+    mean = mean if settings.kind == "pca" else np.zeros(len(features))
+    scale = np.sqrt(variance) if settings.params.get("whiten", False) else np.ones(len(components))
+    # Features that do not vary, or not in so many ways: shares of nothing, and places to be divided by nothing.
+    scale, ratio = np.where(scale > 0, scale, 1.0), np.nan_to_num(ratio, nan=0.0, posinf=0.0, neginf=0.0)
+    return Decomposition(settings, features, components * signs[:, None], mean, scale, ratio)
 
 
 def _on_host(settings: ModelSettings, n_components: int, whole: np.ndarray) -> Any:

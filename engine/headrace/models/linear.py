@@ -19,6 +19,7 @@ from headrace.models.device import gpu_library, joined_on_device, to_host
 from headrace.models.matrix import Block, check_matrix, joined
 from headrace.models.settings import ModelSettings
 from headrace.models.store import FILE_NAME, read_settings, write_settings
+from headrace.models.sums import Sums, solved
 from headrace.models.trained import Trained
 
 # Rows that are turned to float64 and summed at a time: 16,384 rows of 16 features stay in the second-level cache.
@@ -136,6 +137,17 @@ def fit(settings: ModelSettings, features: tuple[str, ...], blocks: Sequence[Blo
         if len(seen) == 2:  # then scikit-learn keeps one row of log odds; against a row of zeros, softmax gives the same
             coef, intercept = np.vstack([np.zeros_like(coef), coef]), np.concatenate([[0.0], intercept])
     return LinearModel(settings, features, coef, intercept, mean, seen)
+
+
+def fit_sums(settings: ModelSettings, features: tuple[str, ...], sums: Sums) -> LinearModel:
+    """Return the linear regression of all rows that `sums` were made of: the features' columns and then the target's."""
+    means = sums.means()
+    has_intercept = settings.params.get("fit_intercept", True)
+    products = sums.covariance(centred=has_intercept)
+    penalty = settings.params.get("alpha", 0.0) / sums.n
+    coef = solved(products[:-1, :-1] + penalty * np.eye(len(features)), products[:-1, -1])
+    intercept = means[-1] - float((coef * means[:-1]).sum()) if has_intercept else 0.0
+    return LinearModel(settings, features, coef[None, :], np.array([intercept]), means[:-1])
 
 
 def load(folder: Path, threads: int | None) -> LinearModel:

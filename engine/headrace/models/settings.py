@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 # Who trains: one worker, which gets all rows; or all of them, each with the rows it has.
 ONE_WORKER, ALL_WORKERS = "one_worker", "all_workers"
+# How all workers do: they find trees, in rounds, each of which they must agree on; or they sum their rows once, and that is all.
+TREES, SUMS = "trees", "sums"
 # Where all workers train, so many rows decide where features may be split. The standard error of the median is then a quarter of the width of
 # one of 256 bins, that of other quantiles less. LightGBM's default is 200,000.
 QUANTILE_ROWS = 262_144
@@ -104,8 +106,8 @@ class Kind:
         Whether its predictions are sums over features: see `Model.contributions`.
     has_rounds : bool
         Whether `model.rounds` means something.
-    together : bool
-        Whether all workers can train it, each with the rows it has.
+    together : str
+        How all workers train it, each with the rows it has: ``trees`` or ``sums``; empty if they cannot.
     """
 
     tasks: tuple[str, ...]
@@ -113,7 +115,7 @@ class Kind:
     checks: Mapping[str, Check] = field(default_factory=dict)
     explains: bool = False
     has_rounds: bool = False
-    together: bool = False
+    together: str = ""
 
     @classmethod
     def checked(cls, *tasks: str, **checks: Check) -> Kind:
@@ -127,11 +129,11 @@ class Kind:
 
 
 KINDS: Mapping[str, Kind] = {
-    "xgboost": Kind(TASKS, _XGBOOST_PARAMS, explains=True, has_rounds=True, together=True),
+    "xgboost": Kind(TASKS, _XGBOOST_PARAMS, explains=True, has_rounds=True, together=TREES),
     "logistic_regression": Kind(
         ("binary", "multiclass"), frozenset({"C", "class_weight", "fit_intercept", "max_iter", "tol"}), explains=True
     ),
-    "linear_regression": Kind(("regression",), frozenset({"alpha", "fit_intercept"}), explains=True),
+    "linear_regression": replace(Kind.checked("regression", alpha=number(least=0), fit_intercept=truth), explains=True, together=SUMS),
     "random_forest": Kind(TASKS, _FOREST_PARAMS, explains=True, has_rounds=True),
     "nearest_neighbors": Kind.checked(
         *TASKS, n_neighbors=whole(1), weights=one_of("uniform", "distance"), metric=one_of("euclidean", "manhattan", "chebyshev")
@@ -146,8 +148,8 @@ KINDS: Mapping[str, Kind] = {
         max_cluster_size=whole(1),
         allow_single_cluster=truth,
     ),
-    "pca": Kind.checked("decomposition", n_components=whole(1), whiten=truth),
-    "truncated_svd": Kind.checked("decomposition", n_components=whole(1)),
+    "pca": replace(Kind.checked("decomposition", n_components=whole(1), whiten=truth), together=SUMS),
+    "truncated_svd": replace(Kind.checked("decomposition", n_components=whole(1)), together=SUMS),
     "umap": Kind.checked(
         "decomposition", n_neighbors=whole(2), n_components=whole(1), min_dist=number(least=0), spread=number(above=0), n_epochs=whole(1)
     ),
@@ -216,6 +218,11 @@ class ModelSettings:
     def has_target(self) -> bool:
         """Whether the kind learns from a target."""
         return KINDS[self.kind].has_target
+
+    @property
+    def together(self) -> str:
+        """How all workers train it: ``trees`` or ``sums``."""
+        return KINDS[self.kind].together
 
     def check_together(self) -> None:
         """Raise JobError if all workers cannot train it, each with the rows it has."""

@@ -85,6 +85,20 @@ def test_all_workers_train_a_model_as_good(runs: dict[str, Any], data: Path, tmp
     assert set(together.record["ledger"]["transfers"]) == {"distinct", "state", "output"}
 
 
+@pytest.mark.parametrize("kind", ["linear_regression", "pca", "truncated_svd"])
+def test_all_workers_train_by_sums_what_one_worker_trains(kind: str, data: Path, tmp_path: Path) -> None:
+    section = "target: days, features: [weight, sent_day_of_week]" if kind == "linear_regression" else "params: {n_components: 1}"
+    text = WITHOUT_TARGET.replace("  - normalize: [weight, days]", "  - date_parts: {{columns: sent, parts: [day_of_week], zone: UTC}}")
+    text = text.replace("params: {params}", "{params}")
+    predicted = {}
+    for device, on in (("cpu", "one_worker"), ("gpu", "all_workers")):
+        job = text.format(data=data, out=tmp_path / on, kind=kind, params=section)
+        run = hr.Job.from_text(job, [f"run.device={device}", f"run.training={on}"]).run()
+        predicted[on] = pq.read_table(run.directory / "predictions")
+    assert set(run.record["ledger"]["transfers"]) == {"distinct", "state", "output"}
+    assert_same_table(predicted["all_workers"], predicted["one_worker"], 1e-4)
+
+
 def test_bundles_predict_on_either_device_wherever_they_were_made(runs: dict[str, Any], data: Path) -> None:
     for run in runs.values():
         on_cpu, on_gpu = (run.bundle.predict(str(data / "parcels" / "*.parquet"), device=device) for device in ("cpu", "gpu"))

@@ -1,0 +1,89 @@
+"""`run.training: all_workers` of kinds that need sums over rows alone: the same bytes for any number of workers and any cut."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import headrace as hr
+from headrace.errors import DataError, JobError
+
+ROWS = 6_000
+JOB = """\
+job: parcels
+source: {{path: "{folder}/rows/*.parquet", key: [id]}}
+split: {{by: id, test_from: 4800}}
+model: {{kind: linear_regression, target: price, features: [weight, km, days]}}
+output: {{path: {folder}/out}}
+run: {{training: all_workers, partition: 40kB, workers: 2}}
+"""
+MODELS = {
+    "linear_regression": "model={kind: linear_regression, target: price, features: [weight, km, days]}",
+    "ridge": "model={kind: linear_regression, target: price, features: [weight, km, days], params: {alpha: 100.0}}",
+    "pca": "model={kind: pca, features: [weight, km, days], params: {n_components: 2, whiten: true}}",
+    "truncated_svd": "model={kind: truncated_svd, features: [weight, km, days], params: {n_components: 2}}",
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three files, the rows that test all in the last: one of its partitions trains nothing."""
+    made = tmp_path_factory.mktemp("parcels")
+    (made / "rows").mkdir()
+    draw = np.random.default_rng(8)
+    weight, km, days = draw.normal(size=(3, ROWS)) * [[1], [300], [4]] + [[2], [0], [9]]
+    price = 3 * weight + km / 100 - days + draw.normal(size=ROWS)
+    table = pa.table({"id": np.arange(ROWS), "weight": weight, "km": km, "days": days, "price": price})
+    for index in range(3):
+        pq.write_table(table.slice(index * 2_000, 2_000), made / "rows" / f"{index}.parquet", row_group_size=500)
+    return made
+
+
+def ran(folder: Path, *overrides: str) -> Any:
+    return hr.Job.from_text(JOB.format(folder=folder), overrides).run()
+
+
+def saved(run: Any) -> bytes:
+    return (run.directory / "bundle" / "model" / "model.json").read_bytes()
+
+
+@pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
+def test_the_model_is_one_workers_whatever_the_cut(model: str, folder: Path) -> None:
+    alone = ran(folder, model, "run.training=one_worker")
+    runs = [ran(folder, model), ran(folder, model, "run.partition=file", "run.workers=1")]
+    assert len({saved(run) for run in runs}) == 1
+    assert runs[0].metrics == pytest.approx(alone.metrics, rel=1e-6)
+    predicted = [pq.read_table(run.directory / "predictions").drop_columns(["id", "split"]) for run in (runs[0], alone)]
+    for ours, theirs in zip(*(table.columns for table in predicted), strict=True):
+        np.testing.assert_allclose(ours.to_numpy(), theirs.to_numpy(), rtol=1e-4, atol=1e-5)
+
+
+def test_processes_train_the_same_bytes_each_with_the_rows_it_has(folder: Path) -> None:
+    threads, processes = ran(folder), ran(folder, "run.cluster=processes")
+    assert saved(threads) == saved(processes)
+    assert [run.record["model"]["training"] for run in (threads, processes)] == [
+        {"on": "all_workers", "workers": 1},
+        {"on": "all_workers", "workers": 2},
+    ]
+
+
+def test_mistakes_are_told_as_one_worker_tells_them(folder: Path) -> None:
+    for overrides, error, message in (
+        (["pipeline=[{derive: {price: 'id * 0'}}]"], DataError, "target with one class: all 4800 training rows are 0"),
+        (["pipeline=[{derive: {km: 'CASE WHEN id = 7 THEN NULL ELSE km END'}}]"], DataError, "column 'km': missing in 1 of"),
+        (["model={kind: pca, features: [km, days], params: {n_components: 3}}"], JobError, "3 components of 2 features"),
+    ):
+        for training in ("one_worker", "all_workers"):
+            with pytest.raises(error, match=message):
+                ran(folder, f"run.training={training}", *overrides)
+
+
+def test_sums_travel_by_the_clusters_own_connections(folder: Path) -> None:
+    """So TLS covers them, where XGBoost's workers talk to each other besides."""
+    job = hr.Job.from_text(JOB.format(folder=folder), ["run.cluster=tls://10.0.0.1:8786"])
+    assert not job.settings.run.trusted_network
