@@ -11,7 +11,6 @@ from headrace.backends import CPU
 from headrace.dealing import bucket_count
 from headrace.errors import MemoryBudgetError
 from headrace.fallbacks import fallbacks, refuse_fallbacks
-from headrace.models.settings import ALL_WORKERS, QUANTILE_ROWS
 from headrace.ops.base import OrderedOp
 from headrace.partitions import Partition, Source, TableSource, cut
 from headrace.side_tables import LookUp
@@ -103,11 +102,14 @@ def make_plan(
     memory: int | None = None,
     matrix_columns: int = 0,
     training: str | None = None,
+    shared_rows: int = 0,
     look_ups: Sequence[LookUp] = (),
     device: str = CPU,
     strict: bool = False,
 ) -> Plan:
     """Return what fitting `steps` on a source and writing `outputs` will take.
+
+    `matrix_columns` are the features of a model, `shared_rows` the rows of them that each worker gets beside its own.
 
     Raises MemoryBudgetError if the predicted peak is above `memory` and smaller partitions cannot help, and JobError with `strict`
     if the CPU would carry out a step of a plan on a GPU.
@@ -124,8 +126,7 @@ def make_plan(
         passes.append(Pass(f"fit {level + 1} of {steps.n_levels}", columns, _nbytes(source, columns), observed, applied))
     passes.append(Pass("transform", read, _nbytes(source, read), (), tuple(range(len(steps.ops)))))
     fixed = BASE_BYTES + 3 * 4 * matrix_columns * source.n_rows  # the matrix, its blocks, XGBoost's quantised copy
-    if training == ALL_WORKERS:
-        fixed += n_workers * 3 * 4 * matrix_columns * min(source.n_rows, QUANTILE_ROWS)
+    fixed += n_workers * 3 * 4 * matrix_columns * min(source.n_rows, shared_rows)
     fixed += EXPANSION * sum(one.nbytes for one in look_ups if not one.shuffled)
     fixed += n_workers * _bucket_nbytes(source, steps, look_ups)
     partitions = cut(source, read, partition_size)

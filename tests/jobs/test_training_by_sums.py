@@ -87,3 +87,9 @@ def test_sums_travel_by_the_clusters_own_connections(folder: Path) -> None:
     """So TLS covers them, where XGBoost's workers talk to each other besides."""
     job = hr.Job.from_text(JOB.format(folder=folder), ["run.cluster=tls://10.0.0.1:8786"])
     assert not job.settings.run.trusted_network
+
+
+def test_no_worker_is_given_rows_of_others(folder: Path) -> None:
+    alone, together = (hr.Job.from_text(JOB.format(folder=folder), [f"run.training={on}"]).plan() for on in ("one_worker", "all_workers"))
+    assert (alone.training, together.training) == ("one_worker", "all_workers")
+    assert together.predicted_peak_bytes == alone.predicted_peak_bytes

@@ -18,7 +18,7 @@ from headrace.errors import HeadraceError, JobError, JobErrors, MemoryBudgetErro
 from headrace.jobs.settings import JobSettings, ModelSection, RunSettings, check_settings
 from headrace.metrics import check_metrics, metric_names
 from headrace.models import ModelSettings
-from headrace.models.settings import ALL_WORKERS, KINDS, MOST_ITERATIONS, OBJECTIVES, TREES
+from headrace.models.settings import ALL_WORKERS, KINDS, MOST_ITERATIONS, OBJECTIVES, QUANTILE_ROWS, TREES
 from headrace.pipeline import Pipeline
 from headrace.plan import Plan, make_plan
 from headrace.rates import Estimate, MachineRates, estimate
@@ -256,7 +256,7 @@ class OpenJob:
 
     def plan(self, n_workers: int | None = None, device: str | None = None) -> Plan:
         """Return what will run; on this machine's own device unless another is given, which the workers have."""
-        run = self.job.settings.run
+        run, model = self.job.settings.run, self.job.model_settings
         if n_workers is None:
             with _placed(self.job.file, self.job.lines):
                 n_workers = planned_workers(run.cluster, thread_count(run.cluster, run.workers, run.device))
@@ -271,7 +271,8 @@ class OpenJob:
                 n_workers=n_workers,
                 memory=run.memory,
                 matrix_columns=len(self.features),
-                training=run.training if self.job.settings.model else None,
+                training=run.training if model else None,
+                shared_rows=QUANTILE_ROWS if model and run.training == ALL_WORKERS and model.together == TREES else 0,
                 look_ups=self.tables.look_ups,
                 device=find_device(run.device) if device is None else device,
                 strict=run.strict,
