@@ -19,6 +19,7 @@ from typing import Any, Protocol
 from urllib.parse import urlparse
 
 from headrace.errors import ClusterError, JobError, MissingLibraryError, nearest
+from headrace.forks import METHOD, prepare_forks
 from headrace.gpus import find_gpus
 
 # How many parts one merge task takes: a task costs milliseconds, so a tree of pairs would be mostly overhead. Data is usually cut into
@@ -329,22 +330,33 @@ def _unknown(name: str) -> JobError:
     return JobError(f"no cluster {name!r}", key="run.cluster", hint=f"nearest: {near!r}. {known}" if near else known)
 
 
+def prepare_cluster(name: str) -> None:
+    """Begin beside other work what opening a cluster of this name will wait for."""
+    if name == "processes":
+        prepare_forks()
+
+
 def _processes(workers: int | None) -> DaskCluster:
+    prepare_forks()
+    import dask
     import distributed
 
-    n_workers = workers or os.cpu_count() or 1
-    return _started(
-        "processes",
-        distributed.LocalCluster,
-        n_workers=n_workers,
-        threads_per_worker=1,
-        processes=True,
-        host="127.0.0.1",
-        dashboard_address="127.0.0.1:0",  # any free port: the usual one may be taken
-        memory_limit=0,
-        preload="headrace.worker_setup",
-        silence_logs=logging.CRITICAL,  # a task's error is raised here, and need not stand on the terminal twice
-    )
+    distributed.utils._forkserver_preload_set = True  # Dask would import here all that it can work with, pandas too
+    # A worker that has died is started anew.
+    with dask.config.set({"distributed.worker.multiprocessing-method": METHOD}):
+        return _started(
+            "processes",
+            distributed.LocalCluster,
+            n_workers=workers or os.cpu_count() or 1,
+            threads_per_worker=1,
+            processes=True,
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",  # any free port: the usual one may be taken
+            memory_limit=0,
+            preload="headrace.worker_setup",
+            env=dict(os.environ),  # forks have that of an earlier time
+            silence_logs=logging.CRITICAL,  # a task's error is raised here, and need not stand on the terminal twice
+        )
 
 
 def _started(name: str, kind: Callable[..., Any], **settings: Any) -> DaskCluster:

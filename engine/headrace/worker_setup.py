@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import atexit
 import importlib
-import os
-import sys
+from multiprocessing import util
 from typing import Any
 
 import numpy as np
 
-from headrace.startup import ahead, collect_seldom, keep_freed_memory, spare_pandas
+from headrace.startup import ahead, collect_seldom, keep_freed_memory, leave, spare_pandas
 
 
 def dask_setup(worker: Any) -> None:
@@ -18,7 +16,7 @@ def dask_setup(worker: Any) -> None:
     keep_freed_memory()
     collect_seldom()
     spare_pandas()
-    atexit.register(_leave)
+    util.Finalize(None, leave, (0,), exitpriority=0)
     ahead(lambda: importlib.import_module("headrace.execution"), load_kernels)
 
 
@@ -29,10 +27,3 @@ def load_kernels() -> None:
     from headrace_kernels.exact import exact_moments
 
     exact_moments(Column(np.zeros(1)))
-
-
-def _leave() -> None:
-    """End the process once what tasks registered for its end is done: Python would then take it apart for 0.5 s, and the run waits for that."""
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()
-    os._exit(0)

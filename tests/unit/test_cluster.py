@@ -255,6 +255,37 @@ def test_a_worker_does_without_pandas_until_somebody_imports_it(processes: Clust
     assert processes.gather([processes.submit(has_pandas)]) == [False]
 
 
+def test_workers_are_forks_of_one_process_that_has_imported_what_they_need(processes: Cluster) -> None:
+    processes.spread(2)
+    parents = processes.gather([processes.submit_at(place, os.getppid) for place in (0, 1)])
+    assert (parents[0] == parents[1] != os.getpid()) == (sys.platform == "linux")
+
+
+def test_a_worker_has_the_environment_of_the_time_when_it_is_opened(processes: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SINCE_THE_FIRST_WORKER", "set")
+    opened = open_cluster("processes", 1)
+    try:
+        names = ("SINCE_THE_FIRST_WORKER", "OMP_NUM_THREADS")
+        assert opened.gather([opened.submit(os.getenv, name) for name in names]) == ["set", os.environ.get("OMP_NUM_THREADS", "1")]
+    finally:
+        opened.close()
+
+
+def test_nothing_is_left_of_a_command_that_opened_workers(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import os\nfrom headrace.cluster import open_cluster\n"
+        "if __name__ == '__main__':\n"
+        "    opened = open_cluster('processes', 1)\n    print(*opened.gather([opened.submit(f) for f in (os.getpid, os.getppid)]))\n"
+    )
+    ran = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=120, check=True)
+    pids = [int(pid) for pid in ran.stdout.split()]
+    assert len(pids) == 2
+    for pid in pids:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
 def leave_a_note(path: Path) -> None:
     atexit.register(path.write_text, "was here")
 

@@ -57,9 +57,9 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "report",
         "sample_data",
     ),
-    ("plan", "rates", "cluster", "spool", "worker_setup", "workers", "dealing", "exchange", "execution"),
+    ("plan", "rates", "cluster", "forks", "spool", "worker_setup", "workers", "dealing", "exchange", "execution"),
     ("opened", "pipeline", "profiling"),
-    ("jobs",),
+    ("jobs", "worker_imports"),
     ("bench",),
     ("__init__", "cli", "cli_bench", "commands", "terminal", "doctor"),
 )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from headrace import yaml_text
 from headrace.backends import find_device, thread_count
-from headrace.cluster import is_remote, planned_workers
+from headrace.cluster import is_remote, planned_workers, prepare_cluster
 from headrace.dataset import Dataset
 from headrace.errors import HeadraceError, JobError, JobErrors, MemoryBudgetError, unknown_name
 from headrace.jobs.settings import JobSettings, ModelSection, RunSettings, check_settings
@@ -152,6 +152,7 @@ class Job:
 
     def run(self, progress: Progress | None = None) -> Run:
         """Run the job and return what it left; nothing is visible of it if it fails."""
+        prepare_cluster(self.settings.run.cluster)
         from headrace.jobs.run import run_job
 
         with _placed(self.file, self.lines):
