@@ -324,6 +324,28 @@ def _spread_bits(packed: Any, k: Number, bits: Any, first_row: Number, start: Nu
     return k
 
 
+@jit
+def place_offsets(found: Any, bits: Any, first_row: int, base: int, ends: Any) -> None:
+    """Write for each row where its string ends, after `base` bytes of pages before: a null's where that of the row before it does.
+
+    `found` are the offsets of the strings that are there: as many as bits are set from `first_row` on, and one.
+
+    >>> ends = np.zeros(3, np.int32)
+    >>> place_offsets(np.array([0, 2, 5], np.int32), np.array([0b101], np.uint8), 0, 10, ends)
+    >>> ends.tolist()
+    [12, 12, 15]
+    """
+    if len(found) == len(ends) + 1:
+        for i in range(len(ends)):
+            ends[i] = base + found[i + 1]
+        return
+    k = U64(0)
+    for i in range(len(ends)):
+        row = first_row + i
+        k += U64(bits[row >> 3] >> (row & 7)) & U64(1)
+        ends[i] = base + found[k]
+
+
 @inlined
 def _open_page(levels: Any, placed: int, page: Any, first_row: int, n_rows: int, bits: Any) -> tuple[int, int]:
     """Decode a page's levels; return how many rows have a value (DAMAGED if that is not known) and where the values begin."""

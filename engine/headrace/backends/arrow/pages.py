@@ -190,7 +190,7 @@ def _strings(dictionary: tuple[int, Bytes] | None, pages: Iterator[_Page], n_row
 def _plain_strings(pages: Sequence[_Page], n_rows: int, optional: bool) -> pa.StringArray:
     """Return the strings of pages without a dictionary, written side by side into one buffer."""
     data = np.empty(sum(len(page.body) for page in pages) + kernels.SPARE, np.uint8)
-    lengths = np.zeros(n_rows + 1, np.int32)
+    ends = np.zeros(n_rows + 1, np.int32)
     bits = kernels.bitmap_space(n_rows if optional else 0)
     row = n_valid = end = 0
     only_ascii = True
@@ -208,17 +208,13 @@ def _plain_strings(pages: Sequence[_Page], n_rows: int, optional: bool) -> pa.St
         if found == kernels.DAMAGED:
             raise _Irregular
         only_ascii &= not found
-        rows = lengths[1 + row : 1 + row + page.n_rows]
-        if n_here == page.n_rows:
-            np.subtract(offsets[1:], offsets[:-1], out=rows)
-        else:
-            kernels.spread(np.append(np.diff(offsets), np.int32(0)), bits, row, rows)
+        kernels.place_offsets(offsets, bits, row, end, ends[1 + row : 1 + row + page.n_rows])
         row += page.n_rows
         end += n_bytes
     if row != n_rows or end > _MOST_STRING_BYTES:
         raise _Irregular
     validity = pa.py_buffer(bits) if n_valid < n_rows else None
-    buffers = [validity, pa.py_buffer(np.cumsum(lengths, dtype=np.int32)), pa.py_buffer(data)]
+    buffers = [validity, pa.py_buffer(ends), pa.py_buffer(data)]
     values = pa.Array.from_buffers(pa.string(), n_rows, buffers, n_rows - n_valid)
     if not only_ascii:
         values.validate(full=True)
