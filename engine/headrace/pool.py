@@ -163,13 +163,20 @@ class Pool:
         strings = self.strings()
         with self._lock:
             strings = self._whole.setdefault(_address(strings), strings)
-        return pa.DictionaryArray.from_arrays(pa.array(numbers, mask=numbers == NULL), strings, safe=False)
+        there = numbers != NULL
+        bits = None if there.all() else pa.py_buffer(np.packbits(there, bitorder="little"))
+        indices = pa.Array.from_buffers(pa.int32(), len(numbers), [bits, pa.py_buffer(numbers)])
+        return pa.DictionaryArray.from_arrays(indices, strings, safe=False)
+
+    def gave(self, array: pa.DictionaryArray) -> bool:
+        """Say whether rows are what `strings_of` made: their indices are numbers, their dictionary the pool itself."""
+        return _address(array.dictionary) in self._whole
 
     def row_numbers(self, array: pa.Array) -> Numbers | None:
         """Return the number of each row where all have been numbered: of strings in memory seen before, and of what `strings_of` made."""
         if not pa.types.is_dictionary(array.type):
             return self.known(array)
-        if _address(array.dictionary) not in self._whole:
+        if not self.gave(array):
             return None
         indices = array.indices
         return (indices.fill_null(pa.scalar(NULL, pa.int32())) if indices.null_count else indices).to_numpy(zero_copy_only=False)

@@ -91,16 +91,24 @@ def encode_strings(array: pa.Array, keys: Keys, ids: npt.NDArray[np.int32], pool
     Of a dictionary only the distinct values are looked up; and nothing is, if fitting has numbered the strings.
     """
     from headrace.backends.arrow.values import kernel_column
-    from headrace_kernels.encoding import encode_indices
+    from headrace_kernels.column import Column
+    from headrace_kernels.encoding import encode_indices, encode_numbered_indices, encode_numbers
 
     index = prepared_index(keys).columns[0]
-    numbers = pool.row_numbers(array)
-    if pa.types.is_dictionary(array.type) and numbers is None:
-        numbers = pool.known(array.dictionary)
-        codes = np.append(index.find(array.dictionary) if numbers is None else pool.codes(keys)[numbers], index.null_code)
-        return encode_indices(kernel_column(array.indices), ids[codes + 1], codes < 0)
-    codes = index.find(array) if numbers is None else _codes_of_numbers(numbers, keys, pool)
-    return ids[codes + 1], int(np.count_nonzero(codes < 0))
+    if not pa.types.is_dictionary(array.type):
+        numbers = pool.known(array)
+        if numbers is not None:
+            return encode_numbers(Column(numbers), pool.codes(keys), int(index.null_code), ids)
+        codes = index.find(array)
+        return ids[codes + 1], int(np.count_nonzero(codes < 0))
+    indices = kernel_column(array.indices)
+    if pool.gave(array):
+        return encode_numbers(indices, pool.codes(keys), int(index.null_code), ids)
+    numbers = pool.known(array.dictionary)
+    if numbers is not None:
+        return encode_numbered_indices(indices, numbers, pool.codes(keys), int(index.null_code), ids)
+    codes = np.append(index.find(array.dictionary), index.null_code)
+    return encode_indices(indices, ids[codes + 1], codes < 0)
 
 
 def find_numbered(array: pa.Array, keys: Keys, pool: Pool) -> Codes | None:
