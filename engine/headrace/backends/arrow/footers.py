@@ -8,7 +8,6 @@ Source: `parquet.thrift` of the Parquet format; Apache Thrift, "Thrift Compact p
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -16,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from zlib_ng.zlib_ng import crc32
 
 from headrace.versions import version
 from headrace_kernels.struct_fields import StructField, list_starts, struct_fields
@@ -157,7 +157,7 @@ def page_header(kind: int, n_values: int, encoding: int, pieces: Iterable[Piece]
     size, crc = 0, 0
     for piece in pieces:
         size += nbytes(piece)
-        crc = zlib.crc32(piece, crc)
+        crc = crc32(piece, crc)
     n_bytes = _signed(size)
     signed_crc = crc - (1 << 32) if crc >> 31 else crc
     return _filled(_HEADERS[kind], (n_bytes, n_bytes, _signed(signed_crc), _signed(n_values), _signed(encoding)))[0]

@@ -9,7 +9,6 @@ Source: the Parquet format's `parquet.thrift`, "Data Pages", "Encodings", "Check
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from functools import partial
 from typing import Any, NamedTuple
@@ -17,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from zlib_ng.zlib_ng import crc32
 
 from headrace.schema import Type
 from headrace_kernels import page_headers as header
@@ -329,7 +329,7 @@ def _data_page(stored: Bytes, row: list[int], codec: _Unpack, optional: bool) ->
 
 def _verified(stored: Bytes, row: list[int]) -> Bytes:
     body = stored[row[header.BODY] : row[header.BODY] + row[header.STORED_SIZE]]
-    if row[header.CRC] != header.ABSENT and zlib.crc32(body.data) != row[header.CRC] & 0xFFFFFFFF:
+    if row[header.CRC] != header.ABSENT and crc32(body.data) != row[header.CRC] & 0xFFFFFFFF:
         raise _Irregular
     return body
 
