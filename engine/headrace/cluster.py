@@ -77,15 +77,24 @@ class Cluster(Protocol):
         """End what was started."""
 
 
-def reduce_tree(cluster: Cluster, merge: Callable[..., Any], shared: Any, handles: Sequence[Any]) -> Any:
-    """Merge results of tasks that are done in canonical order, on the workers: neighbours of one worker where they lie, then a few at a time.
+def merge_neighbours(cluster: Cluster, merge: Callable[..., Any], shared: Any, handles: Sequence[Any]) -> list[Any]:
+    """Merge results of tasks that are done, in canonical order: those of neighbours of one worker, where they lie. Return handles that are done."""
+    runs = [run[0] if len(run) == 1 else cluster.submit_beside(run[0], merge, shared, *run) for run in cluster.neighbours(handles)]
+    cluster.wait(runs)
+    return runs
+
+
+def reduce_tree(
+    cluster: Cluster, merge: Callable[..., Any], shared: Any, handles: Sequence[Any], last: Callable[..., Any], beside: Any
+) -> Any:
+    """Merge results in canonical order, a few at a time, the last ones by `last` where `beside` lies, which is done.
 
     Returns the handle of the total.
     """
-    level = [run[0] if len(run) == 1 else cluster.submit_beside(run[0], merge, shared, *run) for run in cluster.neighbours(handles)]
-    while len(level) > 1:
+    level = list(handles)
+    while len(level) > FAN_IN:
         level = [cluster.submit(merge, shared, *level[start : start + FAN_IN]) for start in range(0, len(level), FAN_IN)]
-    return level[0]
+    return cluster.submit_beside(beside, last, shared, *level)
 
 
 class LocalCluster:
@@ -206,7 +215,9 @@ class DaskCluster:
         self._places = sorted(self._client.scheduler_info(n_workers=-1)["workers"])
         if not self._places:
             raise ClusterError("no worker is left", hint="most often they ran out of memory: give run.memory more, or use fewer workers")
-        homes = [subject * len(self._places) // n_subjects for subject in range(n_subjects)]
+        n_places = len(self._places)
+        # The last subject may be a short one: who gets one more than others has it.
+        homes = [(subject * n_places + n_places - 1) // n_subjects for subject in range(n_subjects)]
         for subject, home in enumerate(homes):
             self._workers.setdefault(subject, (self._places[home],))
         return homes
@@ -246,7 +257,8 @@ class DaskCluster:
 
     def gather(self, handles: Sequence[Any]) -> list[Any]:
         self.wait(handles)
-        results: list[Any] = self._client.gather(list(handles))
+        # Workers of our own can be reached from here. By way of the scheduler, which is in this process, all would be copied twice more.
+        results: list[Any] = self._client.gather(list(handles), direct=self.one_machine)
         return results
 
     def everywhere(self, function: Callable[..., Any], *args: Any) -> None:

@@ -15,14 +15,15 @@ from typing import Any
 METHOD = "forkserver" if sys.platform == "linux" else "spawn"
 # A worker has one thread. Libraries ask when they are imported; where workers start anew, Dask sees to it.
 _ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-_LAST = -100  # of what multiprocessing does at the end
+# Of what multiprocessing does at the end: after it has waited for processes (0), before it removes the folder of the socket (-100).
+_AT_THE_END = -50
 
 
 def prepare_forks() -> None:
     """Start the process that workers will be forks of, if it is not there yet: it imports beside whatever comes before they are opened."""
     if METHOD != "forkserver":
         return
-    util.Finalize(None, _end, exitpriority=_LAST)
+    util.Finalize(None, _end, exitpriority=_AT_THE_END)
     set_forkserver_preload(["headrace.worker_imports"])
     unset = [name for name in _ONE_THREAD if name not in os.environ]
     os.environ.update(dict.fromkeys(unset, "1"))

@@ -17,7 +17,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from headrace.cluster import FAN_IN, Cluster, LocalCluster, open_cluster, reduce_tree
+from headrace.cluster import FAN_IN, Cluster, LocalCluster, merge_neighbours, open_cluster, reduce_tree
 from headrace.errors import ClusterError, DataError, JobError
 
 
@@ -63,7 +63,8 @@ def test_a_handle_may_be_an_argument(cluster: Cluster) -> None:
 def test_parts_are_merged_in_their_order(cluster: Cluster, n: int) -> None:
     shared = cluster.share("+")
     handles = [cluster.submit(joined, shared, str(value)) for value in range(n)]
-    total = cluster.gather([reduce_tree(cluster, joined, shared, handles)])[0]
+    cluster.wait(handles)
+    total = cluster.gather([reduce_tree(cluster, joined, shared, handles, joined, handles[-1])])[0]
     assert total.replace("(", "").replace(")", "") == "+".join(str(value) for value in range(n))
 
 
@@ -218,7 +219,7 @@ def test_what_a_killed_worker_held_is_made_again_although_nobody_else_holds_what
 
 def test_subjects_are_spread_over_places_where_tasks_can_be_put(cluster: Cluster) -> None:
     homes = cluster.spread(5)
-    assert homes == ([0] * 5 if cluster.one_process else [0, 0, 0, 1, 1])
+    assert homes == ([0] * 5 if cluster.one_process else [0, 0, 1, 1, 1])
     found = [set(cluster.gather([cluster.submit_at(place, os.getpid) for _ in range(3)])) for place in sorted(set(homes))]
     assert all(len(pids) == 1 for pids in found)
     assert len(set.union(*found)) == len(found)
@@ -238,13 +239,13 @@ def test_neighbours_of_one_worker_are_merged_there_before_anything_crosses(proce
     places = [0, 0, 1, 1, 0]
     handles = [processes.submit_at(place, own_pid) for place in places]
     processes.wait(handles)
-    runs = processes.neighbours(handles)
-    assert [len(run) for run in runs] == [2, 2, 1]
+    assert [len(run) for run in processes.neighbours(handles)] == [2, 2, 1]
     a, _, b, _, _ = (pid for (pid,) in processes.gather(handles))
-    beside = [processes.submit_beside(run[0], merged_pids, "", *run) for run in runs]
-    assert processes.gather(beside) == [(a, a, a), (b, b, b), (a, a)]
-    total = processes.gather([reduce_tree(processes, merged_pids, processes.share(""), handles)])[0]
-    assert total[:-1] == (a, a, a, b, b, b, a)
+    shared = processes.share("")
+    runs = merge_neighbours(processes, merged_pids, shared, handles)
+    assert processes.gather(runs) == [(a, a, a), (b, b, b), (a,)]
+    total = processes.gather([reduce_tree(processes, merged_pids, shared, runs, merged_pids, runs[1])])[0]
+    assert total == (a, a, a, b, b, b, a, b)
 
 
 def has_pandas() -> bool:
@@ -279,6 +280,7 @@ def test_nothing_is_left_of_a_command_that_opened_workers(tmp_path: Path) -> Non
         "    opened = open_cluster('processes', 1)\n    print(*opened.gather([opened.submit(f) for f in (os.getpid, os.getppid)]))\n"
     )
     ran = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=120, check=True)
+    assert not ran.stderr
     pids = [int(pid) for pid in ran.stdout.split()]
     assert len(pids) == 2
     for pid in pids:

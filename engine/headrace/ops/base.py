@@ -227,6 +227,9 @@ class StatefulOp(Op, Generic[S]):
 class FittedOp(StatefulOp[S], Generic[P, S]):
     """An op that learns its state from the training rows: parts are observed, merged in any order, and finished."""
 
+    # Its part is a dictionary of counts, and `merge` and `condense` do with each item what they would do without the others.
+    is_by_item: ClassVar[bool] = False
+
     @property
     def learns(self) -> bool:
         """Say whether there is anything to observe; if not, the state is `finish({})` and no pass is needed."""

@@ -62,6 +62,7 @@ class Categorify(FittedOp[dict[str, Counts], dict[str, Vocabulary]]):
     """
 
     name: ClassVar[str] = "categorify"
+    is_by_item: ClassVar[bool] = True
     columns: Groups
     min_frequency: Count = 0
     max_size: Positive | None = None

@@ -51,6 +51,7 @@ class CountEncoding(FittedOp[dict[str, Counts], dict[str, KeyCounts]]):
     """
 
     name: ClassVar[str] = "count_encoding"
+    is_by_item: ClassVar[bool] = True
     columns: Groups
     output: Literal["count", "frequency"] = "count"
 

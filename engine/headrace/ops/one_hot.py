@@ -61,6 +61,7 @@ class OneHot(FittedOp[dict[str, Counts], dict[str, Vocabulary]]):
     """
 
     name: ClassVar[str] = "one_hot"
+    is_by_item: ClassVar[bool] = True
     columns: Names = default(())
     max_categories: Positive | None = None
     categories: Setting[dict[str, Categories], Mapping[str, Sequence[Category]]] = default(field(default_factory=dict))
