@@ -102,7 +102,7 @@ def feature_table(table: Table, what: Prepare) -> pa.Table:
     columns = {new: table.columns[KEY + name] for new, name in what.keys.items()} | table.pick(what.outputs.names)
     with table.backend.moving("output"):
         host = Table(table.backend, columns, table.n_rows).to_arrow()
-    return (host.add_column(0, SPLIT_FIELD, split_column(table)) if what.has_split else host).cast(feature_schema(what))
+    return host.add_column(0, SPLIT_FIELD, split_column(table)) if what.has_split else host
 
 
 def split_column(table: Table) -> pa.DictionaryArray:

@@ -110,10 +110,11 @@ class PageReader:
         if self._chunks is None or row_group >= len(self._n_rows):
             return {}
         found = {}
+        chunks, n_rows = self._chunks[row_group].tolist(), self._n_rows[row_group]
         for name in names:
             if name in self._columns:
                 index, optional, decode = self._columns[name]
-                array = self._read_chunk(self._chunks[row_group, index].tolist(), self._n_rows[row_group], optional, decode)
+                array = self._read_chunk(chunks[index], n_rows, optional, decode)
                 if array is not None:
                     found[name] = array
         return found
