@@ -15,7 +15,7 @@ import pytest
 from tests.comparing import assert_same_column
 
 from headrace.backends.arrow.backend import ArrowBackend
-from headrace.backends.arrow.pages import PageReader
+from headrace.backends.arrow.pages import PageReader, read_layout
 from headrace.dataset import Dataset
 from headrace.errors import DataError
 
@@ -49,7 +49,7 @@ def _written(table: pa.Table, **options: object) -> pa.BufferReader:
 def _ours(source: pa.NativeFile, names: Sequence[str] | None = None, row_group: int = 0) -> dict[str, pa.Array]:
     metadata = pq.read_metadata(source)
     names = metadata.schema.to_arrow_schema().names if names is None else names
-    return PageReader(source, metadata, names).read(row_group, names)
+    return PageReader(source, read_layout(source, metadata, names)).read(row_group, names)
 
 
 def _assert_all_read(source: pa.NativeFile, but: Sequence[str] = ()) -> dict[str, pa.Array]:
@@ -79,6 +79,18 @@ def test_every_codec_and_page_version_is_read(codec: str, version: str) -> None:
 def test_plain_pages_are_read(version: str) -> None:
     found = _assert_all_read(_written(_table(), use_dictionary=False, data_page_version=version, data_page_size=500, write_batch_size=64))
     assert pa.types.is_string(found["string, some nulls"].type)
+
+
+def test_each_file_is_read_by_its_own_layout_however_many_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("headrace.backends.arrow.read.MOST_LAYOUTS", 2)
+    names = ["a", "b", "a", "c", "b"]  # files of one name are written anew
+    for first, name in enumerate(names):
+        values = pa.array(range(first, first + N_ROWS), [pa.int32(), pa.float64()][first % 2])
+        pq.write_table(pa.table({"x": values}), tmp_path / f"{name}.parquet", row_group_size=N_ROWS - 500)
+        dataset = Dataset.open(tmp_path / f"{name}.parquet")
+        for group, rows in zip(dataset.row_groups, (values[: N_ROWS - 500], values[N_ROWS - 500 :]), strict=True):
+            ((_, _, columns),) = ArrowBackend().read(dataset, [group], ["x"])
+            assert_same_column(columns["x"], rows)
 
 
 def test_plain_strings_are_checked_as_those_of_dictionaries_are() -> None:
@@ -313,7 +325,7 @@ FLIPS = """
 import ctypes, io, mmap, sys
 import numpy as np, pyarrow as pa, pyarrow.parquet as pq
 import headrace.backends.arrow.pages as pages
-from headrace.backends.arrow.pages import PageReader
+from headrace.backends.arrow.pages import PageReader, read_layout
 from headrace_kernels.page_headers import scan_footer
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -358,7 +370,7 @@ for version in ("1.0", "2.0"):
                 changed[place] ^= 1 << int(rng.integers(0, 8))
             source = pa.BufferReader(bytes(changed))
             pages._array = plain
-            reader = PageReader(source, metadata, table.column_names)
+            reader = PageReader(source, read_layout(source, metadata, table.column_names))
             pages._array = edge
             for name in table.column_names:
                 found = reader.read(0, [name]).get(name)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from headrace.backends.arrow import chunks
 from headrace.backends.arrow.chunks import chunk_of
-from headrace.backends.arrow.pages import PageReader
+from headrace.backends.arrow.pages import PageReader, read_layout
 from headrace.backends.arrow.write import write_batches
 
 INTS = [pa.int8(), pa.int16(), pa.int32(), pa.int64(), pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64()]
@@ -111,7 +111,7 @@ def _assert_our_reader_agrees(path: Path, batches: Sequence[pa.Table]) -> None:
     names = [field.name for field in batches[0].schema if field.type in [*INTS, *FLOATS]]
     written = [batch for batch in batches if batch.num_rows]
     with pa.OSFile(str(path)) as handle:
-        reader = PageReader(handle, metadata, names)
+        reader = PageReader(handle, read_layout(handle, metadata, names))
         for index, batch in enumerate(written):
             found = reader.read(index, names)
             for name, array in found.items():
@@ -232,7 +232,7 @@ def test_pages_are_cut_where_a_column_is_long(tmp_path: Path) -> None:
     expected = n_rows * (16 + 0.8 * 13 + 32 + 0.8 * 64 + 0.8 * 9 + 1 + 6 + 5 / 11 * (9 + 20 + 7)) / 8 + 4 * 38_000
     assert path.stat().st_size < 1.02 * expected
     with pa.OSFile(str(path)) as handle:
-        for name, array in PageReader(handle, metadata, table.column_names).read(0, table.column_names).items():
+        for name, array in PageReader(handle, read_layout(handle, metadata, table.column_names)).read(0, table.column_names).items():
             assert array.equals(table[name].chunk(0)), name
     assert duckdb.sql(f"FROM '{path}'").to_arrow_table().equals(table)
     assert pl.read_parquet(path).to_arrow().cast(table.schema).equals(table)

@@ -78,8 +78,20 @@ class _Page(NamedTuple):
     n_nulls: int | None
 
 
-class PageReader:
-    """Reads those columns of a file that this decoder can read.
+class Layout(NamedTuple):
+    """What a footer says of the columns that this decoder can read.
+
+    `chunks` has the fields of each column chunk [row group, column] (see `scan_footer`; None: it is of another shape), `n_rows` the rows of
+    each row group, `columns` by name the index, whether nulls may be, and the decoder.
+    """
+
+    chunks: NDArray[np.int64] | None
+    n_rows: list[int]
+    columns: dict[str, tuple[int, bool, _Decode]]
+
+
+def read_layout(handle: Any, metadata: Any, names: Sequence[str]) -> Layout:
+    """Return what the footer of a file says of its columns.
 
     Parameters
     ----------
@@ -90,16 +102,21 @@ class PageReader:
     names : sequence of str
         The top-level columns that will be asked for.
     """
+    # The footer is read once more: what pyarrow shows of it takes 20 us a chunk, and not all of it can be asked for.
+    n_footer = metadata.serialized_size
+    footer = _array(handle.read_at(n_footer, max(0, handle.size() - 8 - n_footer)))
+    chunks = header.scan_footer(footer, metadata.num_row_groups, metadata.num_columns)
+    n_rows = [metadata.row_group(index).num_rows for index in range(metadata.num_row_groups)]
+    return Layout(chunks, n_rows, dict(_known_columns(metadata, frozenset(names))))
 
-    def __init__(self, handle: Any, metadata: Any, names: Sequence[str]) -> None:
+
+class PageReader:
+    """Reads those columns of a file, open for random access, that this decoder can read."""
+
+    def __init__(self, handle: Any, layout: Layout) -> None:
         self._handle = handle
         self._size = handle.size()
-        # The footer is read once more: what pyarrow shows of it takes 20 us a chunk, and not all of it can be asked for.
-        n_footer = metadata.serialized_size
-        footer = _array(handle.read_at(n_footer, max(0, self._size - 8 - n_footer)))
-        self._chunks = header.scan_footer(footer, metadata.num_row_groups, metadata.num_columns)
-        self._n_rows = [metadata.row_group(index).num_rows for index in range(metadata.num_row_groups)]
-        self._columns = dict(_known_columns(metadata, frozenset(names)))
+        self._chunks, self._n_rows, self._columns = layout
 
     def read(self, row_group: int, names: Sequence[str]) -> dict[str, pa.Array]:
         """Return the columns of a row group that can be read here, the others left out.

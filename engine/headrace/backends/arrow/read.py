@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from headrace.backends.arrow.pages import PageReader
+from headrace.backends.arrow.pages import Layout, PageReader, read_layout
 from headrace.backends.arrow.values import standard_layout
 from headrace.dataset import INT96_UNIT, READ_ERRORS, Dataset, File, RowGroup, filesystem_of, refuse_changed
 from headrace.errors import DataError
@@ -34,17 +35,42 @@ _WIDE = {pa.large_string().id, pa.large_binary().id, pa.large_list(pa.int8()).id
 LEAST_DECODED = 2_000
 
 
+# The layouts of so many files are kept for their other row groups: a task has some of a file, and to learn the layout takes 8 us a column.
+MOST_LAYOUTS = 16
+_layouts: dict[tuple[str, tuple[str, ...]], Layout] = {}
+_lock = threading.Lock()
+
+
 @dataclass(frozen=True)
 class _Opened:
-    """A file's two readers: pyarrow's for everything, ours for the common columns of a large row group."""
+    """A file with two readers: pyarrow's for everything, ours for the common columns of a large row group."""
 
+    file: File
     handle: Any
-    reader: Any
+    strings: AbstractSet[str]
     columns: Sequence[str]
 
     @cached_property
+    def reader(self) -> Any:
+        return pq.ParquetFile(
+            self.handle,
+            # Of columns without dictionary pages pyarrow would make dictionaries, which costs more than it saves.
+            read_dictionary=sorted(self.strings & self.file.dictionaries),
+            page_checksum_verification=True,
+            coerce_int96_timestamp_unit=INT96_UNIT,
+        )
+
+    @cached_property
     def pages(self) -> PageReader:
-        return PageReader(self.handle, self.reader.metadata, self.columns)
+        key = self.file.digest, tuple(self.columns)
+        layout = _layouts.get(key)
+        if layout is None:
+            layout = read_layout(self.handle, self.reader.metadata, self.columns)
+            with _lock:
+                while len(_layouts) >= MOST_LAYOUTS:
+                    _layouts.pop(next(iter(_layouts)))
+                _layouts[key] = layout
+        return PageReader(self.handle, layout)
 
 
 class _Piece(NamedTuple):
@@ -136,15 +162,8 @@ def _open(file: File, strings: AbstractSet[str], columns: Sequence[str]) -> _Ope
     try:
         filesystem, inner = filesystem_of(file.path)
         handle = filesystem.open_input_file(inner)
-        reader = pq.ParquetFile(
-            handle,
-            # Of columns without dictionary pages pyarrow would make dictionaries, which costs more than it saves.
-            read_dictionary=sorted(strings & file.dictionaries),
-            page_checksum_verification=True,
-            coerce_int96_timestamp_unit=INT96_UNIT,
-        )
         refuse_changed(file, handle)
-        return _Opened(handle, reader, columns)
+        return _Opened(file, handle, strings, columns)
     except READ_ERRORS as error:
         raise DataError(
             f"cannot be opened any more: {error}", file=file.path, hint="did the file change since the plan was made?"
@@ -156,6 +175,8 @@ def _read(file: File, opened: _Opened, groups: Sequence[RowGroup], columns: Sequ
     try:
         decoded = _decoded(opened, groups, columns)
         left = [name for name in columns if name not in decoded]
+        if decoded and not left:
+            return pa.table(decoded)
         table = opened.reader.read_row_groups([group.index for group in groups], columns=left, use_threads=False)
         # A file read for no column at all still has its rows: the footer's count stands.
         if left and table.num_rows != n_rows:
@@ -167,7 +188,7 @@ def _read(file: File, opened: _Opened, groups: Sequence[RowGroup], columns: Sequ
                 for chunk in column.chunks:
                     _validate(chunk)
     except READ_ERRORS as error:
-        raise _located(opened.reader, groups, columns, file.path, error) from error
+        raise _located(opened, groups, columns, file.path, error) from error
     return pa.table({name: decoded[name] if name in decoded else table.column(name) for name in columns}) if decoded else table
 
 
@@ -213,12 +234,12 @@ def constant_column(text: str, type_: Type, n_rows: int) -> pa.Array:
     return values.take(pa.array(np.zeros(n_rows, np.int64)))
 
 
-def _located(opened: Any, groups: Sequence[RowGroup], columns: Sequence[str], path: str, error: BaseException) -> DataError:
+def _located(opened: _Opened, groups: Sequence[RowGroup], columns: Sequence[str], path: str, error: BaseException) -> DataError:
     """Find the row group and the column of a failed read by reading them one by one."""
     for group in groups:
         for name in columns:
             try:
-                one_array(opened.read_row_group(group.index, columns=[name], use_threads=False).column(name)).validate(full=True)
+                one_array(opened.reader.read_row_group(group.index, columns=[name], use_threads=False).column(name)).validate(full=True)
             except READ_ERRORS as narrower:
                 reason = (str(narrower).strip().splitlines() or [type(narrower).__name__])[0]
                 return DataError(
