@@ -22,8 +22,9 @@ from headrace_kernels.elementary import Number, inlined
 Codes = NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.uint32]
 Counts = NDArray[np.int64]
 BLOCK = 1024
-# Counters of one code: a counter that was just written cannot be added to at once, so rows of a frequent code take turns.
-_COUNTERS = 2
+# Counters of one code: a counter that was just written cannot be added to at once, so rows of a frequent code take turns. Of many codes
+# few are as frequent, and the counters take longer to clear and to add up.
+_COUNTERS, _MANY_CODES = 2, 1 << 12
 
 
 def code_type(n_codes: int) -> np.dtype[Any]:
@@ -72,11 +73,23 @@ def count_indices(indices: Column, n_codes: int) -> Counts:
     >>> count_indices(Column(np.array([1, 0, 1, 7], np.int32), np.array([0b0111], np.uint8)), 2).tolist()
     [1, 2, 1]
     """
-    counts = np.zeros((_COUNTERS, n_codes + 1), np.int64)
+    counts = np.zeros((_COUNTERS if n_codes < _MANY_CODES else 1, n_codes + 1), np.int64)
     bits, has_null = bits_of(indices)
     if not _count_only(narrow_indices(indices.values), bits, has_null, n_codes, counts):
         raise IndexError(f"an index is not in the dictionary of {n_codes} values")
-    return counts.sum(axis=0)
+    return counts[0] if len(counts) == 1 else counts.sum(axis=0)
+
+
+def occurring(counts: Counts, numbers: NDArray[np.int32], null: int) -> tuple[NDArray[np.int32], Counts]:
+    """Return the numbers of the codes that occur, `null` for that of nulls, and how often each does: of `count_indices`' counts.
+
+    >>> occurring(np.array([2, 0, 1, 3]), np.array([7, 8, 9], np.int32), -1)
+    (array([ 7,  9, -1], dtype=int32), array([2, 1, 3]))
+    """
+    n_occurring = int(np.count_nonzero(counts))
+    found = np.empty(n_occurring + 1, np.int32), np.empty(n_occurring + 1, np.int64)
+    _occurring(counts, numbers, null, *found)
+    return found[0][:-1], found[1][:-1]
 
 
 def sum_by_code(codes: NDArray[Any], weights: Counts, n_codes: int) -> Counts:
@@ -144,13 +157,23 @@ def place_block(indices: Any, start: int, n_rows: int, bits: Any, has_null: bool
 @jit
 def _count_only(indices: Any, bits: Any, has_null: bool, n_codes: int, counts: Any) -> bool:
     places, valid = np.empty(BLOCK, np.int32), np.ones(BLOCK, np.uint8)
+    turns = len(counts) - 1
     for start in range(0, len(indices), BLOCK):
         n_rows = min(BLOCK, len(indices) - start)
         if not place_block(indices, start, n_rows, bits, has_null, n_codes, valid, places):
             return False
         for i in range(n_rows):
-            counts[i & (_COUNTERS - 1), places[i]] += 1
+            counts[i & turns, places[i]] += 1
     return True
+
+
+@jit
+def _occurring(counts: Any, numbers: Any, null: int, out: Any, out_counts: Any) -> None:
+    k = 0
+    for code in range(len(counts)):  # without a branch: there is a place to spare for what does not occur
+        out[k] = numbers[code] if code < len(numbers) else np.int32(null)
+        out_counts[k] = counts[code]
+        k += counts[code] != 0
 
 
 @jit

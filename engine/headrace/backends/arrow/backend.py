@@ -282,7 +282,7 @@ def _fill_dictionary(column: Array, value: Any) -> Array:
 
 def _counted_strings(name: str, array: Array, pool: Pool) -> Counts:
     """Return the distinct strings of a column and how often each occurs; of a dictionary only those that occur."""
-    from headrace_kernels.counting import count_indices
+    from headrace_kernels.counting import count_indices, occurring
 
     numbers = pool.row_numbers(array)
     if numbers is not None or not pa.types.is_dictionary(array.type):
@@ -292,10 +292,13 @@ def _counted_strings(name: str, array: Array, pool: Pool) -> Counts:
         counted = NumberedCounts.of_rows(name, pool, numbers if not runs else numbers[numbers != UNNUMBERED])
         return SpilledCounts(counted, runs) if runs else counted
     counts = count_indices(kernel_column(array.indices), len(array.dictionary))
-    numbers = np.append(pool.remember(array.dictionary, len(array)), NULL)
+    numbers = pool.remember(array.dictionary, len(array))
+    if not (numbers == UNNUMBERED).any():
+        return NumberedCounts(name, pool, [occurring(counts, numbers, int(NULL))])
+    numbers = np.append(numbers, NULL)
     left = np.flatnonzero((numbers == UNNUMBERED) & (counts > 0))
     runs = (pool.spill(array.dictionary.take(pa.array(left)), counts[left]),) if len(left) else ()
-    used = np.flatnonzero((numbers != UNNUMBERED) & (counts > 0) if runs else counts)
+    used = np.flatnonzero((numbers != UNNUMBERED) & (counts > 0))
     counted = NumberedCounts(name, pool, [(numbers[used], counts[used])])
     return SpilledCounts(counted, runs) if runs else counted
 
