@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from headrace.bench import pages, suites
+from headrace.bench import criteo, pages, suites
 from headrace.bench.agreement import compare
 from headrace.bench.cases import Case, CaseResult, Side, SideResult, SuiteResult
 from headrace.bench.chart import draw
@@ -162,6 +163,27 @@ def test_sides_that_wrote_different_things_are_not_timed(tmp_path: Path) -> None
     with pytest.raises(DataError, match="headrace and other differ in 1 of 1 rows: x in 1 rows"):
         run_case(Case("c", "", 1, sides), 2, lambda line: None)
     assert log.read_text().split() == ["headrace", "other"]
+
+
+def test_a_case_of_memory_compares_the_largest_process_of_sides_with_rows_of_their_own(tmp_path: Path) -> None:
+    sides = tuple(
+        replace(writing(name, tmp_path, rows, tmp_path / "log"), rows=rows) for name, rows in (("headrace-8", 8), ("headrace-2", 2))
+    )
+    found = run_case(Case("memory", "", 8, sides, compares="memory"), 1, lambda line: None)
+    ours, other = found.sides
+    ratio = ours.peak_process_bytes[0] / other.peak_process_bytes[0]
+    assert (ours.rows, other.rows) == (8, 2)
+    assert found.agreement == {"headrace-2": {"largest_process": pytest.approx(ratio, abs=1e-4)}}
+    assert pages.rows_of(found)[1][-1] == f"**{ratio:.2f}**"
+
+
+def test_the_case_of_memory_is_run_where_it_is_asked_for(tmp_path: Path) -> None:
+    asked: dict[str, Any] = {"rows": 2_000, "peers": "", "runs": 1, "shape": "dictionary"}
+    named = [
+        [case.name for case in criteo.cases(suites.make_request("criteo", tmp_path / "out", tmp_path, cases=cases, **asked))]
+        for cases in (None, "memory")
+    ]
+    assert named == [["job", "second", "workers", "processes"], ["memory"]]
 
 
 # data and suites

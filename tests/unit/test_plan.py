@@ -12,7 +12,17 @@ import pytest
 from headrace.dataset import Dataset
 from headrace.errors import MemoryBudgetError
 from headrace.pipeline import Pipeline
-from headrace.plan import BASE_BYTES, EXPANSION, LEAST_VOCABULARY_BYTES, Plan, human_bytes, make_plan, parse_bytes, usual_bytes
+from headrace.plan import (
+    BASE_BYTES,
+    EXPANSION,
+    LEAST_VOCABULARY_BYTES,
+    PROCESS_BYTES,
+    Plan,
+    human_bytes,
+    make_plan,
+    parse_bytes,
+    usual_bytes,
+)
 from headrace.split import AnySplit, NoSplit, Split
 from headrace.steps import Steps
 
@@ -67,6 +77,7 @@ def test_partitions_do_not_depend_on_the_workers(dataset: Dataset) -> None:
 def test_the_peak_counts_the_partitions_in_flight_and_the_matrix(dataset: Dataset) -> None:
     whole = nbytes(dataset, "x", "c")
     assert plan(dataset).predicted_peak_bytes == BASE_BYTES + EXPANSION * whole
+    assert plan(dataset, n_processes=3).predicted_peak_bytes == BASE_BYTES + 2 * PROCESS_BYTES + EXPANSION * whole
     assert plan(dataset, matrix_columns=2).predicted_peak_bytes == BASE_BYTES + EXPANSION * whole + 3 * 4 * 2 * 4000
     cut = plan(dataset, partition_size=1, n_workers=2)
     assert len(cut.partitions) == 8

@@ -29,6 +29,8 @@ class Side:
         Where below `folder` the Parquet files are that it writes.
     environment : mapping
         Variables it gets.
+    rows : int, optional
+        What it goes through, if that is not what the case says.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Side:
     folder: Path
     output: str = "out"
     environment: Mapping[str, str] = field(default_factory=dict)
+    rows: int | None = None
 
     def files(self) -> list[Path]:
         """Return the Parquet files that it wrote, in the order of their rows."""
@@ -58,6 +61,8 @@ class Case:
         What counts: the process, or the last repetition inside it.
     mismatches : float
         The share of rows whose numbers may differ by more than the tolerance; the share that did is in the result.
+    compares : "seconds" or "memory"
+        What ours and others are compared by. By memory, the sides have rows of their own, and what they write is not compared.
     """
 
     name: str
@@ -66,6 +71,7 @@ class Case:
     sides: tuple[Side, ...]
     times: str = "wall"
     mismatches: float = 0.0
+    compares: str = "seconds"
 
 
 @dataclass(frozen=True)
@@ -79,10 +85,15 @@ class SideResult:
     peak_process_bytes: tuple[int, ...] = ()
     output_bytes: int | None = None
     note: str = ""
+    rows: int | None = None
 
     @property
     def median(self) -> float:
         return statistics.median(self.seconds)
+
+    def compared_by(self, compares: str) -> float:
+        """Return the median of what a case compares: seconds, or the bytes of the largest process."""
+        return self.median if compares == "seconds" else statistics.median(self.peak_process_bytes)
 
     @property
     def spread(self) -> tuple[float, float]:
@@ -98,6 +109,7 @@ class CaseResult:
     rows: int
     sides: tuple[SideResult, ...]
     agreement: Mapping[str, Any] = field(default_factory=dict)
+    compares: str = "seconds"
 
     def ratio(self) -> tuple[float, str] | None:
         """Return our median in units of the best peer's, and that peer's name; None without a peer.
@@ -109,8 +121,8 @@ class CaseResult:
         ours, *peers = self.sides
         if not peers:
             return None
-        best = min(peers, key=lambda side: side.median)
-        return ours.median / best.median, best.name
+        best = min(peers, key=lambda side: side.compared_by(self.compares))
+        return ours.compared_by(self.compares) / best.compared_by(self.compares), best.name
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
-from headrace.bench.cases import HEADRACE, Case, Side
+from headrace.bench.cases import HEADRACE, Case, Side, short_count
 from headrace.bench.files import WIDE_COLUMNS, make_files
 from headrace.bench.request import Request, config, headrace, script
 
@@ -16,7 +17,9 @@ SHAPES = ("dictionary", "plain", "wide", "many-files")
 ROWS = {"wide": 200_000, "many-files": 1_000_000}
 # On a GPU beside the CPU; how it goes with more workers is asked of a CPU.
 GPU_CASES = ("job", "second")
-CASES = ("job", "second", "workers", "processes")
+CASES = ("job", "second", "workers", "processes", "memory")
+# The budget of the case `memory`, and what part of the rows its other side has: whoever keeps to it peaks at the same.
+BUDGET, FEWER = "2GiB", 4
 TITLES = {
     "dictionary": "Criteo shape",
     "plain": "Criteo shape, plain pages and near-unique strings",
@@ -47,6 +50,9 @@ def cases(request: Request) -> list[Case]:
         made.append(Case("workers", f"{title}: threads", request.rows, _scaled(request, job, source, "local")))
     if "processes" in known and request.wanted("processes"):
         made.append(Case("processes", f"{title}: Dask workers", request.rows, _scaled(request, job, source, "processes")))
+    if "memory" in request.cases:  # only if asked for: few rows do not fill the budget
+        title = f"{title}: the largest of 2 Dask workers with run.memory {BUDGET}"
+        made.append(Case("memory", title, request.rows, _bounded(request, job, source), compares="memory"))
     return made
 
 
@@ -89,6 +95,16 @@ def _scaled(request: Request, job: str, source: Path, cluster: str) -> tuple[Sid
     """Return the job on all cores and on one; the first counts as ours, so the ratio is what the cores save."""
     counts = sorted({os.cpu_count() or 1, 1}, reverse=True)
     return tuple(_ours(request, job, source, f"{HEADRACE}-{n}", f"run.cluster={cluster}", f"run.workers={n}") for n in counts)
+
+
+def _bounded(request: Request, job: str, source: Path) -> tuple[Side, ...]:
+    """Return the job within a budget on all rows, and on a part of them."""
+    few = max(request.rows // FEWER, 1)
+    sources = {request.rows: source, few: make_files(request.shape, request.data, few)}
+    settings = ("run.cluster=processes", "run.workers=2", f"run.memory={BUDGET}")
+    return tuple(
+        replace(_ours(request, job, files, f"{HEADRACE}-{short_count(rows)}", *settings), rows=rows) for rows, files in sources.items()
+    )
 
 
 def _wide_job(request: Request) -> str:

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from headrace.bench.agreement import agreement_of
@@ -30,7 +31,7 @@ def run_case(case: Case, runs: int, tell: Tell) -> CaseResult:
         If a side fails.
     """
     first = {side.name: _run(side, case, "warm-up", tell) for side in case.sides}
-    agreement = _check(case)
+    agreement = _check(case) if case.compares == "seconds" else {}
     counted: dict[str, list[Usage]] = {side.name: [] for side in case.sides}
     for index in range(runs):
         for side in case.sides:
@@ -38,7 +39,11 @@ def run_case(case: Case, runs: int, tell: Tell) -> CaseResult:
     sides = tuple(_result(side, counted[side.name] or [first[side.name]], case.times) for side in case.sides)
     for side in case.sides:
         shutil.rmtree(side.folder, ignore_errors=True)
-    return CaseResult(case.name, case.title, case.rows, sides, agreement)
+    found = CaseResult(case.name, case.title, case.rows, sides, agreement, case.compares)
+    ratio = found.ratio()
+    if case.compares == "seconds" or ratio is None:
+        return found
+    return replace(found, agreement={ratio[1]: {"largest_process": round(ratio[0], 4)}})
 
 
 def _run(side: Side, case: Case, label: str, tell: Tell) -> Usage:
@@ -77,6 +82,7 @@ def _result(side: Side, usages: Sequence[Usage], times: str) -> SideResult:
         peak_rss_bytes=tuple(usage.peak_rss_bytes for usage in usages),
         peak_process_bytes=tuple(usage.peak_process_bytes for usage in usages),
         output_bytes=sum(path.stat().st_size for path in side.files()),
+        rows=side.rows,
     )
 
 

@@ -58,7 +58,7 @@ def _process_row(case: CaseResult, index: int) -> tuple[str, ...]:
         f"{side.median:.2f}",
         f"{low:.2f}-{high:.2f}",
         f"{cpu:.2f}",
-        _rate(case.rows / cpu) if cpu else "",
+        _rate((side.rows or case.rows) / cpu) if cpu else "",
         _gigabytes(statistics.median(side.peak_rss_bytes)),
         _gigabytes(statistics.median(side.peak_process_bytes)),
         f"{side.output_bytes / 1e6:.1f} MB" if side.output_bytes else "",
@@ -78,7 +78,7 @@ def _ratio(case: CaseResult, index: int) -> str:
     best = case.ratio()
     if best is None or index == 0:
         return ""
-    ratio = f"{case.sides[0].median / case.sides[index].median:.2f}"
+    ratio = f"{case.sides[0].compared_by(case.compares) / case.sides[index].compared_by(case.compares):.2f}"
     return f"**{ratio}**" if best[1] == case.sides[index].name else ratio
 
 

@@ -270,6 +270,7 @@ class OpenJob:
                 key=self.key,
                 partition_size=run.partition,
                 n_workers=n_workers,
+                n_processes=1 if run.cluster == "local" else 1 + n_workers,
                 memory=run.memory,
                 matrix_columns=len(self.features),
                 training=run.training if model else None,
