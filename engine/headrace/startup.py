@@ -14,8 +14,9 @@ from typing import Any, NoReturn
 # Importing makes 300,000 objects that stay to the end. Python's usual thresholds look through them 400 times, for 0.25 s in all;
 # these do it about ten times in a whole job.
 _COLLECT_AFTER = (50_000, 20, 20)
-# glibc: arrays up to this size are not mapped and unmapped one by one, and freed memory up to this much stays.
-_KEPT_BYTES = 256 << 20
+# glibc: arrays up to this size are not mapped and unmapped one by one, and freed memory up to this much (the most that it takes) stays:
+# what a run gives back in between it has to touch anew, at up to a second for a gigabyte.
+_MAPPED_BYTES, _KEPT_BYTES = 256 << 20, (1 << 31) - 1
 # What threads of one arena freed serves no thread of another; arrays are large and asked for seldom, so that few wait for its lock.
 _CORES_AN_ARENA = 8
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
@@ -36,8 +37,8 @@ def keep_freed_memory() -> None:
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
-        mallopt(_M_MMAP_THRESHOLD, _KEPT_BYTES)
-        mallopt(_M_TRIM_THRESHOLD, 2 * _KEPT_BYTES)
+        mallopt(_M_MMAP_THRESHOLD, _MAPPED_BYTES)
+        mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
         mallopt(_M_ARENA_MAX, 1 + (os.cpu_count() or 1) // _CORES_AN_ARENA)
 
 

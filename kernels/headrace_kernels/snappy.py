@@ -19,7 +19,7 @@ from headrace_kernels.hashing import load_word
 from headrace_kernels.thrift import read_varint
 from headrace_kernels.words import store_word
 
-_SPARE = 16  # bytes after the result that a copy of whole words may write to
+SPARE = 16  # bytes after the result that a copy of whole words may write to
 _LITERAL, _FAR = 0, 3  # kinds of elements: bytes that follow, a copy whose distance takes 4 bytes
 _LOW = np.array([0, 0xFF, 0xFFFF, 0xFFFFFFFF], np.uint64)  # by kind: the bytes of the distance that follow the tag
 
@@ -34,20 +34,25 @@ def _read_tags() -> NDArray[np.int64]:
 _TAGS = _read_tags()
 
 
-def unpack_snappy(block: NDArray[np.uint8], n_bytes: int) -> NDArray[np.uint8] | None:
+def unpack_snappy(block: NDArray[np.uint8], n_bytes: int, space: NDArray[np.uint8] | None = None) -> NDArray[np.uint8] | None:
     """Return the `n_bytes` that a block unpacks to, None if it is damaged or of another size.
+
+    Parameters
+    ----------
+    space : ndarray of uint8, optional
+        Where to unpack to, with at least `SPARE` bytes more. Default: new memory.
 
     >>> unpack_snappy(np.array([6, 1 << 2, 97, 98, 0 << 2 | 1, 2], np.uint8), 6).tobytes()
     b'ababab'
     """
-    out = np.empty(n_bytes + _SPARE, np.uint8)
+    out = np.empty(n_bytes + SPARE, np.uint8) if space is None else space[: n_bytes + SPARE]
     return out[:n_bytes] if _unpack(block, out) else None
 
 
 @jit
 def _unpack(data: Any, out: Any) -> bool:
     stop = len(data)
-    n_bytes = len(out) - _SPARE
+    n_bytes = len(out) - SPARE
     size, at = read_varint(data, 0, stop)
     if at < 0 or size != n_bytes:
         return False

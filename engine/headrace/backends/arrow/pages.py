@@ -9,6 +9,7 @@ Source: the Parquet format's `parquet.thrift`, "Data Pages", "Encodings", "Check
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from functools import partial
 from typing import Any, NamedTuple
@@ -21,7 +22,7 @@ from zlib_ng.zlib_ng import crc32
 from headrace.schema import Type
 from headrace_kernels import page_headers as header
 from headrace_kernels import pages as kernels
-from headrace_kernels.snappy import unpack_snappy
+from headrace_kernels.snappy import SPARE, unpack_snappy
 
 Bytes = NDArray[np.uint8]
 _Unpack = Callable[[Bytes, int], Bytes]
@@ -29,6 +30,7 @@ _Decode = Callable[..., pa.Array]
 
 # A page may claim to unpack to more than memory holds. pyarrow reads larger chunks, and has its own limits.
 LARGEST_CHUNK = 1 << 30
+KEPT_SPACE = 4 << 20  # a thread keeps memory for a page of so many bytes; a usual one has up to 1 MiB
 
 _MOST_STRING_BYTES = (1 << 31) - 1  # what offsets of 32 bits reach
 
@@ -68,7 +70,7 @@ class _Irregular(Exception):
 
 
 class _Page(NamedTuple):
-    """A data page, decompressed: its rows, its bytes, and where its definition levels are."""
+    """A data page, decompressed: its rows, its bytes (until the next page is), and where its definition levels are."""
 
     n_rows: int
     encoding: int
@@ -152,11 +154,12 @@ class PageReader:
             if len(stored) != n_bytes or table is None:
                 return None
             rows = table.tolist()
-            if sum(row[header.SIZE] for row in rows) > n_unpacked:
+            n_page_bytes = sum(row[header.SIZE] for row in rows)
+            if n_page_bytes > n_unpacked:
                 return None
             dictionary = _dictionary_page(stored, rows, codec)
             pages = (_data_page(stored, row, codec, optional) for row in rows if row[header.KIND] != header.DICTIONARY_PAGE)
-            return decode(dictionary, pages, n_rows, optional)
+            return decode(dictionary, pages, n_rows, optional, n_page_bytes)
         except (_Irregular, pa.ArrowException, OSError, ValueError, OverflowError, MemoryError):
             return None
 
@@ -185,9 +188,9 @@ def _decoder_of(column: Any, type_: pa.DataType) -> _Decode | None:
     return partial(_numbers, number) if number is not None and number.physical == column.physical_type else None
 
 
-def _strings(dictionary: tuple[int, Bytes] | None, pages: Iterator[_Page], n_rows: int, optional: bool) -> pa.Array:
+def _strings(dictionary: tuple[int, Bytes] | None, pages: Iterator[_Page], n_rows: int, optional: bool, n_page_bytes: int) -> pa.Array:
     if dictionary is None:
-        return _plain_strings(list(pages), n_rows, optional)
+        return _plain_strings(pages, n_rows, optional, n_page_bytes)
     values = _dictionary_of_strings(*dictionary)
     n_codes = len(values)
     codes = np.empty(n_rows, np.int8 if n_codes < 1 << 7 else np.int16 if n_codes < 1 << 15 else np.int32)
@@ -205,9 +208,9 @@ def _strings(dictionary: tuple[int, Bytes] | None, pages: Iterator[_Page], n_row
     return pa.DictionaryArray.from_arrays(_as_arrow(pa.from_numpy_dtype(codes.dtype), codes, bits, n_valid), values, safe=False)
 
 
-def _plain_strings(pages: Sequence[_Page], n_rows: int, optional: bool) -> pa.StringArray:
+def _plain_strings(pages: Iterator[_Page], n_rows: int, optional: bool, n_page_bytes: int) -> pa.StringArray:
     """Return the strings of pages without a dictionary, written side by side into one buffer."""
-    data = np.empty(sum(len(page.body) for page in pages) + kernels.SPARE, np.uint8)
+    data = np.empty(n_page_bytes + kernels.SPARE, np.uint8)
     ends = np.zeros(n_rows + 1, np.int32)
     bits = kernels.bitmap_space(n_rows if optional else 0)
     row = n_valid = end = 0
@@ -250,7 +253,9 @@ def _dictionary_of_strings(n_values: int, page: Bytes) -> pa.StringArray:
     return values
 
 
-def _numbers(number: _Number, dictionary: tuple[int, Bytes] | None, pages: Iterator[_Page], n_rows: int, optional: bool) -> pa.Array:
+def _numbers(
+    number: _Number, dictionary: tuple[int, Bytes] | None, pages: Iterator[_Page], n_rows: int, optional: bool, _n_page_bytes: int
+) -> pa.Array:
     values = _NOTHING
     if dictionary is not None:
         n_values, page_bytes = dictionary
@@ -358,8 +363,24 @@ def _not_compressed(body: Bytes, size: int) -> Bytes:
     return body
 
 
+class _Space(threading.local):
+    """A thread's memory for one page: pages are taken in one after another, and memory that was just used is in the cache."""
+
+    memory = np.empty(0, np.uint8)
+
+    def of(self, n_bytes: int) -> Bytes:
+        if n_bytes > KEPT_SPACE:
+            return np.empty(n_bytes, np.uint8)
+        if n_bytes > len(self.memory):
+            self.memory = np.empty(n_bytes, np.uint8)
+        return self.memory
+
+
+_space = _Space()
+
+
 def _snappy(body: Bytes, size: int) -> Bytes:
-    unpacked = unpack_snappy(body, size)
+    unpacked = unpack_snappy(body, size, _space.of(size + SPARE))
     if unpacked is None:
         raise _Irregular
     return _array(unpacked)
