@@ -20,6 +20,7 @@ CORE = (
     "distributed",
     "narwhals",
     "sqlglot",
+    "zlib-ng",
     "pydantic",
     "PyYAML",
     "rich",

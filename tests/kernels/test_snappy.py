@@ -76,8 +76,8 @@ def test_changed_bytes_give_what_they_give_arrow(content, changes, cut):
     for place, byte in changes:
         raw[place % len(raw)] = byte
     raw = bytes(raw[: len(raw) - cut])
-    room = np.full(len(content) + snappy._SPARE + 64, 0xA5, np.uint8)
-    unpacked = snappy._unpack(block(raw), room[: len(content) + snappy._SPARE])
+    room = np.full(len(content) + snappy.SPARE + 64, 0xA5, np.uint8)
+    unpacked = snappy._unpack(block(raw), room[: len(content) + snappy.SPARE])
     assert (room[-64:] == 0xA5).all()
     expected = by_arrow(raw, len(content)) if is_of_size(raw, len(content)) else None
     assert (room[: len(content)].tobytes() if unpacked else None) == expected
