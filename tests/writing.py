@@ -17,3 +17,11 @@ def write_parquet(path: Path, table: pa.Table, row_groups: int = 1, **options: o
         for start, end in itertools.pairwise(edges):
             writer.write_table(table.slice(start, end - start), row_group_size=max(end - start, 1))
     return path
+
+
+def write_files(folder: Path, table: pa.Table, files: int, row_groups: int = 1) -> Path:
+    """Write a table as so many files of about equal length, in order, and return their folder."""
+    edges = [table.num_rows * index // files for index in range(files + 1)]
+    for index, (start, end) in enumerate(itertools.pairwise(edges)):
+        write_parquet(folder / f"{index}.parquet", table.slice(start, end - start), row_groups)
+    return folder

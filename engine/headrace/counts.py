@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -115,7 +116,7 @@ class Counts:
         return ThinnedCounts(self.take(np.flatnonzero(is_kept)), RareKeys.of(self.keys.hashes(rare), self.counts[rare]), are_apart=True)
 
 
-class _MadeWhole(Counts):
+class _MadeWhole(Counts, ABC):
     """Counts in a form of their own; for those who cannot do with that, keys and counts are made once, in memory."""
 
     @property
@@ -130,8 +131,9 @@ class _MadeWhole(Counts):
     def _whole(self) -> Counts:
         return self._summed()
 
+    @abstractmethod
     def _summed(self) -> Counts:
-        raise NotImplementedError
+        """Return the same counts as plain ones."""
 
 
 class NumberedCounts(_MadeWhole):

@@ -111,7 +111,8 @@ def make_plan(
 ) -> Plan:
     """Return what fitting `steps` on a source and writing `outputs` will take.
 
-    `n_processes` are those of the workers and this one, `matrix_columns` are the features of a model, `shared_rows` the rows of them that each worker gets beside its own.
+    `n_processes` are those of the workers and this one, `matrix_columns` are the features of a model, `shared_rows` the rows of them that
+    each worker gets beside its own.
 
     Raises MemoryBudgetError if the predicted peak is above `memory` and smaller partitions cannot help, and JobError with `strict`
     if the CPU would carry out a step of a plan on a GPU.
@@ -127,9 +128,8 @@ def make_plan(
         columns = tuple(dict.fromkeys([*columns, *besides]))
         passes.append(Pass(f"fit {level + 1} of {steps.n_levels}", columns, _nbytes(source, columns), observed, applied))
     passes.append(Pass("transform", read, _nbytes(source, read), (), tuple(range(len(steps.ops)))))
-    fixed = (
-        BASE_BYTES + (n_processes - 1) * PROCESS_BYTES + 3 * 4 * matrix_columns * source.n_rows
-    )  # the matrix, its blocks, XGBoost's quantised copy
+    fixed = BASE_BYTES + (n_processes - 1) * PROCESS_BYTES
+    fixed += 3 * 4 * matrix_columns * source.n_rows  # the matrix, its blocks, XGBoost's quantised copy
     fixed += n_workers * 3 * 4 * matrix_columns * min(source.n_rows, shared_rows)
     fixed += EXPANSION * sum(one.nbytes for one in look_ups if not one.shuffled)
     fixed += n_workers * _bucket_nbytes(source, steps, look_ups)

@@ -12,21 +12,15 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from tests.comparing import assert_same_table
-from tests.gpu.parity.courier import ROWS, write_courier
+from tests.gpu.parity.courier import JOB_BEGIN, ROWS, write_courier
 from tests.gpu.standin.children import ROOT, prepare_children
 
 import headrace as hr
 
 TOLERANCE = 2e-6
-JOB = """\
-job: parcels
-source: {{path: {data}/parcels/*.parquet, key: [id]}}
-tables: {{cities: {data}/cities.parquet}}
-pipeline:
-  - filter: "days IS NOT NULL"
-  - derive: {{late: "CAST(days > 3 AS TINYINT)"}}
-  - date_parts: {{columns: sent, parts: [day_of_week], zone: America/New_York}}
-  - join_external: {{table: cities, on: [city], columns: [lat, lon]}}
+JOB = (
+    JOB_BEGIN
+    + """\
   - target_encoding: {{columns: [courier], target: late, folds: 3, smoothing: 5}}
   - fill_missing: {{columns: [weight, lat, lon], value: median}}
   - normalize: [weight, lat, lon]
@@ -37,6 +31,7 @@ evaluate: [auc, log_loss]
 output: {{path: {out}}}
 run: {{seed: 7, partition: 8kB, strict: true}}
 """
+)
 LINEAR = ("--set", "model={kind: linear_regression, target: days, features: [weight, lat, lon]}", "--set", "evaluate=[rmse]")
 RUN = (sys.executable, "-W", "ignore", "-c", "from headrace.cli import command; command()", "run")
 

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tests.writing import write_files
 
 import headrace as hr
 from headrace.errors import DataError, JobError
@@ -34,13 +35,11 @@ MODELS = {
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three files, the rows that test all in the last: one of its partitions trains nothing."""
     made = tmp_path_factory.mktemp("parcels")
-    (made / "rows").mkdir()
     draw = np.random.default_rng(8)
     weight, km, days = draw.normal(size=(3, ROWS)) * [[1], [300], [4]] + [[2], [0], [9]]
     price = 3 * weight + km / 100 - days + draw.normal(size=ROWS)
     table = pa.table({"id": np.arange(ROWS), "weight": weight, "km": km, "days": days, "price": price})
-    for index in range(3):
-        pq.write_table(table.slice(index * 2_000, 2_000), made / "rows" / f"{index}.parquet", row_group_size=500)
+    write_files(made / "rows", table, files=3, row_groups=4)
     return made
 
 

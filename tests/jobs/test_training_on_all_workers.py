@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import xgboost
+from tests.writing import write_files
 
 import headrace as hr
 from headrace.errors import DataError, JobError
@@ -34,13 +34,11 @@ run: {{training: all_workers, partition: 40kB, workers: 2}}
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three files, the rows that test all in the last: one of its partitions trains nothing."""
     made = tmp_path_factory.mktemp("parcels")
-    (made / "rows").mkdir()
     draw = np.random.default_rng(8)
     weight, km, days = draw.normal(size=(3, ROWS))
     late = weight + km**2 + draw.normal(size=ROWS) > 1
     table = pa.table({"id": np.arange(ROWS), "weight": weight, "km": km, "days": days, "late": late})
-    for index in range(3):
-        pq.write_table(table.slice(index * 2_000, 2_000), made / "rows" / f"{index}.parquet", row_group_size=500)
+    write_files(made / "rows", table, files=3, row_groups=4)
     return made
 
 

@@ -57,7 +57,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "report",
         "sample_data",
     ),
-    ("plan", "rates", "cluster", "forks", "spool", "worker_setup", "workers", "dealing", "exchange", "execution"),
+    ("plan", "rates", "cluster", "forks", "spool", "worker_setup", "workers", "dealing", "exchange", "observed", "execution"),
     ("opened", "pipeline", "profiling"),
     ("jobs", "worker_imports"),
     ("bench",),

@@ -10,6 +10,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 ROWS, FILES, GROUP_ROWS = 600, 3, 50
+# How jobs on these parcels begin; `data` is their folder.
+JOB_BEGIN = """\
+job: parcels
+source: {{path: {data}/parcels/*.parquet, key: [id]}}
+tables: {{cities: {data}/cities.parquet}}
+pipeline:
+  - filter: "days IS NOT NULL"
+  - derive: {{late: "CAST(days > 3 AS TINYINT)"}}
+  - date_parts: {{columns: sent, parts: [day_of_week], zone: America/New_York}}
+  - join_external: {{table: cities, on: [city], columns: [lat, lon]}}
+"""
 CITIES = {"Oslo": (59.91, 10.75), "Rome": (41.90, 12.50), "Łódź": (51.76, 19.46), "São Paulo": (-23.55, -46.63), "Lima": (-12.05, -77.04)}
 
 

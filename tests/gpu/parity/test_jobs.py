@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from sklearn.metrics import adjusted_rand_score
 from tests.comparing import assert_same_table
-from tests.gpu.parity.courier import ROWS, write_courier
+from tests.gpu.parity.courier import JOB_BEGIN, ROWS, write_courier
 from tests.gpu.where import MARKS, ON_STANDIN
 
 import headrace as hr
@@ -21,15 +21,9 @@ from headrace.errors import JobError
 pytestmark = MARKS
 
 TOLERANCE = 2e-6
-JOB = """\
-job: parcels
-source: {{path: {data}/parcels/*.parquet, key: [id]}}
-tables: {{cities: {data}/cities.parquet}}
-pipeline:
-  - filter: "days IS NOT NULL"
-  - derive: {{late: "CAST(days > 3 AS TINYINT)"}}
-  - date_parts: {{columns: sent, parts: [day_of_week], zone: America/New_York}}
-  - join_external: {{table: cities, on: [city], columns: [lat, lon]}}
+JOB = (
+    JOB_BEGIN
+    + """\
   - kernel: {{name: haversine_km, inputs: [depot_lat, depot_lon, lat, lon], output: km}}
   - target_encoding: {{columns: [courier], target: late, folds: 3, smoothing: 5}}
   - fill_missing: {{columns: [weight, km], value: median}}
@@ -42,6 +36,7 @@ evaluate: [auc, log_loss]
 output: {{path: {out}}}
 run: {{seed: 7, partition: 8kB, workers: 2}}
 """
+)
 
 
 @pytest.fixture(scope="module")

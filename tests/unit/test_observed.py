@@ -1,4 +1,4 @@
-"""Execution: who merges what tasks observed changes nothing of what is learnt."""
+"""Observed: who merges what tasks observed changes nothing of what is learnt."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import pytest
 from tests.laws.running import canonical
 from tests.writing import write_parquet
 
-from headrace import execution
+from headrace import observed
 from headrace.cluster import open_cluster
-from headrace.execution import Observed, deal, join_items, pick_items
 from headrace.ledger import Ledger
+from headrace.observed import Observed, deal, join_items, pick_items
 from headrace.ops.base import Op
 from headrace.ops.categorify import Categorify
 from headrace.ops.normalize import Normalize
@@ -33,11 +33,11 @@ def test_no_share_is_empty() -> None:
 
 
 def test_shares_joined_are_what_was_dealt_in_its_order() -> None:
-    observed = Observed({3: {"a": 1, "b": 2, "c": 3}, 5: "whole"}, 7, Ledger())
+    all_of_them = Observed({3: {"a": 1, "b": 2, "c": 3}, 5: "whole"}, 7, Ledger())
     items = [(3, "a"), (3, "b"), (3, "c"), (5, None)]
-    shares = [pick_items(share, observed) for share in ([(3, "c"), (5, None)], [(3, "b"), (3, "a")])]
+    shares = [pick_items(share, all_of_them) for share in ([(3, "c"), (5, None)], [(3, "b"), (3, "a")])]
     found = join_items(shares, items)
-    assert (found.parts, found.rows) == (observed.parts, 7)
+    assert (found.parts, found.rows) == (all_of_them.parts, 7)
     assert list(found.parts[3]) == ["a", "b", "c"]
 
 
@@ -48,8 +48,8 @@ def test_what_workers_merge_item_by_item_is_what_one_merges(tmp_path: Path, monk
     steps: list[Op] = [Normalize(["x"]), Categorify(["a", "b"], min_frequency=3), OneHot(["c"], max_categories=5)]
     expected = Pipeline(steps).fit(source).fitted
     dealt: list[int] = []
-    monkeypatch.setattr(execution, "_WORTH_DEALING", 1)
-    monkeypatch.setattr(execution, "deal", lambda sizes, n: dealt.append(n) or deal(sizes, n))
+    monkeypatch.setattr(observed, "_WORTH_DEALING", 1)
+    monkeypatch.setattr(observed, "deal", lambda sizes, n: dealt.append(n) or deal(sizes, n))
     workers = open_cluster("processes", 2)
     try:
         monkeypatch.setattr("headrace.partitions.LEAST_ROWS", 1)
