@@ -14,30 +14,16 @@ import functools
 import hashlib
 import types
 from collections.abc import Callable, Iterator
-from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+import llvmlite.binding as llvm
 import numba
 import numpy as np
 from numba.core import caching
+from numba.core.codegen import JITCodeLibrary
 from numba.core.registry import CPUDispatcher
-from numba.np import linalg
-
-
-def _import_array_functions() -> None:
-    """Import what Numba imports at its first call, without the SciPy that it would try out there (0.1 s).
-
-    A function that uses linear algebra asks for it again when it is compiled.
-    """
-    ask, linalg.ensure_blas = linalg.ensure_blas, lambda: None
-    try:
-        import_module("numba.np.arraymath")
-    finally:
-        linalg.ensure_blas = ask
-
-
-_import_array_functions()
+from numba.core.runtime import rtsys
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 _PLAIN = (int, float, complex, str, bytes, bool, type(None), np.generic, np.dtype, range, slice, numba.types.Type)
@@ -155,6 +141,33 @@ class _FingerprintFile(caching.IndexDataCacheFile):  # type: ignore[misc]
         self._save_index(overloads)
 
 
+class _LoadedLibrary(JITCodeLibrary):  # type: ignore[misc]
+    """Machine code from a file. Numba would parse the bitcode beside it at once, half of what loading takes: it is for callers to come."""
+
+    _shared_module: Any
+    _bitcode = b""
+
+    @classmethod
+    def _unserialize(cls, codegen: Any, state: tuple[str, str, tuple[bytes, bytes]]) -> _LoadedLibrary:
+        name, _, (machine_code, bitcode) = state
+        library = cls(codegen, name)
+        library.enable_object_caching()
+        library._set_compiled_object(machine_code)
+        library._bitcode = bitcode
+        library._finalize_final_module()
+        return library
+
+    def get_pointer_to_function(self, name: str) -> int:
+        return int(self._codegen._engine.get_function_address(name))
+
+    def _get_module_for_linking(self) -> Any:
+        """Return what a function that is compiled now puts into itself to call this one."""
+        if self._shared_module is None:
+            self._shared_module = llvm.parse_bitcode(self._bitcode)
+            self._codegen._engine._load_defined_symbols(self._shared_module)
+        return self._shared_module
+
+
 class _FingerprintCache(caching.FunctionCache):  # type: ignore[misc]
     """Find compiled code by the fingerprint of its source."""
 
@@ -167,8 +180,16 @@ class _FingerprintCache(caching.FunctionCache):  # type: ignore[misc]
             return
         self._cache_file = _FingerprintFile(self.cache_path, f"{function.__name__.strip('<>')}-{mark[:16]}", mark)
 
-    def load_overload(self, sig: object, target_context: object) -> object:
-        return super().load_overload(sig, target_context) if self._enabled else None
+    def load_overload(self, sig: object, target_context: Any) -> object:
+        # Numba first declares all that a compiler may meet (0.1 s). Compiled code needs its run time only.
+        rtsys.initialize(target_context)
+        codegen = target_context.codegen()
+        codegen._library_class = _LoadedLibrary  # whoever compiles waits for the lock that the caller holds
+        try:
+            with self._guard_against_spurious_io_errors():
+                return self._load_overload(sig, target_context)
+        finally:
+            del codegen._library_class
 
     def save_overload(self, sig: object, data: object) -> None:
         if self._enabled:

@@ -1,4 +1,5 @@
 import math
+import os
 import subprocess
 import sys
 
@@ -139,6 +140,31 @@ def test_a_second_process_compiles_nothing(tmp_path):
     first, second = (int(python(COUNT_COMPILATIONS, NUMBA_CACHE_DIR=str(tmp_path))) for _ in range(2))
     assert first > 0
     assert second == 0
+
+
+LOADED = """
+from headrace_kernels.compiled import jit
+@jit
+def doubled(x): return [x + x][0]
+"""
+
+CALL_LOADED = """
+import sys
+from loaded import doubled
+from headrace_kernels.compiled import jit
+print(doubled(2.0), "numba.np.arraymath" in sys.modules)
+print(jit(lambda x: doubled(x) + 1.0)(2.0))
+"""
+
+
+def test_a_loaded_function_needs_no_compiler_and_can_be_compiled_into_others(tmp_path):
+    (tmp_path / "loaded.py").write_text(LOADED)
+    first, second = (
+        python(CALL_LOADED, NUMBA_CACHE_DIR=str(tmp_path / "cache"), PYTHONPATH=os.pathsep.join([str(tmp_path), *sys.path]))
+        for _ in range(2)
+    )
+    assert first.split() == ["4.0", "True", "5.0"]
+    assert second.split() == ["4.0", "False", "5.0"]
 
 
 def test_the_fingerprint_sees_all_that_a_function_reaches():
