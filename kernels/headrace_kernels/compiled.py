@@ -17,9 +17,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-import llvmlite.binding as llvm
-import numba
 import numpy as np
+
+from headrace_kernels.sparing import sparing
+
+with sparing("scipy", "coverage"):  # Numba asks the one for its version, and serves the other if it is at work: 0.04 s, a third of the import
+    import numba
+
+import llvmlite.binding as llvm
 from numba.core import caching
 from numba.core.codegen import JITCodeLibrary
 from numba.core.registry import CPUDispatcher
