@@ -21,7 +21,9 @@ import numpy as np
 
 from headrace_kernels.sparing import sparing
 
-with sparing("scipy", "coverage"):  # Numba asks the one for its version, and serves the other if it is at work: 0.04 s, a third of the import
+with sparing(
+    "scipy", "coverage"
+):  # Numba asks the one for its version, and serves the other if it is at work: 0.04 s, a third of the import
     import numba
 
 import llvmlite.binding as llvm
