@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import ctypes
 import gc
+import mmap
 import os
 import sys
 import threading
@@ -22,6 +23,8 @@ _CORES_AN_ARENA = 8
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 # The processor's ticks after which a thread of OpenBLAS that has no work sleeps, as an exponent of 2.
 _BLAS_TIMEOUT, _BLAS_TICKS = "OPENBLAS_THREAD_TIMEOUT", "20"
+_MADV_POPULATE_WRITE = 23
+_TOUCHED_BYTES = 32 << 20  # at once: a hundredth of a second
 _HUGE_PAGES = "NUMPY_MADVISE_HUGEPAGE"
 
 
@@ -40,7 +43,35 @@ def keep_freed_memory() -> None:
     if mallopt is not None:
         mallopt(_M_MMAP_THRESHOLD, _MAPPED_BYTES)
         mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
-        mallopt(_M_ARENA_MAX, 1 + (os.cpu_count() or 1) // _CORES_AN_ARENA)
+        mallopt(_M_ARENA_MAX, _n_arenas())
+
+
+def _n_arenas() -> int:
+    return 1 + (os.cpu_count() or 1) // _CORES_AN_ARENA
+
+
+def touch_memory(n_bytes: int, until: threading.Event) -> None:
+    """Touch up to so many bytes that the process will need, until it needs its cores for other things.
+
+    The system clears a page when it is first touched, up to half a second for a gigabyte in a virtual machine. That needs no interpreter, so
+    it goes on beside imports. Nothing happens where the C library is not glibc, where Linux is older than 5.14, and where there are several
+    arenas: who would use this thread's is not known, and as many cores touch memory.
+    """
+    library = ctypes.CDLL(None)
+    if not hasattr(library, "mallopt") or _n_arenas() > 1:
+        return
+    library.malloc.restype = ctypes.c_void_p
+    pieces: list[int] = []
+    while not until.is_set() and (len(pieces) + 1) * _TOUCHED_BYTES <= n_bytes:
+        piece = library.malloc(ctypes.c_size_t(_TOUCHED_BYTES))
+        if piece is None:
+            break
+        pieces.append(piece)
+        first = -(-piece // mmap.PAGESIZE) * mmap.PAGESIZE
+        if library.madvise(ctypes.c_void_p(first), ctypes.c_size_t(_TOUCHED_BYTES - mmap.PAGESIZE), _MADV_POPULATE_WRITE):
+            break
+    for piece in reversed(pieces):  # the last one borders on what was never used
+        library.free(ctypes.c_void_p(piece))
 
 
 def sleep_soon() -> None:

@@ -7,6 +7,7 @@ import itertools
 import json
 import os
 import platform
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from headrace import json_text
-from headrace.backends import thread_count
+from headrace.backends import CPU, thread_count
 from headrace.cluster import Cluster, open_cluster
 from headrace.errors import DataError
 from headrace.exchange import Rows, exchange_steps, exchanging
@@ -35,7 +36,7 @@ from headrace.models.settings import ALL_WORKERS
 from headrace.ops.base import StatefulOp
 from headrace.plan import Plan
 from headrace.profile import merge_profiles
-from headrace.startup import ahead
+from headrace.startup import ahead, touch_memory
 from headrace.versions import installed_versions
 from headrace.worker_setup import load_kernels
 from headrace.workers import worker_device
@@ -158,7 +159,10 @@ class _Execution:
             with opened.job.placed():
                 device = worker_device(self.cluster, job.settings.run.device)
             plan = opened.plan(self.cluster.n_workers, device)
-        ahead(load_kernels, _load_report)
+        loaded = threading.Event()
+        ahead(load_kernels, loaded.set, _load_report)
+        if self.cluster.one_process and device == CPU:
+            ahead(lambda: touch_memory(_kept_bytes(plan), loaded))
         states = opened.tables.states(opened.steps.ops)
         unlearnt = Work(opened.source, opened.steps.ops, job.split, states, opened.key, sides=opened.tables.shuffled)
         unlearnt = replace(unlearnt, device=device, strict=job.settings.run.strict, profiled_rows=_profiled_rows(plan))
@@ -295,6 +299,14 @@ class _Execution:
         folder.mkdir()
         write_fitted(fitted, folder)
         self.listing.know(write_sums(folder))
+
+
+def _kept_bytes(plan: Plan) -> int:
+    """Return about what the rows will take that are kept between passes, with what is learnt of them: most of a run's memory.
+
+    A code or a number takes up to twice the bytes that it has in a file.
+    """
+    return min(plan.cache_bytes, 2 * max(one.nbytes for one in plan.passes)) if len(plan.passes) > 1 else 0
 
 
 def _load_report() -> None:
