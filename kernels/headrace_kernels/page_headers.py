@@ -33,32 +33,45 @@ CHUNK_CODEC, CHUNK_VALUES, CHUNK_UNPACKED, CHUNK_BYTES, CHUNK_DATA, CHUNK_DICTIO
 """Places in a column chunk's row: its compression, values, bytes unpacked and as stored, where its data pages and its dictionary
 begin, the index of its row group, and whether it is in another file or encrypted."""
 
+FIRST, END, UNPACKED, LARGEST = range(4)
+"""Places in a chunk's span: its first page, the page after its last, and the bytes unpacked of all of them, and of the largest."""
+
 _FULL = -2
 
 
-def scan_pages(chunk: NDArray[np.uint8], n_values: int) -> NDArray[np.int64] | None:
-    """Return one row of header fields a page, ABSENT for a field that is not there; None if the bytes are no headers and pages.
+def scan_pages(stored: NDArray[np.uint8], chunks: NDArray[np.int64], n_values: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return one row of header fields a page, ABSENT for a field that is not there, and for each chunk which pages are its own.
 
     Parameters
     ----------
-    chunk : ndarray of uint8
-        The bytes of a column chunk.
+    stored : ndarray of uint8
+        The bytes of column chunks.
+    chunks : ndarray of int64, shape (n_chunks, 2)
+        Where each begins, and how many bytes it has.
     n_values : int
-        How many values its data pages hold together: with the last of them the chunk ends.
+        How many values the data pages of each hold together: with the last of them the chunk ends.
+
+    Returns
+    -------
+    pages : ndarray of int64, shape (n_pages, 19)
+    spans : ndarray of int64, shape (n_chunks, 4)
+        FIRST, END, UNPACKED and LARGEST of each chunk. One whose bytes are no headers and pages has no page.
 
     Examples
     --------
     >>> header = bytes([0x15, 0, 0x15, 4, 0x15, 4, 0x2C, 0x15, 2, 0x15, 0, 0x15, 6, 0x15, 6, 0, 0])
-    >>> page = scan_pages(np.frombuffer(header + b"ab", np.uint8), 1)[0]
-    >>> int(page[BODY]), int(page[SIZE]), int(page[V1_VALUES]), page[CRC] == ABSENT
-    (17, 2, 1, np.True_)
+    >>> pages, spans = scan_pages(np.frombuffer(header + b"ab", np.uint8), np.array([[0, 19], [1, 18]]), 1)
+    >>> page = pages[0]
+    >>> int(page[BODY]), int(page[SIZE]), int(page[V1_VALUES]), page[CRC] == ABSENT, spans.tolist()
+    (17, 2, 1, np.True_, [[0, 1, 2, 2], [1, 1, 0, 0]])
     """
-    room = 32
+    room = 32 + 4 * len(chunks)
+    spans = np.empty((len(chunks), 4), np.int64)
     while True:
         pages = np.empty((room, WIDTH), np.int64)
-        found = _scan(chunk, n_values, pages)
+        found = _scan_chunks(stored, chunks, n_values, pages, spans)
         if found != _FULL:
-            return pages[:found] if found >= 0 else None
+            return pages[:found], spans
         room *= 8
 
 
@@ -93,9 +106,26 @@ def _read_header(data: Any, at: Number, page: Any) -> Number:
 
 
 @jit
-def _scan(data: Any, n_values: int, pages: Any) -> int:
-    """Fill the table; return the number of pages, -1 for damage, -2 if there are more pages than rows."""
-    at = 0
+def _scan_chunks(stored: Any, chunks: Any, n_values: int, pages: Any, spans: Any) -> int:
+    """Fill both tables; return the number of pages, -2 if there are more than rows."""
+    n_pages = 0
+    for c in range(len(chunks)):
+        first, stop = n_pages, chunks[c, 0] + chunks[c, 1]
+        found = _scan(stored[:stop], chunks[c, 0], n_values, pages[first:]) if 0 <= chunks[c, 0] <= stop <= len(stored) else -1
+        if found == _FULL:
+            return _FULL
+        n_pages += max(found, 0)
+        spans[c, FIRST], spans[c, END] = first, n_pages
+        spans[c, UNPACKED] = spans[c, LARGEST] = 0
+        for p in range(first, n_pages):
+            spans[c, UNPACKED] += pages[p, SIZE]
+            spans[c, LARGEST] = max(spans[c, LARGEST], pages[p, SIZE])
+    return n_pages
+
+
+@jit
+def _scan(data: Any, at: Number, n_values: int, pages: Any) -> int:
+    """Fill the rows of one chunk, which begins at `at` and ends with the data; return the number of pages, -1 for damage, -2 for no room."""
     n_pages = 0
     left = n_values
     while left > 0:

@@ -17,7 +17,7 @@ from headrace_kernels.compiled import jit
 from headrace_kernels.elementary import Number
 from headrace_kernels.hashing import load_word
 from headrace_kernels.thrift import read_varint
-from headrace_kernels.words import store_word
+from headrace_kernels.words import copy_bytes, store_word
 
 SPARE = 16  # bytes after the result that a copy of whole words may write to
 _LITERAL, _FAR = 0, 3  # kinds of elements: bytes that follow, a copy whose distance takes 4 bytes
@@ -34,25 +34,22 @@ def _read_tags() -> NDArray[np.int64]:
 _TAGS = _read_tags()
 
 
-def unpack_snappy(block: NDArray[np.uint8], n_bytes: int, space: NDArray[np.uint8] | None = None) -> NDArray[np.uint8] | None:
+def unpack_snappy(block: NDArray[np.uint8], n_bytes: int) -> NDArray[np.uint8] | None:
     """Return the `n_bytes` that a block unpacks to, None if it is damaged or of another size.
-
-    Parameters
-    ----------
-    space : ndarray of uint8, optional
-        Where to unpack to, with at least `SPARE` bytes more. Default: new memory.
 
     >>> unpack_snappy(np.array([6, 1 << 2, 97, 98, 0 << 2 | 1, 2], np.uint8), 6).tobytes()
     b'ababab'
     """
-    out = np.empty(n_bytes + SPARE, np.uint8) if space is None else space[: n_bytes + SPARE]
-    return out[:n_bytes] if _unpack(block, out) else None
+    out = np.empty(n_bytes + SPARE, np.uint8)
+    return out[:n_bytes] if unpack(block, n_bytes, out) else None
 
 
 @jit
-def _unpack(data: Any, out: Any) -> bool:
+def unpack(data: Any, n_bytes: int, out: Any) -> bool:
+    """Unpack a block into `out`, which has room for SPARE bytes more; return False if it is damaged or not of `n_bytes`."""
     stop = len(data)
-    n_bytes = len(out) - SPARE
+    if n_bytes < 0 or len(out) - SPARE < n_bytes:
+        return False
     size, at = read_varint(data, 0, stop)
     if at < 0 or size != n_bytes:
         return False
@@ -86,13 +83,7 @@ def _unpack(data: Any, out: Any) -> bool:
             length = number + 1 if n_more else length
             if length > stop - at or length > n_bytes - end:
                 return False
-            j = 0
-            while j < length and at + j + 8 <= stop:
-                store_word(out, end + j, load_word(data, at + j))
-                j += 8
-            while j < length:
-                out[end + j] = data[at + j]
-                j += 1
+            copy_bytes(data, at, length, out, end)
             at += length
         else:
             distance = number + (_TAGS[tag] >> 8)

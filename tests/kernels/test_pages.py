@@ -224,11 +224,15 @@ def test_any_bytes_are_decoded_or_refused(raw, first_row, n_rows, placed, n_code
     assert all([offsets_whole(), data_whole()])
 
 
+def scanned(raw, n_values):
+    return page_headers.scan_pages(page(raw), np.array([(0, len(raw))]), n_values)[0]
+
+
 @settings(max_examples=300)
 @given(st.binary(max_size=80), st.integers(1, 20))
 def test_any_bytes_are_headers_or_refused(raw, n_values):
-    found = page_headers.scan_pages(page(raw), n_values)
-    if found is not None:
+    found = scanned(raw, n_values)
+    if len(found):
         ends = found[:, page_headers.BODY] + found[:, page_headers.STORED_SIZE]
         assert ends[-1] == len(raw)
         assert (np.diff(ends) >= 0).all()
@@ -237,9 +241,17 @@ def test_any_bytes_are_headers_or_refused(raw, n_values):
 
 def test_a_chunk_of_many_small_pages_is_scanned():
     header = bytes([0x15, 0, 0x15, 0, 0x15, 0, 0x2C, 0x15, 2, 0x15, 0, 0x15, 6, 0x15, 6, 0, 0])
-    found = page_headers.scan_pages(page(header * 1000), 1000)
-    assert found is not None
-    assert len(found) == 1000
+    found = scanned(header * 1000, 1000)
     assert found[:, page_headers.BODY].tolist() == [len(header) * (i + 1) for i in range(1000)]
-    assert page_headers.scan_pages(page(header * 1000), 999) is None
-    assert page_headers.scan_pages(page(header * 1000), 1001) is None
+    assert len(scanned(header * 1000, 999)) == 0
+    assert len(scanned(header * 1000, 1001)) == 0
+
+
+def test_a_damaged_chunk_among_others_has_no_page():
+    header = bytes([0x15, 0, 0x15, 0, 0x15, 0, 0x2C, 0x15, 2, 0x15, 0, 0x15, 6, 0x15, 6, 0, 0])
+    raw = header + header[:-1] + b"\1" + header * 2
+    n = len(header)
+    pages, spans = page_headers.scan_pages(page(raw), np.array([(0, n), (n, n), (2 * n, n), (3 * n, n + 1), (3 * n, n)]), 1)
+    assert spans[:, page_headers.FIRST].tolist() == [0, 1, 1, 2, 2]
+    assert spans[:, page_headers.END].tolist() == [1, 1, 2, 2, 3]
+    assert pages[:, page_headers.BODY].tolist() == [n, 3 * n, 4 * n]

@@ -77,7 +77,7 @@ def test_changed_bytes_give_what_they_give_arrow(content, changes, cut):
         raw[place % len(raw)] = byte
     raw = bytes(raw[: len(raw) - cut])
     room = np.full(len(content) + snappy.SPARE + 64, 0xA5, np.uint8)
-    unpacked = snappy._unpack(block(raw), room[: len(content) + snappy.SPARE])
+    unpacked = snappy.unpack(block(raw), len(content), room[: len(content) + snappy.SPARE])
     assert (room[-64:] == 0xA5).all()
     expected = by_arrow(raw, len(content)) if is_of_size(raw, len(content)) else None
     assert (room[: len(content)].tobytes() if unpacked else None) == expected

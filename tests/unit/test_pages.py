@@ -345,6 +345,13 @@ def at_the_edge(buffer):
     edge.flags.writeable = False
     return edge
 
+class Space:
+    def of(self, n_bytes):
+        room = at_the_edge(np.zeros(n_bytes + pages.UNPACKING_SPARE, np.uint8))
+        room.flags.writeable = True
+        return room
+
+pages._space = Space()
 edge, plain = at_the_edge, pages._array
 rng = np.random.default_rng(int(sys.argv[1]))
 n = 300

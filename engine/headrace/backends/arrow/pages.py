@@ -10,8 +10,7 @@ Source: the Parquet format's `parquet.thrift`, "Data Pages", "Encodings", "Check
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,23 +18,25 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from zlib_ng.zlib_ng import crc32
 
+from headrace.backends.arrow.checksums import CRC32
 from headrace.schema import Type
+from headrace_kernels import column_chunks as kernels
 from headrace_kernels import page_headers as header
-from headrace_kernels import pages as kernels
-from headrace_kernels.snappy import SPARE, unpack_snappy
+from headrace_kernels.column_chunks import NOT_PACKED, SNAPPY
+from headrace_kernels.pages import DAMAGED, SPARE, bitmap_space, string_space
+from headrace_kernels.snappy import SPARE as UNPACKING_SPARE
 
 Bytes = NDArray[np.uint8]
-_Unpack = Callable[[Bytes, int], Bytes]
-_Decode = Callable[..., pa.Array]
 
 # A page may claim to unpack to more than memory holds. pyarrow reads larger chunks, and has its own limits.
 LARGEST_CHUNK = 1 << 30
 KEPT_SPACE = 4 << 20  # a thread keeps memory for a page of so many bytes; a usual one has up to 1 MiB
+# Chunks that stand one after the other are read and decoded together up to so many bytes, which the processor's cache holds.
+READ_NBYTES = 4 << 20
 
 _MOST_STRING_BYTES = (1 << 31) - 1  # what offsets of 32 bits reach
 
 _MAGIC = b"PAR1"
-_PLAIN, _PLAIN_DICTIONARY, _RLE, _RLE_DICTIONARY = 0, 2, 3, 8
 
 
 class _Number(NamedTuple):
@@ -61,35 +62,49 @@ def _number(arrow: pa.DataType) -> _Number:
 # A type that is stored otherwise is converted by pyarrow.
 _INTEGERS = (pa.int8(), pa.int16(), pa.int32(), pa.int64(), pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64())
 _NUMBERS = {type_: _number(type_) for type_ in (*_INTEGERS, pa.float32(), pa.float64())}
-_NOTHING: Bytes = np.zeros(0, np.uint8)
-_NOTHING.flags.writeable = False
 
 
 class _Irregular(Exception):
     """Something in a chunk is not as expected: pyarrow is to look at it."""
 
 
-class _Page(NamedTuple):
-    """A data page, decompressed: its rows, its bytes (until the next page is), and where its definition levels are."""
+class _Known(NamedTuple):
+    """A column that can be read here: its place in the file, whether nulls may be, and of what type its numbers are (None: strings)."""
 
-    n_rows: int
-    encoding: int
-    placed: int
-    levels: Bytes
-    body: Bytes
-    n_nulls: int | None
+    place: int
+    optional: bool
+    number: _Number | None
+
+
+class _Chunk(NamedTuple):
+    """A column of a row group: what is known of it, where its bytes begin and how many they are, packed and unpacked, and its codec."""
+
+    name: str
+    column: _Known
+    start: int
+    n_bytes: int
+    n_unpacked: int
+    codec: int
+
+
+class _Pages(NamedTuple):
+    """The bytes of a chunk, or of several, the table of its pages, and where in it each chunk has its own (see `scan_pages`)."""
+
+    stored: Bytes
+    table: NDArray[np.int64]
+    spans: NDArray[np.int64]
 
 
 class Layout(NamedTuple):
     """What a footer says of the columns that this decoder can read.
 
     `chunks` has the fields of each column chunk [row group, column] (see `scan_footer`; None: it is of another shape), `n_rows` the rows of
-    each row group, `columns` by name the index, whether nulls may be, and the decoder.
+    each row group.
     """
 
     chunks: NDArray[np.int64] | None
     n_rows: list[int]
-    columns: dict[str, tuple[int, bool, _Decode]]
+    columns: dict[str, _Known]
 
 
 def read_layout(handle: Any, metadata: Any, names: Sequence[str]) -> Layout:
@@ -128,44 +143,74 @@ class PageReader:
         """
         if self._chunks is None or row_group >= len(self._n_rows):
             return {}
-        found = {}
-        chunks, n_rows = self._chunks[row_group].tolist(), self._n_rows[row_group]
-        for name in names:
-            if name in self._columns:
-                index, optional, decode = self._columns[name]
-                array = self._read_chunk(chunks[index], n_rows, optional, decode)
-                if array is not None:
-                    found[name] = array
+        found: dict[str, pa.Array] = {}
+        n_rows = self._n_rows[row_group]
+        for run in _runs(self._chunks_of(row_group, n_rows, names)):
+            found |= self._read_run(run, n_rows)
+        return {name: found[name] for name in names if name in found}
+
+    def _chunks_of(self, row_group: int, n_rows: int, names: Sequence[str]) -> Iterator[_Chunk]:
+        """Yield what can be read here, as it stands in the file."""
+        assert self._chunks is not None  # noqa: S101  (the caller has seen to it)
+        table, known = self._chunks[row_group].tolist(), self._columns
+        for name in sorted((name for name in names if name in known), key=lambda name: table[known[name].place][header.CHUNK_DATA]):
+            chunk = table[known[name].place]
+            start, n_bytes, n_unpacked = chunk[header.CHUNK_DATA], chunk[header.CHUNK_BYTES], chunk[header.CHUNK_UNPACKED]
+            if 0 < chunk[header.CHUNK_DICTIONARY] < start:
+                start = chunk[header.CHUNK_DICTIONARY]
+            codec = chunk[header.CHUNK_CODEC]
+            is_known = codec in (NOT_PACKED, SNAPPY) or codec in _CODECS
+            if not is_known or not n_rows or chunk[header.CHUNK_VALUES] != n_rows or chunk[header.CHUNK_ELSEWHERE]:
+                continue
+            if start >= len(_MAGIC) and 0 <= n_bytes <= self._size - start and n_unpacked <= LARGEST_CHUNK:
+                yield _Chunk(name, known[name], start, n_bytes, n_unpacked, codec)
+
+    def _read_run(self, run: Sequence[_Chunk], n_rows: int) -> dict[str, pa.Array]:
+        """Return the columns of chunks that stand one after the other, without those of which anything is not as it should be."""
+        first, n_bytes = run[0].start, sum(chunk.n_bytes for chunk in run)
+        try:
+            stored = _array(self._handle.read_at(n_bytes, first))
+        except (OSError, MemoryError):
+            return {}
+        if len(stored) != n_bytes:
+            return {}
+        places = np.array([(chunk.start - first, chunk.n_bytes) for chunk in run], np.int64)
+        pages = _Pages(stored, *header.scan_pages(stored, places, n_rows))
+        found: dict[str, pa.Array] = {}
+        numbers: dict[_Number, list[tuple[_Chunk, int]]] = {}
+        for place, (chunk, span) in enumerate(zip(run, pages.spans.tolist(), strict=True)):
+            if span[header.FIRST] == span[header.END] or span[header.UNPACKED] > chunk.n_unpacked:
+                continue
+            try:
+                if chunk.codec in _CODECS:
+                    found[chunk.name] = _one_unpacked(chunk, _unpacked(pages, span, chunk.codec), n_rows)
+                elif chunk.column.number is None:
+                    found[chunk.name] = _strings(chunk, pages, place, n_rows)
+                else:
+                    numbers.setdefault(chunk.column.number, []).append((chunk, place))
+            except (_Irregular, pa.ArrowException, OSError, ValueError, OverflowError, MemoryError):
+                continue
+        for number, chunks in numbers.items():
+            found |= _numbers(number, chunks, pages, n_rows)
         return found
 
-    def _read_chunk(self, chunk: list[int], n_rows: int, optional: bool, decode: _Decode) -> pa.Array | None:
-        """Return one column of a row group; None if anything of it is not as it should be."""
-        codec = _CODECS.get(chunk[header.CHUNK_CODEC])
-        start, n_bytes, n_unpacked = chunk[header.CHUNK_DATA], chunk[header.CHUNK_BYTES], chunk[header.CHUNK_UNPACKED]
-        if 0 < chunk[header.CHUNK_DICTIONARY] < start:
-            start = chunk[header.CHUNK_DICTIONARY]
-        if codec is None or not n_rows or chunk[header.CHUNK_VALUES] != n_rows or chunk[header.CHUNK_ELSEWHERE]:
-            return None
-        if start < len(_MAGIC) or not 0 <= n_bytes <= self._size - start or n_unpacked > LARGEST_CHUNK:
-            return None
-        try:
-            stored = _array(self._handle.read_at(n_bytes, start))
-            table = header.scan_pages(stored, n_rows)
-            if len(stored) != n_bytes or table is None:
-                return None
-            rows = table.tolist()
-            n_page_bytes = sum(row[header.SIZE] for row in rows)
-            if n_page_bytes > n_unpacked:
-                return None
-            dictionary = _dictionary_page(stored, rows, codec)
-            pages = (_data_page(stored, row, codec, optional) for row in rows if row[header.KIND] != header.DICTIONARY_PAGE)
-            return decode(dictionary, pages, n_rows, optional, n_page_bytes)
-        except (_Irregular, pa.ArrowException, OSError, ValueError, OverflowError, MemoryError):
-            return None
+
+def _runs(chunks: Iterator[_Chunk]) -> Iterator[list[_Chunk]]:
+    """Cut chunks where bytes of others stand between them, and where they are many."""
+    run: list[_Chunk] = []
+    end = 0
+    for chunk in chunks:
+        if run and (chunk.start != end or end + chunk.n_bytes - run[0].start > READ_NBYTES):
+            yield run
+            run = []
+        run.append(chunk)
+        end = chunk.start + chunk.n_bytes
+    if run:
+        yield run
 
 
-def _known_columns(metadata: Any, names: Set[str]) -> Iterator[tuple[str, tuple[int, bool, _Decode]]]:
-    """Yield the name, the index, whether nulls may be, and the decoder of each column that is of a known kind."""
+def _known_columns(metadata: Any, names: Set[str]) -> Iterator[tuple[str, _Known]]:
+    """Yield the name of each column that is of a known kind, and what is known of it."""
     schema = metadata.schema.to_arrow_schema()
     for index in range(metadata.num_columns):
         column = metadata.schema.column(index)
@@ -174,78 +219,73 @@ def _known_columns(metadata: Any, names: Set[str]) -> Iterator[tuple[str, tuple[
         field = schema.get_field_index(column.name)
         if column.max_repetition_level or column.max_definition_level > 1 or column.path != column.name or "." in column.name or field < 0:
             continue
-        decode = _decoder_of(column, schema.field(field).type)
-        if decode is not None:
-            yield column.name, (index, column.max_definition_level == 1, decode)
+        type_ = schema.field(field).type
+        number = _NUMBERS.get(type_)
+        if column.physical_type == "BYTE_ARRAY":
+            # pyarrow's `read_dictionary` gives strings of 32-bit offsets, too, whatever was written
+            is_known = column.logical_type.type == "STRING" and Type.from_arrow(type_).is_string
+        else:
+            is_known = number is not None and number.physical == column.physical_type
+        if is_known:
+            yield column.name, _Known(index, column.max_definition_level == 1, number)
 
 
-def _decoder_of(column: Any, type_: pa.DataType) -> _Decode | None:
-    """Return what decodes a column of this type, None for pyarrow."""
-    if column.physical_type == "BYTE_ARRAY":
-        # pyarrow's `read_dictionary` gives strings of 32-bit offsets, too, whatever was written
-        return _strings if column.logical_type.type == "STRING" and Type.from_arrow(type_).is_string else None
-    number = _NUMBERS.get(type_)
-    return partial(_numbers, number) if number is not None and number.physical == column.physical_type else None
+def _numbers(number: _Number, chunks: Sequence[tuple[_Chunk, int]], pages: _Pages, n_rows: int) -> dict[str, pa.Array]:
+    """Return the columns of chunks of one type that are as they should be."""
+    values = [pa.py_buffer(np.empty(n_rows, number.moved)) for _ in chunks]
+    bitmaps = [pa.py_buffer(bitmap_space(n_rows if chunk.column.optional else 0)) for chunk, _ in chunks]
+    about = [(chunk.codec, chunk.column.optional, v.address, b.address) for (chunk, _), v, b in zip(chunks, values, bitmaps, strict=True)]
+    spans = pages.spans[[place for _, place in chunks]]
+    space = _space.of(int(spans[:, header.LARGEST].max()))
+    found = np.empty(len(chunks), np.int64)
+    table = np.array(about, np.int64)
+    like = np.empty(0, number.moved)
+    kernels.read_numbers(pages.stored, pages.table, spans, table, n_rows, number.dtype.kind == "i", CRC32, space, like, found)
+    return {
+        chunk.name: _as_arrow(number.arrow, n_rows, data, bits, n_valid)
+        for (chunk, _), data, bits, n_valid in zip(chunks, values, bitmaps, found.tolist(), strict=True)
+        if n_valid != DAMAGED
+    }
 
 
-def _strings(dictionary: tuple[int, Bytes] | None, pages: Iterator[_Page], n_rows: int, optional: bool, n_page_bytes: int) -> pa.Array:
-    if dictionary is None:
-        return _plain_strings(pages, n_rows, optional, n_page_bytes)
-    values = _dictionary_of_strings(*dictionary)
+def _strings(chunk: _Chunk, pages: _Pages, place: int, n_rows: int) -> pa.Array:
+    """Return a column of strings, a dictionary array if there is a dictionary page."""
+    first, end, n_unpacked, largest = pages.spans[place].tolist()
+    table, space, codec, optional = pages.table[first:end], _space.of(largest), chunk.codec, chunk.column.optional
+    bits = bitmap_space(n_rows if optional else 0)
+    if table[0, header.KIND] != header.DICTIONARY_PAGE:
+        return _plain_strings(pages.stored, table, codec, optional, space, bits, n_rows, n_unpacked)
+    values = _dictionary_of_strings(pages.stored, table[0], codec, space)
     n_codes = len(values)
     codes = np.empty(n_rows, np.int8 if n_codes < 1 << 7 else np.int16 if n_codes < 1 << 15 else np.int32)
-    bits = kernels.bitmap_space(n_rows if optional else 0)
-    scratch = np.empty(0, np.int32)
-    row = n_valid = 0
-    for page in pages:
-        if page.encoding not in (_RLE_DICTIONARY, _PLAIN_DICTIONARY):
-            raise _Irregular
-        if len(scratch) <= page.n_rows:
-            scratch = np.empty(page.n_rows + 1, np.int32)
-        place = (page.levels, page.placed, page.body, n_codes, row, page.n_rows)
-        n_valid += _checked(kernels.decode_codes(*place, bits, scratch, codes), page)
-        row += page.n_rows
-    return pa.DictionaryArray.from_arrays(_as_arrow(pa.from_numpy_dtype(codes.dtype), codes, bits, n_valid), values, safe=False)
+    n_valid = kernels.read_codes(pages.stored, table[1:], codec, optional, n_codes, CRC32, space, bits, codes)
+    if n_valid == DAMAGED:
+        raise _Irregular
+    indices = _as_arrow(pa.from_numpy_dtype(codes.dtype), n_rows, pa.py_buffer(codes), pa.py_buffer(bits), n_valid)
+    return pa.DictionaryArray.from_arrays(indices, values, safe=False)
 
 
-def _plain_strings(pages: Iterator[_Page], n_rows: int, optional: bool, n_page_bytes: int) -> pa.StringArray:
+def _plain_strings(
+    stored: Bytes, table: NDArray[np.int64], codec: int, optional: bool, space: Bytes, bits: Bytes, n_rows: int, n_unpacked: int
+) -> pa.StringArray:
     """Return the strings of pages without a dictionary, written side by side into one buffer."""
-    data = np.empty(n_page_bytes + kernels.SPARE, np.uint8)
+    data = np.empty(n_unpacked + SPARE, np.uint8)
     ends = np.zeros(n_rows + 1, np.int32)
-    bits = kernels.bitmap_space(n_rows if optional else 0)
-    row = n_valid = end = 0
-    only_ascii = True
-    for page in pages:
-        if page.encoding != _PLAIN or row + page.n_rows > n_rows:
-            raise _Irregular
-        n_here, start = kernels.open_page(page.levels, page.placed, page.body, row, page.n_rows, bits)
-        n_valid += _checked(n_here, page)
-        body = page.body[start:]
-        n_bytes = len(body) - 4 * n_here
-        if n_bytes < 0:
-            raise _Irregular
-        offsets = np.empty(n_here + 1, np.int32)
-        found = kernels.decode_strings(body, offsets, data[end : end + n_bytes + kernels.SPARE])
-        if found == kernels.DAMAGED:
-            raise _Irregular
-        only_ascii &= not found
-        kernels.place_offsets(offsets, bits, row, end, ends[1 + row : 1 + row + page.n_rows])
-        row += page.n_rows
-        end += n_bytes
-    if row != n_rows or end > _MOST_STRING_BYTES:
+    n_valid, end, only_ascii = kernels.read_strings(stored, table, codec, optional, CRC32, space, bits, data, ends[1:])
+    if n_valid == DAMAGED or end > _MOST_STRING_BYTES:
         raise _Irregular
     validity = pa.py_buffer(bits) if n_valid < n_rows else None
-    buffers = [validity, pa.py_buffer(ends), pa.py_buffer(data)]
-    values = pa.Array.from_buffers(pa.string(), n_rows, buffers, n_rows - n_valid)
+    values = pa.Array.from_buffers(pa.string(), n_rows, [validity, pa.py_buffer(ends), pa.py_buffer(data)], n_rows - n_valid)
     if not only_ascii:
         values.validate(full=True)
     return values
 
 
-def _dictionary_of_strings(n_values: int, page: Bytes) -> pa.StringArray:
-    offsets, data = kernels.string_space(n_values, len(page))
-    damaged_or_ascii = kernels.decode_strings(page, offsets, data)
-    if damaged_or_ascii == kernels.DAMAGED or len(offsets) != n_values + 1:
+def _dictionary_of_strings(stored: Bytes, page: NDArray[np.int64], codec: int, space: Bytes) -> pa.StringArray:
+    n_values = int(page[header.DICTIONARY_VALUES])
+    offsets, data = string_space(n_values, int(page[header.SIZE]))
+    damaged_or_ascii = kernels.read_dictionary(stored, page, codec, CRC32, space, offsets, data)
+    if damaged_or_ascii == DAMAGED:
         raise _Irregular
     values = pa.StringArray.from_buffers(n_values, pa.py_buffer(offsets), pa.py_buffer(data))
     if damaged_or_ascii:
@@ -253,62 +293,8 @@ def _dictionary_of_strings(n_values: int, page: Bytes) -> pa.StringArray:
     return values
 
 
-def _numbers(
-    number: _Number, dictionary: tuple[int, Bytes] | None, pages: Iterator[_Page], n_rows: int, optional: bool, _n_page_bytes: int
-) -> pa.Array:
-    values = _NOTHING
-    if dictionary is not None:
-        n_values, page_bytes = dictionary
-        # aligned, and of one kind: kernels are compiled for each
-        values = _plain_numbers(page_bytes, n_values, number).copy().view(number.moved)
-        if len(page_bytes) != n_values * number.stored.itemsize:
-            raise _Irregular
-    out = np.empty(n_rows, number.moved)
-    bits = kernels.bitmap_space(n_rows if optional else 0)
-    scratch = np.empty(0, np.int32)
-    row = n_valid = 0
-    for page in pages:
-        if page.encoding == _PLAIN:
-            n_here, start = kernels.open_page(page.levels, page.placed, page.body, row, page.n_rows, bits)
-            n_valid += _checked(n_here, page)
-            numbers = _plain_numbers(page.body[start:], n_here, number).view(number.moved)
-            rows = out[row : row + page.n_rows]
-            if n_here == page.n_rows:
-                rows[:] = numbers
-            else:
-                kernels.spread(np.append(numbers, number.moved.type(0)), bits, row, rows)
-        elif page.encoding in (_RLE_DICTIONARY, _PLAIN_DICTIONARY) and dictionary is not None:
-            if len(scratch) <= page.n_rows:
-                scratch = np.empty(page.n_rows + 1, np.int32)
-            place = (page.levels, page.placed, page.body, values, row, page.n_rows)
-            n_valid += _checked(kernels.decode_numbers(*place, bits, scratch, out), page)
-        else:
-            raise _Irregular
-        row += page.n_rows
-    return _as_arrow(number.arrow, out, bits, n_valid)
-
-
-def _plain_numbers(page: Bytes, n_values: int, number: _Number) -> NDArray[Any]:
-    wide = np.frombuffer(page, number.stored, n_values)
-    if number.dtype.itemsize >= 4:
-        return wide.view(number.dtype)
-    narrow = wide.astype(number.dtype)
-    if not np.array_equal(narrow, wide):
-        raise _Irregular
-    return narrow
-
-
-def _checked(n_valid: int, page: _Page) -> int:
-    """Return how many values a page has, if that is known, and is what its header says."""
-    if n_valid < 0 or (page.n_nulls is not None and n_valid != page.n_rows - page.n_nulls):
-        raise _Irregular
-    return n_valid
-
-
-def _as_arrow(type_: pa.DataType, values: NDArray[Any], bits: Bytes, n_valid: int) -> pa.Array:
-    n_rows = len(values)
-    validity = pa.py_buffer(bits) if n_valid < n_rows else None
-    return pa.Array.from_buffers(type_, n_rows, [validity, pa.py_buffer(values)], n_rows - n_valid)
+def _as_arrow(type_: pa.DataType, n_rows: int, values: pa.Buffer, bits: pa.Buffer, n_valid: int) -> pa.Array:
+    return pa.Array.from_buffers(type_, n_rows, [bits if n_valid < n_rows else None, values], n_rows - n_valid)
 
 
 def _array(buffer: Any) -> Bytes:
@@ -318,49 +304,49 @@ def _array(buffer: Any) -> Bytes:
     return array
 
 
-def _dictionary_page(stored: Bytes, rows: Sequence[list[int]], codec: _Unpack) -> tuple[int, Bytes] | None:
-    """Return the number of values and the bytes of the dictionary, None if there is none."""
-    kinds = [row[header.KIND] for row in rows]
-    if header.DICTIONARY_PAGE not in kinds:
-        return None
-    row = rows[0]
-    if kinds[0] != header.DICTIONARY_PAGE or header.DICTIONARY_PAGE in kinds[1:]:
+def _one_unpacked(chunk: _Chunk, pages: _Pages, n_rows: int) -> pa.Array:
+    """Return the column of a chunk whose pages have been unpacked."""
+    chunk = chunk._replace(codec=NOT_PACKED)
+    if chunk.column.number is None:
+        return _strings(chunk, pages, 0, n_rows)
+    found = _numbers(chunk.column.number, [(chunk, 0)], pages, n_rows)
+    if not found:
         raise _Irregular
-    if row[header.DICTIONARY_ENCODING] not in (_PLAIN, _PLAIN_DICTIONARY) or row[header.DICTIONARY_VALUES] < 0:
-        raise _Irregular
-    return row[header.DICTIONARY_VALUES], codec(_verified(stored, row), row[header.SIZE])
+    return found[chunk.name]
 
 
-def _data_page(stored: Bytes, row: list[int], codec: _Unpack, optional: bool) -> _Page:
-    body = _verified(stored, row)
-    if row[header.KIND] == header.DATA_PAGE:
-        if (optional and row[header.V1_LEVELS] != _RLE) or header.ABSENT in (row[header.V1_LEVELS], row[header.V1_REPETITION]):
+def _unpacked(pages: _Pages, span: list[int], codec: int) -> _Pages:
+    """Return the pages of a chunk whose codec kernels do not know, verified and unpacked."""
+    table = pages.table[span[header.FIRST] : span[header.END]].copy()
+    pieces, at = [], 0
+    for row in table:
+        n_levels = int(row[header.V2_LEVEL_BYTES]) if row[header.KIND] == header.DATA_PAGE_V2 else 0
+        body = pages.stored[row[header.BODY] : row[header.BODY] + row[header.STORED_SIZE]]
+        if row[header.CRC] != header.ABSENT and crc32(body.data) != row[header.CRC] & 0xFFFFFFFF:
             raise _Irregular
-        placed = kernels.LEVELS_BEFORE if optional else kernels.NO_LEVELS
-        return _Page(row[header.V1_VALUES], row[header.V1_ENCODING], placed, _NOTHING, codec(body, row[header.SIZE]), None)
-    n_levels = row[header.V2_LEVEL_BYTES]
-    if not 0 <= n_levels <= min(len(body), row[header.SIZE]) or row[header.V2_REPETITION_BYTES] or (n_levels and not optional):
-        raise _Irregular
-    if row[header.V2_ROWS] != row[header.V2_VALUES]:
-        raise _Irregular
-    levels, body = body[:n_levels], body[n_levels:]
-    unpack = codec if row[header.V2_COMPRESSED] else _not_compressed  # a header that does not say is of a compressed page
-    placed = kernels.LEVELS_APART if optional else kernels.NO_LEVELS
-    body = unpack(body, row[header.SIZE] - n_levels)
-    return _Page(row[header.V2_VALUES], row[header.V2_ENCODING], placed, levels, body, row[header.V2_NULLS])
+        if not 0 <= n_levels <= min(len(body), row[header.SIZE]):
+            raise _Irregular
+        packed, size = body[n_levels:], int(row[header.SIZE]) - n_levels
+        is_packed = row[header.KIND] != header.DATA_PAGE_V2 or row[header.V2_COMPRESSED] != 0
+        pieces += [body[:n_levels], _decompressed(packed, size, _CODECS[codec]) if is_packed else packed]
+        row[header.BODY], row[header.CRC] = at, header.ABSENT
+        row[header.STORED_SIZE] = sum(len(piece) for piece in pieces[-2:])
+        at += row[header.STORED_SIZE]
+    spans = np.array([[0, len(table), *span[header.UNPACKED :]]], np.int64)
+    return _Pages(_array(np.concatenate(pieces)), table, spans)
 
 
-def _verified(stored: Bytes, row: list[int]) -> Bytes:
-    body = stored[row[header.BODY] : row[header.BODY] + row[header.STORED_SIZE]]
-    if row[header.CRC] != header.ABSENT and crc32(body.data) != row[header.CRC] & 0xFFFFFFFF:
+def _decompressed(packed: Bytes, size: int, name: str) -> Bytes:
+    """Return the bytes that a page unpacks to, as many as it should be: `Codec.decompress` does not tell."""
+    with pa.CompressedInputStream(pa.BufferReader(packed), name) as stream:
+        buffer = stream.read_buffer(size + 1)
+    if buffer.size != size:
         raise _Irregular
-    return body
+    return np.frombuffer(buffer, np.uint8)
 
 
-def _not_compressed(body: Bytes, size: int) -> Bytes:
-    if len(body) != size:
-        raise _Irregular
-    return body
+# By the format's numbers, those that Arrow unpacks. Of LZ4 there are three framings, and few files: pyarrow knows them.
+_CODECS: Mapping[int, str] = {2: "gzip", 4: "brotli", 6: "zstd"}
 
 
 class _Space(threading.local):
@@ -369,6 +355,8 @@ class _Space(threading.local):
     memory = np.empty(0, np.uint8)
 
     def of(self, n_bytes: int) -> Bytes:
+        """Return room for so many bytes unpacked."""
+        n_bytes += UNPACKING_SPARE
         if n_bytes > KEPT_SPACE:
             return np.empty(n_bytes, np.uint8)
         if n_bytes > len(self.memory):
@@ -377,27 +365,3 @@ class _Space(threading.local):
 
 
 _space = _Space()
-
-
-def _snappy(body: Bytes, size: int) -> Bytes:
-    unpacked = unpack_snappy(body, size, _space.of(size + SPARE))
-    if unpacked is None:
-        raise _Irregular
-    return _array(unpacked)
-
-
-def _streamed(name: str) -> _Unpack:
-    """Return a decompressor that sees how many bytes there really are: `Codec.decompress` does not tell."""
-
-    def decompress(body: Bytes, size: int) -> Bytes:
-        with pa.CompressedInputStream(pa.BufferReader(body), name) as stream:
-            buffer = stream.read_buffer(size + 1)
-        if buffer.size != size:
-            raise _Irregular
-        return _array(buffer)
-
-    return decompress
-
-
-# By the format's numbers. Of LZ4 there are three framings, and few files: pyarrow knows them.
-_CODECS: Mapping[int, _Unpack] = {0: _not_compressed, 1: _snappy, 2: _streamed("gzip"), 4: _streamed("brotli"), 6: _streamed("zstd")}
