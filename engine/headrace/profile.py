@@ -95,7 +95,12 @@ Profile = dict[str, ColumnProfile]
 
 def profile_table(table: Table, most_detailed: int | None = None) -> Profile:
     """Return the profile of every column of a table; numbers after the first `most_detailed` columns have no value bins."""
-    return {name: _profile(table, name, most_detailed is None or place < most_detailed) for place, name in enumerate(table.names)}
+    types = {name: table.backend.type_of(table[name]) for name in table.names}
+    moments = table.moments([name for name, type_ in types.items() if type_.is_number or type_.is_temporal])
+    return {
+        name: _profile(table, name, type_, moments.get(name), most_detailed is None or place < most_detailed)
+        for place, (name, type_) in enumerate(types.items())
+    }
 
 
 def merge_profiles(profiles: Sequence[Mapping[str, ColumnProfile]]) -> Profile:
@@ -104,16 +109,13 @@ def merge_profiles(profiles: Sequence[Mapping[str, ColumnProfile]]) -> Profile:
     return {name: ColumnProfile.merged_all([profile[name] for profile in profiles if name in profile]) for name in names}
 
 
-def _profile(table: Table, name: str, detailed: bool) -> ColumnProfile:
-    column = table[name]
-    type_ = table.backend.type_of(column)
-    nulls = table.backend.null_count(column)
+def _profile(table: Table, name: str, type_: Type, moments: Moments | None, detailed: bool) -> ColumnProfile:
+    nulls = table.backend.null_count(table[name])
     if type_.is_number:
         quantiles = table.quantiles(name).within(MOST_BINS) if detailed else None
-        return ColumnProfile(str(type_), table.n_rows, nulls, table.moments(name), quantiles)
-    if type_.is_temporal:
-        found = table.moments(name)
-        minimum, maximum = (_instant(ticks, type_) for ticks in (found.minimum, found.maximum))
+        return ColumnProfile(str(type_), table.n_rows, nulls, moments, quantiles)
+    if moments is not None:
+        minimum, maximum = (_instant(ticks, type_) for ticks in (moments.minimum, moments.maximum))
         return ColumnProfile(str(type_), table.n_rows, nulls, minimum=minimum, maximum=maximum)
     if type_.is_string or type_.is_boolean:
         return ColumnProfile(str(type_), table.n_rows, nulls, counts=table.counts([name]))

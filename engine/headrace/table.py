@@ -117,8 +117,8 @@ class Backend(Protocol):
     def missing_count(self, column: Device) -> int:
         """Count nulls and NaN."""
 
-    def moments(self, column: Device) -> Moments:
-        """Return count, extremes and exact sums of a number or boolean column."""
+    def moments(self, columns: Sequence[Device]) -> list[Moments]:
+        """Return count, extremes and exact sums of each of some number or boolean columns."""
 
     def quantiles(self, column: Device) -> Quantiles:
         """Return the counts of a number column's values by bins."""
@@ -159,8 +159,11 @@ class Backend(Protocol):
     def launch(self, kernel: str, columns: Sequence[Device], constants: Mapping[str, Any]) -> tuple[Device, ...]:
         """Run a kernel of `headrace_kernels` over columns."""
 
-    def run_stages(self, column: Device, stages: Sequence[Stage]) -> tuple[Device, tuple[int, ...]] | None:
-        """Take a column through stages in one loop; return it and how many rows each changed. None for what does not fit such a loop."""
+    def run_stages(self, columns: Sequence[Device], chains: Sequence[Sequence[Stage]]) -> list[tuple[Device, tuple[int, ...]] | None]:
+        """Take each column through its chain of stages in one loop; return it and how many rows each changed.
+
+        None for what does not fit such a loop.
+        """
 
     def scan(self, scan: str, columns: Sequence[Device], starts: npt.NDArray[np.int64], constants: Mapping[str, Any]) -> tuple[Device, ...]:
         """Run a scan of `headrace_kernels.scans` over groups of rows that stand together; `starts` ends with the number of rows."""
@@ -273,9 +276,9 @@ class Table:
         """Evaluate a SQL expression over this table's columns."""
         return self.backend.evaluate(expression, self.columns, self.n_rows)
 
-    def moments(self, name: str) -> Moments:
-        """Return count, extremes and exact sums of a column."""
-        return self.backend.moments(self[name])
+    def moments(self, names: Sequence[str]) -> dict[str, Moments]:
+        """Return count, extremes and exact sums of each of some columns."""
+        return dict(zip(names, self.backend.moments([self[name] for name in names]), strict=True))
 
     def quantiles(self, name: str) -> Quantiles:
         """Return the counts of a column's values by bins."""

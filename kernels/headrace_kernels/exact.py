@@ -15,11 +15,13 @@ R. M. Neal, arXiv:1505.05571, 2015.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from headrace_kernels.bitmaps import bits_of, spread_bits
+from headrace_kernels.addresses import ROWS, VALUES, Places, array_at, bits_at, places_of
+from headrace_kernels.bitmaps import spread_bits
 from headrace_kernels.column import Column
 from headrace_kernels.compiled import jit
 from headrace_kernels.elementary import Number, from_bits, inlined, to_bits
@@ -82,25 +84,37 @@ def exact_moments(column: Column) -> ExactMoments:
 
     Nulls and NaN: counted and left out, as are infinities.
     """
-    values = column.values
-    if values.dtype == np.bool_:
-        values = values.view(np.uint8)
-    bits, has_null = bits_of(column)
-    total, squares = np.zeros(TOTAL_LIMBS, np.int64), np.zeros(SQUARES_LIMBS, np.int64)
-    low: Any
-    high: Any
-    if values.dtype.kind == "f":
-        n, n_null, n_nan, n_posinf, n_neginf, low, high = _take_in_floats(values, bits, has_null, total, squares)
+    return exact_moments_of([column])[0]
+
+
+def exact_moments_of(columns: Sequence[Column]) -> list[ExactMoments]:
+    """Return the `exact_moments` of each of many columns; those of one type take one call, however few rows they have."""
+    by_type: dict[np.dtype[Any], list[int]] = {}
+    for index, column in enumerate(columns):
+        by_type.setdefault(column.values.dtype, []).append(index)
+    found: dict[int, ExactMoments] = {}
+    for dtype, indices in by_type.items():
+        of_type = _moments_of(places_of([columns[index] for index in indices]), np.dtype(np.uint8) if dtype == np.bool_ else dtype)
+        found.update(zip(indices, of_type, strict=True))
+    return [found[index] for index in range(len(columns))]
+
+
+def _moments_of(places: Places, dtype: np.dtype[Any]) -> list[ExactMoments]:
+    n_columns = len(places.table)
+    counts = np.zeros((n_columns, 5), np.int64)
+    extremes = np.empty((n_columns, 2), np.float64 if dtype.kind == "f" else dtype)
+    totals, squares = np.zeros((n_columns, TOTAL_LIMBS), np.int64), np.zeros((n_columns, SQUARES_LIMBS), np.int64)
+    if dtype.kind == "f":
+        _take_in_columns_of_floats(places.table, np.empty(0, dtype), counts, extremes, totals, squares)
     else:
-        n_nan = n_posinf = n_neginf = 0
-        info = np.iinfo(values.dtype)
-        extremes = np.array([info.max, info.min], values.dtype)
-        n_layers = {1: 1, 2: 1, 4: 2, 8: 3}[values.dtype.itemsize]
-        n, n_null = _take_in_integers(values, bits, has_null, n_layers, extremes, total, squares)
-        low, high = extremes.tolist()
-    if not n:
-        low = high = None
-    return ExactMoments(n, n_null, n_nan, n_posinf, n_neginf, low, high, total, squares)
+        info = np.iinfo(dtype)
+        extremes[:] = info.max, info.min
+        n_layers = {1: 1, 2: 1, 4: 2, 8: 3}[dtype.itemsize]
+        _take_in_columns_of_integers(places.table, n_layers, counts, extremes, totals, squares)
+    return [
+        ExactMoments(n, n_null, n_nan, n_posinf, n_neginf, low if n else None, high if n else None, totals[c], squares[c])
+        for c, ((n, n_null, n_nan, n_posinf, n_neginf), (low, high)) in enumerate(zip(counts.tolist(), extremes.tolist(), strict=True))
+    ]
 
 
 def merge_moments(left: ExactMoments, right: ExactMoments) -> ExactMoments:
@@ -267,6 +281,24 @@ def _take_in_floats(values: Any, bits: Any, has_null: bool, total: Any, squares:
     normalise(total)
     normalise(squares)
     return n, n_null, n_nan, n_positive, n_negative, _value_of(least), _value_of(largest)
+
+
+@jit
+def _take_in_columns_of_floats(places: Any, like: Any, counts: Any, extremes: Any, totals: Any, squares: Any) -> None:
+    """Write for each column what `_take_in_floats` returns, and add its values to its wide integers."""
+    for c in range(len(places)):
+        values, bits = array_at(places[c, VALUES], places[c, ROWS], like), bits_at(places[c])
+        n, n_null, n_nan, n_positive, n_negative, low, high = _take_in_floats(values, bits, len(bits) > 0, totals[c], squares[c])
+        counts[c, 0], counts[c, 1], counts[c, 2], counts[c, 3], counts[c, 4] = n, n_null, n_nan, n_positive, n_negative
+        extremes[c, 0], extremes[c, 1] = low, high
+
+
+@jit
+def _take_in_columns_of_integers(places: Any, n_layers: int, counts: Any, extremes: Any, totals: Any, squares: Any) -> None:
+    """Write how many values each column has, how many are null, and the extremes; add the values to its wide integers."""
+    for c in range(len(places)):
+        values, bits = array_at(places[c, VALUES], places[c, ROWS], extremes), bits_at(places[c])
+        counts[c, 0], counts[c, 1] = _take_in_integers(values, bits, len(bits) > 0, n_layers, extremes[c], totals[c], squares[c])
 
 
 @inlined

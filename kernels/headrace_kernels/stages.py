@@ -16,10 +16,11 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import DTypeLike
+from numpy.typing import DTypeLike, NDArray
 
-from headrace_kernels.bitmaps import bits_of, spread_bits
-from headrace_kernels.column import Column
+from headrace_kernels.addresses import ROWS, VALUES, array_at, bits_at, places_of
+from headrace_kernels.bitmaps import spread_bits
+from headrace_kernels.column import Bitmap, Column
 from headrace_kernels.compiled import jit
 from headrace_kernels.elementary import like, log, log1p
 
@@ -64,22 +65,38 @@ def run_stages(column: Column, stages: Sequence[Stage], dtype: DTypeLike) -> tup
     TypeError
         For integers of 64 bits.
     """
-    values = column.values
-    if values.dtype.kind != "f" and values.dtype.itemsize > 4:
-        raise TypeError(f"{values.dtype} does not fit float64, in which stages compute")
-    bits, has_null = bits_of(column)
-    work = np.empty(_BLOCK, np.float32 if values.dtype == np.float32 else np.float64)
-    chain = np.array(stages, np.float64).reshape(-1, 3)
-    counts = np.zeros(len(stages), np.int64)
-    out = np.empty(len(values), dtype)
-    does = {stage.does for stage in stages}
-    makes_null = LOG1P in does or LOG in does
-    valid = np.empty(len(values) if makes_null else 0, np.uint8)
-    _run(values, bits, has_null, chain, work, out, valid, counts)
+    return run_chains([column], [stages], dtype)[0]
+
+
+def run_chains(columns: Sequence[Column], chains: Sequence[Sequence[Stage]], dtype: DTypeLike) -> list[tuple[Column, tuple[int, ...]]]:
+    """Take each of many columns of one type through a chain of its own, as `run_stages` does, in one call."""
+    given = columns[0].values.dtype
+    if given.kind != "f" and given.itemsize > 4:
+        raise TypeError(f"{given} does not fit float64, in which stages compute")
+    places = places_of(columns)
+    work = np.empty(_BLOCK, np.float32 if given == np.float32 else np.float64)
+    ends = np.cumsum([len(chain) for chain in chains])
+    chain = np.array([stage for chain in chains for stage in chain], np.float64).reshape(-1, 3)
+    counts = np.zeros(len(chain), np.int64)
+    outs = [np.empty(len(column.values), dtype) for column in columns]
+    valids = [np.empty(len(column.values) if _makes_null(stages) else 0, np.uint8) for column, stages in zip(columns, chains, strict=True)]
+    made = np.array([(out.ctypes.data, valid.ctypes.data, len(valid)) for out, valid in zip(outs, valids, strict=True)], np.int64)
+    _run_columns(places.table, np.empty(0, given), ends, chain, work, made, np.empty(0, dtype), counts)
+    changed = np.split(counts, ends[:-1])
+    return [_made(*of_column) for of_column in zip(chains, places.kept, outs, valids, changed, strict=True)]
+
+
+def _makes_null(stages: Sequence[Stage]) -> bool:
+    return any(stage.does in (LOG1P, LOG) for stage in stages)
+
+
+def _made(
+    stages: Sequence[Stage], bits: Bitmap, out: NDArray[Any], valid: NDArray[np.uint8], counts: NDArray[np.int64]
+) -> tuple[Column, tuple[int, ...]]:
     changed: tuple[int, ...] = tuple(counts.tolist())
-    if makes_null and any(n_rows for stage, n_rows in zip(stages, changed, strict=True) if stage.does in (LOG1P, LOG)):
+    if any(n_rows for stage, n_rows in zip(stages, changed, strict=True) if stage.does in (LOG1P, LOG)):
         return Column(out, np.packbits(valid, bitorder="little")), changed
-    return Column(out, bits if has_null and FILL not in does else None), changed
+    return Column(out, bits if len(bits) and all(stage.does != FILL for stage in stages) else None), changed
 
 
 @jit
@@ -143,6 +160,17 @@ def _log(x: Any, n_rows: int, plus_value: float, unit_value: float) -> None:
 def _scale(x: Any, n_rows: int, mean: float, std: float) -> None:
     for i in range(n_rows):
         x[i] = (np.float64(x[i]) - mean) / std
+
+
+@jit
+def _run_columns(places: Any, like: Any, ends: Any, chain: Any, work: Any, made: Any, made_like: Any, counts: Any) -> None:
+    """Run for each column its part of the chain; `made` has the addresses of its new values and of their validity, and of how many."""
+    first = 0
+    for c in range(len(places)):
+        values, bits = array_at(places[c, VALUES], places[c, ROWS], like), bits_at(places[c])
+        out, valid = array_at(made[c, 0], places[c, ROWS], made_like), array_at(made[c, 1], made[c, 2], bits)
+        _run(values, bits, len(bits) > 0, chain[first : ends[c]], work, out, valid, counts[first : ends[c]])
+        first = ends[c]
 
 
 @jit

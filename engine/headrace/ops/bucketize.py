@@ -95,7 +95,9 @@ class Bucketize(FittedOp[dict[str, Any], dict[str, Buckets]]):
         return dict[str, Buckets]
 
     def observe(self, table: Table) -> dict[str, Any]:
-        return {column: table.moments(column) if self.method == "uniform" else table.quantiles(column) for column in self.columns}
+        if self.method == "uniform":
+            return table.moments(self.columns)
+        return {column: table.quantiles(column) for column in self.columns}
 
     def finish(self, part: dict[str, Any]) -> dict[str, Buckets]:
         if self.edges is not None:

@@ -46,25 +46,31 @@ def apply_chain(table: Table, links: Sequence[Link]) -> Table:
     for link in links:
         for column in dict.fromkeys(link.op.columns):
             links_of.setdefault(column, []).append(link)
-    return table.with_columns({column: _through(table, column, of_column) for column, of_column in links_of.items()})
+    made = table.pick(links_of)
+    while links_of:
+        stages = {column: _stages(column, table.backend.type_of(made[column]), links) for column, links in links_of.items()}
+        chained = [column for column in links_of if stages[column]]
+        found = table.backend.run_stages([made[column] for column in chained], [stages[column] for column in chained])
+        through = dict(zip(chained, found, strict=True))
+        for column, links in links_of.items():
+            made[column] = _taken(table, column, made[column], links, stages[column], through.get(column))
+        links_of = {column: links for column, links in links_of.items() if links}
+    return table.with_columns(made)
 
 
-def _through(table: Table, column: str, links: Sequence[Link]) -> Device:
-    values, done = table[column], 0
-    while done < len(links):
-        stages = _stages(column, table.backend.type_of(values), links[done:])
-        found = table.backend.run_stages(values, stages) if stages else None
-        if found is None:
-            link = links[done]
-            table.ledger.step = link.step
-            values = link.op.apply_column(table.with_columns({column: values}), column, link.state)
-            done += 1
-            continue
-        values, counts = found
-        for link, stage, n_changed in zip(links[done:], stages, counts, strict=False):
-            table.ledger.step = link.step
-            table.count(stage.event, column, n_changed)
-        done += len(stages)
+def _taken(
+    table: Table, column: str, values: Device, links: list[Link], stages: Sequence[Stage], found: tuple[Device, Sequence[int]] | None
+) -> Device:
+    """Return a column after its next links, which are taken off: those of the loop that it went through, else one, by other verbs."""
+    if found is None:
+        link = links.pop(0)
+        table.ledger.step = link.step
+        return link.op.apply_column(table.with_columns({column: values}), column, link.state)
+    values, counts = found
+    for link, stage, n_changed in zip(links, stages, counts, strict=False):
+        table.ledger.step = link.step
+        table.count(stage.event, column, n_changed)
+    del links[: len(stages)]
     return values
 
 

@@ -96,7 +96,9 @@ class DataStats(FittedOp[dict[str, Summary], dict[str, ColumnStats]]):
         return dict[str, ColumnStats]
 
     def observe(self, table: Table) -> dict[str, Summary]:
-        return {column: _summary(table, column) for column in self.columns}
+        types = {column: table.backend.type_of(table[column]) for column in self.columns}
+        moments = table.moments([column for column, type_ in types.items() if type_.is_number or type_.is_temporal])
+        return {column: _summary(table, column, type_, moments.get(column)) for column, type_ in types.items()}
 
     def finish(self, part: dict[str, Summary]) -> dict[str, ColumnStats]:
         return {column: self._stats(part[column]) for column in self.columns}
@@ -126,14 +128,10 @@ class DataStats(FittedOp[dict[str, Summary], dict[str, ColumnStats]]):
         return top.n_rare + len(top), {str(value): int(n) for value, n in zip(top.values(), top.counts[1:], strict=True)}
 
 
-def _summary(table: Table, column: str) -> Summary:
-    type_ = table.backend.type_of(table[column])
+def _summary(table: Table, column: str, type_: Type, moments: Moments | None) -> Summary:
     nulls = table.backend.null_count(table[column])
-    if type_.is_number:
-        return Summary(str(type_), table.n_rows, nulls, table.moments(column), table.quantiles(column), None)
-    if type_.is_temporal:
-        return Summary(str(type_), table.n_rows, nulls, table.moments(column), None, None)
-    return Summary(str(type_), table.n_rows, nulls, None, None, table.counts([column]))
+    quantiles = table.quantiles(column) if type_.is_number else None
+    return Summary(str(type_), table.n_rows, nulls, moments, quantiles, None if moments else table.counts([column]))
 
 
 def _shown_end(value: int | float | None, type_: Type) -> str | int | float | None:

@@ -117,7 +117,7 @@ class FillMissing(ColumnOp, FittedOp[dict[str, Any], FillValues]):
         if self.by:
             return {column: table.counts([*self.by, column]) for column in self.columns}
         if self.value == "mean":
-            return {column: table.moments(column) for column in self.columns}
+            return table.moments(self.columns)
         if self.value == "median":
             return {column: table.quantiles(column) for column in self.columns}
         return {column: table.counts([column]) for column in self.columns}

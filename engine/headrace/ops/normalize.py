@@ -67,7 +67,7 @@ class Normalize(ColumnOp, FittedOp[dict[str, Moments], Scale]):
         return Scale
 
     def observe(self, table: Table) -> dict[str, Moments]:
-        return {column: table.moments(column) for column in self.columns}
+        return table.moments(self.columns)
 
     def finish(self, part: dict[str, Moments]) -> Scale:
         means, stds = {}, {}

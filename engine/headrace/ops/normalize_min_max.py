@@ -49,7 +49,7 @@ class NormalizeMinMax(ShiftingOp[Moments]):
         return dict[str, Moments]
 
     def observe(self, table: Table) -> dict[str, Moments]:
-        return {column: table.moments(column) for column in self.columns}
+        return table.moments(self.columns)
 
     def finish(self, part: dict[str, Moments]) -> ShiftAndScale:
         shifts, scales = {}, {}

@@ -118,7 +118,7 @@ EXTREME = {
 @pytest.mark.parametrize("name", EXTREME)
 def test_sums_and_extremes_are_the_cpus_bits(name: str, cpu: Backend, gpu: Backend) -> None:
     array, there = EXTREME[name], gpu.from_arrow(EXTREME[name])
-    assert content(gpu.moments(there)) == content(cpu.moments(array))
+    assert content(gpu.moments([there])[0]) == content(cpu.moments([array])[0])
     if not pa.types.is_date(array.type) and not pa.types.is_null(array.type):
         assert content(gpu.quantiles(there)) == content(cpu.quantiles(array))
     key = {"k": pa.array([row % 3 for row in range(len(array))], pa.int64())}

@@ -134,12 +134,13 @@ class ArrowBackend:
 
     # ---- summaries ----------------------------------------------------------------------------------------------------
 
-    def moments(self, column: Array) -> Moments:
-        from headrace_kernels.exact import exact_moments
+    def moments(self, columns: Sequence[Array]) -> list[Moments]:
+        from headrace_kernels.exact import exact_moments_of
 
-        found = exact_moments(kernel_column(column))
-        infinities = found.n_posinf + found.n_neginf
-        return Moments(found.n, found.n_null, found.n_nan, infinities, found.low, found.high, found.total, found.squares)
+        return [
+            Moments(found.n, found.n_null, found.n_nan, found.n_posinf + found.n_neginf, found.low, found.high, found.total, found.squares)
+            for found in exact_moments_of([kernel_column(column) for column in columns])
+        ]
 
     def quantiles(self, column: Array) -> Quantiles:
         return Quantiles.of(float_values(column.drop_null()))
@@ -231,17 +232,25 @@ class ArrowBackend:
         found = get_kernel(kernel).launch([kernel_column(column) for column in columns], constants)
         return tuple(to_array(column) for column in found)
 
-    def run_stages(self, column: Array, stages: Sequence[Stage]) -> tuple[Array, tuple[int, ...]] | None:
-        from headrace_kernels import stages as chain
+    def run_stages(self, columns: Sequence[Array], chains: Sequence[Sequence[Stage]]) -> list[tuple[Array, tuple[int, ...]] | None]:
+        from headrace_kernels import stages as kernels
 
-        after = stages[-1].type
-        # The loop computes in float32 for a float32 column, in float64 for all else: there are types that neither holds.
-        type_ = column.type.id
-        if type_ not in _IN_STAGES or (type_ == _FLOAT32 and after != FLOAT32):
-            return None
-        does = [chain.Stage(getattr(chain, stage.does), stage.first, stage.second) for stage in stages]
-        made, counts = chain.run_stages(kernel_column(column), does, np.dtype(after.arrow.to_pandas_dtype()))
-        return to_array(made), counts
+        by_type: dict[tuple[int, Type], list[int]] = {}
+        for index, (column, stages) in enumerate(zip(columns, chains, strict=True)):
+            # The loop computes in float32 for a float32 column, in float64 for all else: there are types that neither holds.
+            type_, after = column.type.id, stages[-1].type
+            if type_ in _IN_STAGES and (type_ != _FLOAT32 or after == FLOAT32):
+                by_type.setdefault((type_, after), []).append(index)
+        found: list[tuple[Array, tuple[int, ...]] | None] = [None] * len(columns)
+        for (_, after), indices in by_type.items():
+            given = [kernel_column(columns[index]) for index in indices]
+            does = [
+                [kernels.Stage(getattr(kernels, stage.does), stage.first, stage.second) for stage in chains[index]] for index in indices
+            ]
+            made = kernels.run_chains(given, does, np.dtype(after.arrow.to_pandas_dtype()))
+            for index, (column, counts) in zip(indices, made, strict=True):
+                found[index] = to_array(column), counts
+        return found
 
     def scan(self, scan: str, columns: Sequence[Array], starts: npt.NDArray[np.int64], constants: Mapping[str, Any]) -> tuple[Array, ...]:
         from headrace_kernels.scans import get_scan

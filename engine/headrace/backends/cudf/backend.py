@@ -133,8 +133,8 @@ class CudfBackend:
 
     # ---- summaries ----------------------------------------------------------------------------------------------------
 
-    def moments(self, column: Column) -> Moments:
-        return exact.moments(column)
+    def moments(self, columns: Sequence[Column]) -> list[Moments]:
+        return [exact.moments(column) for column in columns]
 
     def quantiles(self, column: Column) -> Quantiles:
         return exact.quantiles(float_values(column))
@@ -198,10 +198,10 @@ class CudfBackend:
         made = launch(kernel, [column.values for column in inputs], constants)
         return tuple(Plain(values, valid, pa.from_numpy_dtype(values.dtype)) for values in made)
 
-    def run_stages(self, column: Column, stages: Sequence[Stage]) -> tuple[Column, tuple[int, ...]] | None:
+    def run_stages(self, columns: Sequence[Column], chains: Sequence[Sequence[Stage]]) -> list[tuple[Column, tuple[int, ...]] | None]:
         from headrace.backends.cudf.stages import run_stages
 
-        return run_stages(column, stages)
+        return [run_stages(column, stages) for column, stages in zip(columns, chains, strict=True)]
 
     def scan(self, scan: str, columns: Sequence[Column], starts: npt.NDArray[np.int64], constants: Mapping[str, Any]) -> tuple[Column, ...]:
         """Run a scan on the host: rows of ordered ops come from an exchange, which holds them there."""
