@@ -1,4 +1,4 @@
-"""Tables of other libraries in, the same kind out: pyarrow as it is, pandas, polars and others through narwhals."""
+"""Tables of other libraries in, the same kind out: pyarrow as it is, pandas, polars and others through narwhals, Dask's by partition."""
 
 from __future__ import annotations
 
@@ -18,6 +18,24 @@ def is_path(source: Any) -> bool:
     if isinstance(source, list | tuple):
         return all(isinstance(item, str | os.PathLike) for item in source)
     return isinstance(source, str | os.PathLike)
+
+
+def is_dask(frame: Any) -> bool:
+    """Say whether a table is one of Dask's: partitions that are computed when somebody asks for them."""
+    return type(frame).__module__.partition(".")[0] in ("dask", "dask_cudf") and hasattr(frame, "map_partitions")
+
+
+def map_partitions(function: Callable[..., Any], frame: Any, empty: pa.Table, **settings: Any) -> Any:
+    """Return a Dask table of what `function(partition, **settings)` will make of each partition.
+
+    Parameters
+    ----------
+    frame : dask.dataframe.DataFrame
+    empty : pyarrow.Table
+        No rows of what the function returns, for its names and types.
+    """
+    back = to_arrow(frame._meta)[1]  # what partitions are made of: pandas or cuDF
+    return frame.map_partitions(function, meta=back(empty), clear_divisions=True, **settings)
 
 
 def call_on_frame(function: Callable[..., Any], table: pa.Table) -> pa.Table:
@@ -51,10 +69,10 @@ def to_arrow(frame: Any) -> tuple[pa.Table, Callable[[pa.Table], Any]]:
     except nw.exceptions.DuplicateError as error:
         raise DataError(f"the names of the table's columns are not unique: {error}") from error
     except TypeError as error:
-        raise JobError(
-            f"a {type(frame).__module__}.{type(frame).__qualname__} is no table in memory",
-            hint="give a path, or a pyarrow, pandas or polars table (collect a lazy one first)",
-        ) from error
+        hint = "give a path, or a pyarrow, pandas or polars table (collect a lazy one first)"
+        if is_dask(frame):
+            hint = "write it with `to_parquet` and give the folder; only `transform` takes tables of Dask as they are"
+        raise JobError(f"a {type(frame).__module__}.{type(frame).__qualname__} is no table in memory", hint=hint) from error
     library = wrapped.implementation
 
     def back(table: pa.Table) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pyarrow as pa
 from headrace import yaml_text
 from headrace.backends import find_device
 from headrace.cache import CacheSettings
-from headrace.cluster import Cluster
+from headrace.cluster import Cluster, open_cluster
 from headrace.dataset import Dataset
 from headrace.errors import JobError, JobErrors
 from headrace.exchange import Rows, exchange_steps, exchanging
@@ -29,6 +30,7 @@ from headrace.execution import (
     transform_to_tables,
 )
 from headrace.fitted import FittedSteps, pipeline_settings, read_fitted, write_fitted
+from headrace.frames import is_dask, map_partitions
 from headrace.ledger import Ledger
 from headrace.new_folder import new_folder
 from headrace.opened import Opened, Tables, open_source
@@ -282,6 +284,7 @@ class FittedPipeline:
         Parameters
         ----------
         source : path, list of paths, or table
+            A table of Dask is transformed when it is computed, partition by partition, by whichever workers Dask has.
         output : path, optional
             A folder for Parquet files; it must not exist.
         tables : mapping of str to path or table, optional
@@ -295,10 +298,18 @@ class FittedPipeline:
         ------
         DataError
             If a column is missing or of another kind than when the pipeline was fitted, or a table that is needed is not given.
+        JobError
+            If partitions of a table of Dask cannot be transformed one by one.
         """
+        if is_dask(source):
+            if output is not None:
+                raise JobError(
+                    "a table of Dask is not transformed at once", key="output", hint="leave `output` out, and write what is returned"
+                )
+            return self._transform_later(source, tables or {}, device)
         opened, back = open_source(source)
         steps = self.fitted.steps
-        indices, outputs = steps.serving(steps.schema.names, opened.schema)
+        indices, outputs = steps.serving(steps.schema.names, opened.schema.names)
         schema = steps.schema.select(outputs)
         columns = [name for name in steps.columns_for(outputs, indices) if name in opened.schema]
         states, sides = serve_tables(self.fitted.ops, self.fitted.tables, self.fitted.states, indices, tables or {})
@@ -309,6 +320,18 @@ class FittedPipeline:
             moved = _Moved(workers, work, columns, indices, rows.partitions, schema)
             done = moved.to(output, back, self, progress or Silent())
         return done.table if output is None else done.dataset
+
+    def _transform_later(self, frame: Any, tables: Tables, device: str) -> Any:
+        """Return a table of Dask whose partitions are transformed when it is computed."""
+        indices, outputs = self.fitted.steps.serving(self.schema.names, list(frame.columns))
+        op = next((op for op in (self.fitted.ops[index] for index in indices) if op.needs_all_rows), None)
+        _, sides = serve_tables(self.fitted.ops, self.fitted.tables, self.fitted.states, indices, tables)
+        if op is not None or sides:
+            name = self.fitted.ops[min(sides)].name if op is None else op.name
+            hint = "write the table with `to_parquet`, and transform the folder"
+            raise JobError(f"{name} needs more than the rows of one partition of a table of Dask", hint=hint)
+        empty = self.schema.select(outputs).to_arrow().empty_table()
+        return map_partitions(_transform_partition, frame, empty, fitted=self, tables=tables, device=device)
 
     def update(
         self,
@@ -375,6 +398,11 @@ class FittedPipeline:
         """
         check_sums(Path(path))
         return cls(read_fitted(Path(path), ops))
+
+
+def _transform_partition(part: Any, fitted: FittedPipeline, tables: Tables, device: str) -> Any:
+    with closing(open_cluster("local", 1)) as thread:  # Dask has others at work beside it
+        return fitted.transform(part, tables=tables, cluster=thread, device=device)
 
 
 @dataclass(frozen=True)

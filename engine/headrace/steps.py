@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
@@ -144,7 +144,9 @@ class Steps:
         learnt = {name for index, declaration in enumerate(self.declarations) for name in self._labels(index, declaration)}
         return frozenset(learnt | set(self.lineage[target].all_columns() if target is not None else ()))
 
-    def serving(self, wanted: Sequence[str], available: Schema, target: str | None = None) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    def serving(
+        self, wanted: Sequence[str], available: Collection[str], target: str | None = None
+    ) -> tuple[tuple[int, ...], tuple[str, ...]]:
         """Return the steps and the columns of `wanted` that can be made of the columns `available`.
 
         Where only the label's own columns are missing, the steps that make the label, and filters that look at it, are left

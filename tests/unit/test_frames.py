@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import pickle
 from pathlib import Path
 
+import dask.dataframe as dd
 import pandas as pd
 import polars as pl
 import pyarrow as pa
@@ -71,3 +73,47 @@ def test_a_column_without_a_name_is_a_column() -> None:
     rows = pa.table([[1.0, 2.0, 3.0], [2, 3, 4]], names=["x", ""])
     made = Pipeline([Filter("x > 1"), Rename({"x": "y"})]).fit_transform(rows).table
     assert made.to_pydict() == {"y": [2.0, 3.0], "": [3, 4]}
+
+
+STEPS = "- fill_missing: {columns: [x], value: 0}\n- normalize: [x]\n- categorify: [c]\n- derive: {late: y > 1}"
+MANY = pd.DataFrame({"x": [1.0, None, 3.0, 4.0, 5.0] * 9, "c": ["a", "b", None, "c", "a"] * 9, "y": range(45)})
+
+
+@pytest.mark.parametrize("n_partitions", [1, 7])
+def test_a_table_of_dask_is_transformed_when_it_is_computed(n_partitions: int) -> None:
+    fitted = Pipeline.from_yaml(STEPS).fit(MANY)
+    frame = dd.from_pandas(MANY, npartitions=n_partitions)
+    made = fitted.transform(frame)
+    assert isinstance(made, dd.DataFrame)
+    assert made.npartitions == n_partitions
+    computed = made.compute()
+    pd.testing.assert_frame_equal(computed.reset_index(drop=True), fitted.transform(MANY))
+    assert computed.dtypes.to_dict() == made.dtypes.to_dict()
+    elsewhere = pickle.loads(pickle.dumps(fitted))  # as it goes to workers
+    pd.testing.assert_frame_equal(elsewhere.transform(frame).compute(), computed)
+
+
+def test_a_table_of_dask_may_have_partitions_without_rows_and_no_label() -> None:
+    fitted = Pipeline.from_yaml(STEPS).fit(MANY)
+    frame = dd.from_pandas(MANY, npartitions=5)
+    few = fitted.transform(frame[frame["y"] > 40]).compute()
+    pd.testing.assert_frame_equal(few.reset_index(drop=True), fitted.transform(MANY[MANY["y"] > 40]))
+    with pytest.raises(DataError, match="'x'"):
+        fitted.transform(frame[["c", "y"]])
+
+
+@pytest.mark.parametrize("step", ["- sample: 0.5", "- dedupe: [c]", "- difference_lag: {columns: [x], by: [c], order: y}"])
+def test_what_needs_rows_of_other_partitions_is_refused_for_a_table_of_dask(step: str) -> None:
+    fitted = Pipeline.from_yaml(step).fit(MANY)
+    with pytest.raises(JobError, match=r"needs more than the rows of one partition.*\n.*to_parquet"):
+        fitted.transform(dd.from_pandas(MANY, npartitions=2))
+
+
+def test_a_table_of_dask_is_not_written_or_learnt_from(tmp_path: Path) -> None:
+    frame = dd.from_pandas(MANY, npartitions=2)
+    fitted = Pipeline.from_yaml("- sample: {fraction: 0.5, key: [y]}").fit(MANY)
+    assert len(fitted.transform(frame)) == len(fitted.transform(MANY))
+    with pytest.raises(JobError, match="leave `output` out"):
+        fitted.transform(frame, tmp_path / "out")
+    with pytest.raises(JobError, match="write it with `to_parquet`"):
+        Pipeline.from_yaml(STEPS).fit(frame)

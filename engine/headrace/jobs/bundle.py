@@ -185,7 +185,7 @@ class Asked:
         """Work out what can be made of a source's columns."""
         steps = bundle.fitted.steps
         target = [bundle.target] if bundle.target is not None and bundle.target in steps.schema else []
-        indices, outputs = steps.serving([*bundle.features, *target], source.schema, bundle.target)
+        indices, outputs = steps.serving([*bundle.features, *target], source.schema.names, bundle.target)
         known = steps.schema.select([name for name in target if name in outputs])
         key = tuple(name for name in bundle.key if name in source.schema)
         columns = tuple(name for name in dict.fromkeys([*steps.columns_for(outputs, indices), *key]) if name in source.schema)

@@ -199,6 +199,11 @@ class Op(ABC):
         """Say whether all it asks of columns of strings is their counts and codes: then numbers are kept for them between passes."""
         return False
 
+    @property
+    def needs_all_rows(self) -> bool:
+        """Say whether what becomes of a row depends on other rows, or on its number in the source."""
+        return False
+
 
 class PlainOp(Op):
     """An op that needs nothing but the rows at hand."""
@@ -309,6 +314,10 @@ class OrderedOp(Op):
 
     It knows the rows at hand and nothing else: no split, no state. What is transformed later begins anew.
     """
+
+    @property
+    def needs_all_rows(self) -> bool:
+        return True
 
     @abstractmethod
     def grouping(self) -> Grouping:

@@ -47,6 +47,10 @@ class Sample(PlainOp):
     key: Names = default(())
     seed: int | None = None
 
+    @property
+    def needs_all_rows(self) -> bool:
+        return not self.key
+
     def declare(self, schema: Schema, tables: Mapping[str, Schema]) -> Declaration:
         check_columns(schema, self.key, lambda type_: not type_.is_nested, "an identity", "key")
         return Declaration(self.key, schema, {}, drops_rows=True)
