@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from headrace_kernels.compiled import jit
 from headrace_kernels.elementary import Number, inlined, to_bits
 from headrace_kernels.kernel import kernel
+from headrace_kernels.words import AHEAD_BYTES, prefetch
 
 U64 = np.uint64
 Bytes = NDArray[np.uint8]
@@ -180,7 +181,9 @@ def _hash_numbers(values: NDArray[Any], seed: np.uint64, out: Hashes) -> None:
 @jit
 def _hash_slices(offsets: Offsets, data: Bytes, seed: np.uint64, out: Hashes) -> None:
     for i in range(len(out)):
-        out[i] = hash_slice(data, np.int64(offsets[i]), np.int64(offsets[i + 1]), seed)
+        start = np.int64(offsets[i])
+        prefetch(data, start + AHEAD_BYTES)
+        out[i] = hash_slice(data, start, np.int64(offsets[i + 1]), seed)
 
 
 @jit

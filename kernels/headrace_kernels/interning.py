@@ -5,16 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
-from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic, overload
-from numpy.typing import NDArray
 
 from headrace_kernels.compiled import jit
 from headrace_kernels.elementary import Number, inlined
 from headrace_kernels.hashing import U64, hash_slice, load_word
-from headrace_kernels.words import store_word
+from headrace_kernels.words import AHEAD_BYTES, prefetch, store_word
 
 KEYS, BYTES = range(2)
 """Places in a table's array of what is used: number of keys, bytes of the arena."""
@@ -26,7 +21,6 @@ _GOLDEN = U64(0x9E3779B97F4A7C15)
 _LOW_56 = U64((1 << 56) - 1)
 _HASHED = U64(0xFF << 56)
 _AHEAD = 64  # rows whose slots are fetched together: a large table's slots come from memory, 100 ns each one by one
-_BYTE_POINTER = ir.IntType(8).as_pointer()
 
 
 @inlined
@@ -55,29 +49,6 @@ def move_slots(slots: Any, larger: Any) -> None:
                 place = (place + U64(1)) & mask
             larger[2 * place] = slots[s]
             larger[2 * place + U64(1)] = slots[s + 1]
-
-
-def prefetch(slots: NDArray[np.uint64], i: Any) -> None:
-    """Have the processor fetch `slots[i]`, which will be needed soon; nothing in plain Python."""
-
-
-def _build_prefetch(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-    array = context.make_array(signature.args[0])(context, builder, arguments[0])
-    address = builder.bitcast(builder.gep(array.data, [arguments[1]]), _BYTE_POINTER)
-    kind = ir.FunctionType(ir.VoidType(), [_BYTE_POINTER, *[ir.IntType(32)] * 3])
-    function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
-    builder.call(function, [address, *(ir.Constant(ir.IntType(32), flag) for flag in (0, 3, 1))])  # to read, keep, data
-    return context.get_dummy_value()
-
-
-@intrinsic
-def _prefetch(typingctx: Any, slots: Any, i: Any) -> Any:
-    return types.void(slots, types.uintp), _build_prefetch
-
-
-@overload(prefetch, strict=False)
-def _compile_prefetch(slots: Any, i: Any) -> Any:
-    return lambda slots, i: _prefetch(slots, np.uintp(i))
 
 
 @jit
@@ -211,6 +182,7 @@ def intern_strings(
         stop = min(block + _AHEAD, len(ids))
         for i in range(block, stop):
             start = np.int64(offsets[i])
+            prefetch(data, start + AHEAD_BYTES)
             block_keys[i - block] = _string_key(data, start, np.int64(offsets[i + 1]) - start)
             prefetch(slots, U64(2) * _home(block_keys[i - block], mask))
         for i in range(block, stop):

@@ -17,7 +17,7 @@ they are, not by their ids, where the result must not.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -218,8 +218,8 @@ class StringTable:
                 if done == n_strings:
                     return ids
                 n_bytes = int(offsets[done + 1]) - int(offsets[done])
-                sizes = (self._foreseen(n_bytes, done, len(self) - n_before, n_strings - done + to_come), self._doubled(n_bytes))
-                size = next((size for size in sizes if size and (may_grow is None or may_grow(self._growth(size)))), None)
+                sizes = self._sizes(n_bytes, done, len(self) - n_before, n_strings - done + to_come)
+                size = next((size for size in sizes if may_grow is None or may_grow(self._growth(size))), None)
                 if size is None:
                     self._find_others(offsets, data, nulls, ids, done)
                     return ids
@@ -246,12 +246,21 @@ class StringTable:
         find_strings(offsets, data, self._slots, self._offsets, self._arena, ids)
         return ids
 
-    def _doubled(self, n_bytes: int) -> _Size:
-        """Return a size with room for one more string of this length, twice what there was of what is used up."""
+    def _sizes(self, n_bytes: int, n_rows: int, n_new: int, to_come: int) -> Iterator[_Size]:
+        """Yield sizes with room for one more string of this length, the best first; the last is the least."""
+        foreseen = self._foreseen(n_bytes, n_rows, n_new, to_come)
+        if foreseen is not None:
+            yield foreseen
+        if to_come >= 4 * len(self) and 16 * n_new >= n_rows:  # early, and not at the end of what is new
+            yield self._enlarged(n_bytes, 4)
+        yield self._enlarged(n_bytes)
+
+    def _enlarged(self, n_bytes: int, times: int = 2) -> _Size:
+        """Return so many times of what is used up, with room for one more string of this length."""
         needed = int(self._used[BYTES]) + n_bytes
         return _Size(
-            2 * len(self._slots) if len(self) == self._room() else len(self._slots),
-            max(2 * len(self._arena), needed) if needed > len(self._arena) else len(self._arena),
+            times * len(self._slots) if len(self) == self._room() else len(self._slots),
+            max(times * len(self._arena), needed) if needed > len(self._arena) else len(self._arena),
         )
 
     def _foreseen(self, n_bytes: int, n_rows: int, n_new: int, to_come: int) -> _Size | None:
@@ -259,7 +268,7 @@ class StringTable:
         if len(self) < _FORESEEING_KEYS or n_rows < _FORESEEING_ROWS or 2 * n_new < n_rows:
             return None
         expected = len(self) + to_come * n_new // n_rows
-        least = self._doubled(n_bytes)
+        least = self._enlarged(n_bytes)
         if expected <= _room_of(least.n_slots // 2):
             return None
         # Memory that is not used is never touched: so there are bytes for as many strings as there are slots for.

@@ -205,8 +205,19 @@ def test_a_table_that_gets_no_room_for_all_to_come_doubles() -> None:
         return answers[-1][1]
 
     assert table.intern(*numbered_words(150_000, 50_000), may_grow, to_come=10_000_000).tolist() == [*range(150_000, 200_000)]
-    assert [granted for _, granted in answers] == [False, True] * (len(answers) // 2)
+    assert not answers[0][1]
+    assert answers[-1][1]
     assert table.nbytes - before == sum(nbytes for nbytes, granted in answers if granted)
+
+
+def test_a_small_table_to_which_many_strings_are_to_come_grows_in_half_the_steps() -> None:
+    early, alone = StringTable(), StringTable()
+    asked: tuple[list[int], list[int]] = [], []
+    for first in range(0, 40_000, 1_000):
+        early.intern(*numbered_words(first, 1_000), lambda nbytes: asked[0].append(nbytes) is None, to_come=1_000_000)
+        alone.intern(*numbered_words(first, 1_000), lambda nbytes: asked[1].append(nbytes) is None)
+    assert 2 * len(asked[0]) <= len(asked[1]) + 1
+    assert [left.tobytes() == right.tobytes() for left, right in zip(early.keys(), alone.keys(), strict=True)] == [True, True]
 
 
 def test_a_table_of_strings_that_repeat_does_not_expect_new_ones() -> None:
