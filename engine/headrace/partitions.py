@@ -6,6 +6,8 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import accumulate, groupby
+from operator import itemgetter
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -80,31 +82,45 @@ def cut(source: Source, columns: Sequence[str], size: int | str | None = None) -
     """Cut a source into partitions of about `size` decoded bytes of the columns read; row groups are never cut.
 
     There is always one at least, so that a source without rows has output files and errors like any other.
-    `size` may be ``file``: one partition a file. Default: a sixteenth of the data, 1 to 256 MiB, of a table in memory at
-    least 8; and not below 8,192 rows, unless they are 256 MiB.
+    `size` may be ``file``: one partition a file. Default: partitions of about the same size, a sixteenth of the data, 1 to 256 MiB, of a
+    table in memory at least 8; and not below 8,192 rows, unless they are 256 MiB.
     """
     if isinstance(source, TableSource):
         return _cut_table(source, size)
-    sizes = [sum(group.nbytes.get(name, 0) for name in columns) for group in source.row_groups]
-    target = size if isinstance(size, int) else min(max(sum(sizes) // SHARE, SMALLEST), LARGEST)
-    least_rows = LEAST_ROWS if size is None else 0
-    partitions: list[Partition] = []
-    groups: list[RowGroup] = []
-    nbytes = n_rows = 0
-    for group, group_bytes in zip(source.row_groups, sizes, strict=True):
-        if size == "file":
-            ends = bool(groups) and group.file != groups[-1].file
-        else:
-            ends = nbytes + group_bytes > (target if n_rows >= least_rows else LARGEST)
-        if groups and ends:
-            partitions.append(_partition(len(partitions), groups, nbytes))
-            groups, nbytes, n_rows = [], 0, 0
-        groups.append(group)
-        nbytes += group_bytes
-        n_rows += group.n_rows
-    if groups or not partitions:
-        partitions.append(_partition(len(partitions), groups, nbytes))
-    return tuple(partitions)
+    groups = source.row_groups
+    sizes = [sum(group.nbytes.get(name, 0) for name in columns) for group in groups]
+    if size == "file":
+        places = [group.file for group in groups]
+    elif isinstance(size, int):
+        places = _filled(sizes, size)
+    else:
+        places = _even(sizes, source.n_rows)
+    runs = [[at for at, _ in run] for _, run in groupby(enumerate(places), key=itemgetter(1))] or [[]]
+    return tuple(_partition(index, [groups[at] for at in run], sum(sizes[at] for at in run)) for index, run in enumerate(runs))
+
+
+def _filled(sizes: Sequence[int], most: int) -> list[int]:
+    """Return the place of the partition that each row group is in: the next begins where one more would be too much."""
+    places: list[int] = []
+    place = nbytes = 0
+    for size in sizes:
+        if nbytes and nbytes + size > most:
+            place, nbytes = place + 1, 0
+        places.append(place)
+        nbytes += size
+    return places
+
+
+def _even(sizes: Sequence[int], n_rows: int) -> list[int]:
+    """Return the place of the partition that each row group is in, for partitions about as large as each other: no worker has more to do.
+
+    How many row groups are in one is a whole number: of three in two partitions, one would be twice as large.
+    """
+    nbytes, n_groups = max(sum(sizes), 1), len(sizes)
+    in_one = max(round(max(nbytes // SHARE, SMALLEST) * n_groups / nbytes), 1)
+    pieces = max(min(-(-n_groups // in_one), n_rows // LEAST_ROWS), -(-nbytes // LARGEST), 1)
+    middles = ((2 * end - size) for end, size in zip(accumulate(sizes), sizes, strict=True))
+    return [middle * pieces // (2 * nbytes) for middle in middles]
 
 
 def _partition(index: int, groups: list[RowGroup], nbytes: int) -> Partition:

@@ -43,6 +43,16 @@ def test_the_size_is_of_the_columns_read(dataset: Dataset) -> None:
     assert [partition.n_rows for partition in cut(dataset, ("id",), "file")] == [60, 40]
 
 
+@pytest.mark.parametrize(("n_groups", "sizes"), [(15, [1]), (20, [1]), (40, [2]), (160, [10]), (163, [9, 10])])
+def test_partitions_are_about_as_large_as_each_other(
+    parquet: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, n_groups: int, sizes: list[int]
+) -> None:
+    monkeypatch.setattr("headrace.partitions.SMALLEST", 1)
+    monkeypatch.setattr("headrace.partitions.LEAST_ROWS", 1)
+    dataset = Dataset.open(parquet(pa.table({"id": range(n_groups)}), n_groups))
+    assert sorted({len(partition.row_groups) for partition in cut(dataset, ("id",))}) == sizes
+
+
 def test_a_table_is_cut_by_its_bytes() -> None:
     source = TableSource(DATA)
     assert len(cut(source, ("id",), DATA.nbytes // 4)) in (4, 5)
@@ -57,9 +67,9 @@ def test_wide_rows_are_not_cut_into_tasks_of_few(n_columns: int, n_rows: int, n_
 
 
 def test_small_row_groups_of_wide_files_are_read_together(parquet: Callable[..., Path]) -> None:
-    table = pa.table({f"c{index}": np.arange(10_000.0) for index in range(64)})  # 5 MB
+    table = pa.table({f"c{index}": np.arange(17_000.0) for index in range(64)})  # 9 MB
     dataset = Dataset.open(parquet(table, 500))
-    assert [partition.n_rows for partition in cut(dataset, table.column_names)] == [8_200, 1_800]
+    assert [partition.n_rows for partition in cut(dataset, table.column_names)] == [8_500, 8_500]
     assert len(cut(dataset, table.column_names, 1 << 20)) > 2
 
 
