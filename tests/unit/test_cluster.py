@@ -256,6 +256,16 @@ def test_a_worker_does_without_pandas_until_somebody_imports_it(processes: Clust
     assert processes.gather([processes.submit(has_pandas)]) == [False]
 
 
+def test_workers_are_not_watched_for_a_dashboard(processes: Cluster) -> None:
+    assert processes.gather([processes.submit(is_profiled)]) == [False]
+
+
+def is_profiled() -> bool:
+    import distributed
+
+    return "profile" in distributed.get_worker().periodic_callbacks
+
+
 def test_workers_are_forks_of_one_process_that_has_imported_what_they_need(processes: Cluster) -> None:
     processes.spread(2)
     parents = processes.gather([processes.submit_at(place, os.getppid) for place in (0, 1)])
