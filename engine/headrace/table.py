@@ -90,6 +90,9 @@ class Backend(Protocol):
     def take(self, columns: Mapping[str, Device], rows: npt.NDArray[np.int64]) -> dict[str, Device]:
         """Return the rows at `rows`, in that order; a row of -1 is null in every column."""
 
+    def first(self, columns: Mapping[str, Device], n_rows: int) -> dict[str, Device]:
+        """Return the first `n_rows` rows."""
+
     def concat(self, tables: Sequence[Mapping[str, Device]]) -> dict[str, Device]:
         """Return the rows of many tables of the same columns, one after another."""
 
@@ -244,7 +247,7 @@ class Table:
     def first(self, n_rows: int) -> Table:
         """Keep the first rows."""
         n_rows = min(n_rows, self.n_rows)
-        return replace(self, columns=self.backend.take(self.columns, self.backend.row_numbers(n_rows)), n_rows=n_rows)
+        return replace(self, columns=self.backend.first(self.columns, n_rows), n_rows=n_rows)
 
     def training_rows(self) -> Table:
         """Keep the training rows; a table that knows of no split is all training rows."""

@@ -75,6 +75,9 @@ class CudfBackend:
         places = cupy.asarray(rows)
         return {name: take(column, places) for name, column in columns.items()}
 
+    def first(self, columns: Mapping[str, Column], n_rows: int) -> dict[str, Column]:
+        return self.take(columns, self.row_numbers(n_rows))
+
     def concat(self, tables: Sequence[Mapping[str, Column]]) -> dict[str, Column]:
         return {name: concat([table[name] for table in tables]) for name in tables[0]}
 
