@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from headrace.errors import MemoryBudgetError
 from headrace.keys import Keys, union_keys
-from headrace.pool import Numbers, Pool, PooledKeys, Room, numbers_of, summed_keys
+from headrace.pool import Numbers, Pool, PooledKeys, Room, numbers_of, summed_keys, thinned_keys
 from headrace.rare import RareKeys
 from headrace.runs import N_BUCKETS, Counted, Run, bucket_numbers, canonical, nameless_run, of_bucket, summed, write_run
 
@@ -199,7 +199,10 @@ class NumberedCounts(_MadeWhole):
         return NumberedCounts(names[0], self.pool, self.parts)
 
     def thinned(self, least: int) -> Counts:
-        return self if least <= 1 else self._summed().thinned(least)  # what is summed goes at once: most of it is rare
+        if least <= 1:
+            return self
+        keys, counts, rare = thinned_keys(self.name, self.pool, self.parts, least)
+        return ThinnedCounts(Counts(keys, counts), rare, are_apart=True)
 
     def _summed(self) -> Counts:
         return Counts(*summed_keys(self.name, self.pool, self.parts))

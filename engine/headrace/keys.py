@@ -171,11 +171,11 @@ def string_buffers(array: pa.Array) -> tuple[npt.NDArray[Any], npt.NDArray[np.ui
     return ends, np.frombuffer(data, np.uint8) if data else np.zeros(0, np.uint8)
 
 
-def string_hashes(strings: pa.Array) -> npt.NDArray[np.uint64]:
-    """Return the hash64 of each string, uint64 [rows]."""
+def string_hashes(strings: pa.Array, rows: npt.NDArray[Any] | None = None) -> npt.NDArray[np.uint64]:
+    """Return the hash64 of each string, or of those at `rows`, uint64 [rows]."""
     from headrace_kernels.hashing import hash64_strings
 
-    return hash64_strings(*string_buffers(strings))
+    return hash64_strings(*string_buffers(strings), rows=rows)
 
 
 def array_of_strings(offsets: npt.NDArray[np.int64], data: npt.NDArray[np.uint8]) -> pa.Array:

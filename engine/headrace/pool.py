@@ -21,6 +21,7 @@ import pyarrow as pa
 
 from headrace.errors import MemoryBudgetError
 from headrace.keys import Keys, array_of_strings, is_text, one_chunk, string_buffers, string_hashes
+from headrace.rare import RareKeys
 from headrace.runs import RunFile, counted_strings, write_run
 
 Numbers = npt.NDArray[np.int32]
@@ -294,7 +295,7 @@ class PooledKeys(Keys):
         return True
 
     def hashes(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
-        return string_hashes(self.pool.strings())[self.numbers[rows]]  # hashed where they lie: to gather them would cost more
+        return string_hashes(self.pool.strings(), self.numbers[rows])  # hashed where they lie: to gather them would cost more
 
     def united(self, parts: Sequence[Keys]) -> tuple[Keys, npt.NDArray[np.int64]] | None:
         numbers = [part.numbers for part in parts if isinstance(part, PooledKeys) and part.pool is self.pool]
@@ -320,6 +321,16 @@ def summed_keys(
 
     distinct, sums = sums_of_numbers(parts, len(pool))
     return PooledKeys(name, pool, distinct), sums
+
+
+def thinned_keys(
+    name: str, pool: Pool, parts: Sequence[tuple[Numbers, npt.NDArray[np.int64] | None]], least: int
+) -> tuple[PooledKeys, npt.NDArray[np.int64], RareKeys]:
+    """Return what `summed_keys` does of the null and of keys whose weights sum to at least `least`, and the others by their hashes."""
+    from headrace_kernels.thinning import thinned_numbers
+
+    kept, sums, rare, ends = thinned_numbers(parts, len(pool), least)
+    return PooledKeys(name, pool, kept), sums, RareKeys(string_hashes(pool.strings(), rare), ends)
 
 
 def distinct_keys(name: str, pool: Pool, numbers: Numbers) -> tuple[PooledKeys, Numbers]:

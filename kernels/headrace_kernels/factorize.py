@@ -104,7 +104,7 @@ def distinct_numbers(numbers: Ids, n_numbers: int) -> tuple[Ids, Ids]:
     ([7, -1], [0, 1, 0])
     """
     distinct, codes = np.empty(len(numbers), np.int32), np.empty(len(numbers), np.int32)
-    n_distinct = _distinct_numbers(numbers, _places(n_numbers + 1), distinct, codes)
+    n_distinct = _distinct_numbers(numbers, places_of_thread(n_numbers + 1), distinct, codes)
     return distinct[:n_distinct].copy(), codes
 
 
@@ -127,11 +127,11 @@ def sums_of_numbers(parts: Sequence[tuple[Ids, NDArray[np.int64] | None]], n_num
     """
     most = min(sum(len(numbers) for numbers, _ in parts), n_numbers + 1)
     distinct, sums = np.empty(most, np.int32), np.empty(most, np.int64)
-    places = _places(n_numbers + 1)
+    places = places_of_thread(n_numbers + 1)
     n_distinct = 0
     for numbers, weights in parts:
         n_distinct = _add_numbers(numbers, _ONE if weights is None else weights, weights is not None, places, distinct, sums, n_distinct)
-    _clear_places(distinct[:n_distinct], places)
+    clear_places(distinct[:n_distinct], places)
     if 2 * n_distinct < most:  # else what is not used was never touched
         return distinct[:n_distinct].copy(), sums[:n_distinct].copy()
     return distinct[:n_distinct], sums[:n_distinct]
@@ -141,7 +141,7 @@ _ONE = np.ones(1, np.int64)
 _of_thread = threading.local()
 
 
-def _places(n_places: int) -> Ids:
+def places_of_thread(n_places: int) -> Ids:
     """Return this thread's zeros, at least so many; whoever writes to them clears them again: new memory costs more than the work in it."""
     places: Ids | None = getattr(_of_thread, "places", None)
     if places is None or len(places) < n_places:
@@ -183,7 +183,8 @@ def _add_numbers(numbers: Any, weights: Any, weighted: bool, place_of: Any, dist
 
 
 @jit
-def _clear_places(numbers: Any, place_of: Any) -> None:
+def clear_places(numbers: Any, place_of: Any) -> None:
+    """Write 0 to the place of each number."""
     for i in range(len(numbers)):
         place_of[numbers[i] + 1] = 0
 

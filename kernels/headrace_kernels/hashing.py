@@ -37,6 +37,7 @@ _PRIME_4 = U64(0x85EBCA77C2B2AE63)
 _PRIME_5 = U64(0x27D4EB2F165667C5)
 _EIGHT = U64(8)
 _NAN_BITS = 0x7FF8000000000000
+_AHEAD = 32  # strings, where they are not hashed in the order in which they lie
 
 
 @inlined
@@ -187,6 +188,13 @@ def _hash_slices(offsets: Offsets, data: Bytes, seed: np.uint64, out: Hashes) ->
 
 
 @jit
+def _hash_slices_of(rows: Any, offsets: Offsets, data: Bytes, seed: np.uint64, out: Hashes) -> None:
+    for i in range(len(rows)):
+        prefetch(data, np.int64(offsets[rows[min(i + _AHEAD, len(rows) - 1)]]))
+        out[i] = hash_slice(data, np.int64(offsets[rows[i]]), np.int64(offsets[rows[i] + 1]), seed)
+
+
+@jit
 def _combine(left: Hashes, right: Hashes, out: Hashes) -> None:
     for i in range(len(out)):
         out[i] = combine_hashes(left[i], right[i])
@@ -219,8 +227,8 @@ def hash64_ints(values: NDArray[Any], seed: int = 0) -> Hashes:
     return out
 
 
-def hash64_strings(offsets: Offsets, data: Bytes, seed: int = 0) -> Hashes:
-    """Return XXH64 of each string of an Arrow array.
+def hash64_strings(offsets: Offsets, data: Bytes, seed: int = 0, rows: NDArray[Any] | None = None) -> Hashes:
+    """Return XXH64 of each string of an Arrow array, or of some.
 
     Parameters
     ----------
@@ -230,12 +238,18 @@ def hash64_strings(offsets: Offsets, data: Bytes, seed: int = 0) -> Hashes:
         The bytes of all strings.
     seed : int
         XXH64's seed, 0 <= seed < 2**64.
+    rows : ndarray of int, optional
+        Which strings, in any order. Default: all.
 
     Examples
     --------
     >>> hex(hash64_strings(np.array([0, 3], np.int32), np.frombuffer(b"abc", np.uint8))[0])
     '0x44bc2cf5ad770999'
     """
+    if rows is not None:
+        out = np.empty(len(rows), np.uint64)
+        _hash_slices_of(rows, offsets, data, U64(seed), out)
+        return out
     out = np.empty(max(len(offsets) - 1, 0), np.uint64)
     _hash_slices(offsets, data, U64(seed), out)
     return out

@@ -37,6 +37,13 @@ def test_compiled_strings_equal_the_plain_reference(strings, seed, dtype):
     assert hashes.tolist() == [hash_bytes(s, seed) for s in strings]
 
 
+def test_some_strings_hash_as_they_do_among_all():
+    offsets, data = arrow_strings([b"%d" % (n * n * n) * (n % 9) for n in range(200)], np.int64)
+    rows = np.random.default_rng(1).integers(0, 200, 500).astype(np.int32)
+    assert (hash64_strings(offsets, data, 3, rows) == hash64_strings(offsets, data, 3)[rows]).all()
+    assert len(hash64_strings(offsets, data, rows=rows[:0])) == 0
+
+
 def test_strings_of_a_slice_and_of_a_megabyte_hash_as_themselves():
     long = bytes(range(256)) * 4096
     offsets, data = arrow_strings([b"skipped", long, b"end"])
