@@ -122,9 +122,11 @@ def run_job(job: Job, progress: Progress | None = None) -> Run:
     with run_directory(job.settings.output.path, run_id) as folder, Listing(folder) as listing:
         with stages.stage("plan"):
             run = job.settings.run
+            loaded = threading.Event()
+            ahead(load_kernels, loaded.set, _load_report)  # while workers start, and cores are free
             cluster = open_cluster(run.cluster, thread_count(run.cluster, run.workers, run.device))
         try:
-            execution = _Execution(opened, cluster, folder, listing, progress or Silent(), stages)
+            execution = _Execution(opened, cluster, folder, listing, progress or Silent(), stages, loaded)
             record = execution.execute()
         finally:
             cluster.close()
@@ -151,6 +153,7 @@ class _Execution:
     listing: Listing
     progress: Progress
     stages: Stages
+    loaded: threading.Event  # kernels are
 
     def execute(self) -> dict[str, Any]:
         """Plan, fit, transform, train, predict, evaluate; return the record."""
@@ -159,10 +162,8 @@ class _Execution:
             with opened.job.placed():
                 device = worker_device(self.cluster, job.settings.run.device)
             plan = opened.plan(self.cluster.n_workers, device)
-        loaded = threading.Event()
-        ahead(load_kernels, loaded.set, _load_report)
         if self.cluster.one_process and device == CPU:
-            ahead(lambda: touch_memory(_kept_bytes(plan), loaded))
+            ahead(lambda: touch_memory(_kept_bytes(plan), self.loaded))
         states = opened.tables.states(opened.steps.ops)
         unlearnt = Work(opened.source, opened.steps.ops, job.split, states, opened.key, sides=opened.tables.shuffled)
         unlearnt = replace(unlearnt, device=device, strict=job.settings.run.strict, profiled_rows=_profiled_rows(plan))
@@ -230,7 +231,7 @@ class _Execution:
         return what, [self.cluster.submit_about(place, prepare_partition, shared, shared_what, partition) for place, partition in tasks]
 
     def _counted(self, handles: list[Any]) -> list[Counted]:
-        """Wait for the tasks, beginning with the entries of the files that they leave, and return what they counted."""
+        """Wait for the tasks, beginning with the entries of the files that they leave, and return what they counted, merged by each worker."""
         n_done, look_every = itertools.count(1), max(len(handles) // LOOKS, 1)
 
         def done() -> None:
@@ -239,7 +240,8 @@ class _Execution:
                 self.listing.begin(self.folder)
 
         self.cluster.wait(handles, done)
-        counted = self.cluster.gather([self.cluster.submit(counted_of, handle) for handle in handles])
+        runs = self.cluster.neighbours(handles)
+        counted = self.cluster.gather([self.cluster.submit_beside(run[0], counted_of, *run) for run in runs])
         if not sum(one.ledger.rows_out for one in counted):
             hint = "look at the filters: they leave nothing"
             raise DataError("no row is left after the pipeline", file=self.opened.source.source, hint=hint)

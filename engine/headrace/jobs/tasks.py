@@ -134,9 +134,10 @@ def predict_prepared(
     return predicted, *(to_host(rows) for rows in (prepared.target, prepared.training, prepared.test))
 
 
-def counted_of(part: tuple[Prepared, Counted]) -> Counted:
-    """Return only what was counted, so that the rows need not leave their worker."""
-    return part[1]
+def counted_of(*parts: tuple[Prepared, Counted]) -> Counted:
+    """Return only what was counted of some partitions, merged, so that the rows need not leave their worker."""
+    counted = [one for _, one in parts]
+    return Counted(Ledger.total(one.ledger for one in counted), merge_profiles([one.profile for one in counted]))
 
 
 def sample_rows(cluster: Cluster, n_rows: int, which: str, counts: Sequence[int], handles: Sequence[Any]) -> npt.NDArray[np.float32]:
