@@ -219,6 +219,16 @@ def test_all_mistakes_of_one_file_are_told_together(desk: Any) -> None:
     assert all(key in outcome.stderr for key in ("model.rounds", "run.sed", "categorify.min_frequenzy"))
 
 
+def test_all_columns_that_the_data_lack_are_told_together_in_the_order_of_the_file(desk: Any) -> None:
+    desk.swap("key: [id]", "key: [idd]")
+    desk.swap("[weight, km]\n", "[weight, kn]\n")
+    outcome = desk("plan", desk.job)
+    assert outcome.code == 2
+    told = [line for line in outcome.stderr.splitlines() if line.startswith("error: ")]
+    assert ["source.key[0]" in told[0], "pipeline[7].normalize.columns[1]" in told[1]] == [True, True]
+    assert len(told) == 2
+
+
 def own_data(desk: Any) -> Path:
     """Give the desk a copy of the data that the test may spoil."""
     copied = desk.folder / "data"

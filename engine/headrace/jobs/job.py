@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -132,12 +133,18 @@ class Job:
             except JobError as error:
                 raise JobError(error.message, key="source.path", hint=error.hint) from error
             tables = self._open_tables()
-            steps = Steps.of(self.pipeline.steps, source.schema, tables.schemas)
-            self.split.check(source.schema)
+            errors: list[JobError] = []
+            steps = None
             for index, name in enumerate(self.settings.source.key):
                 if name not in source.schema:
                     message, hint = unknown_name("column", name, source.schema)
-                    raise JobError(message, key=f"source.key[{index}]", hint=hint)
+                    errors.append(JobError(message, key=f"source.key[{index}]", hint=hint))
+            with _gathered(errors):
+                self.split.check(source.schema)
+            with _gathered(errors):
+                steps = Steps.of(self.pipeline.steps, source.schema, tables.schemas)
+            if errors or steps is None:
+                raise JobErrors(errors)
             opened = OpenJob(self, source, tables, steps)
             opened.check_model()
             return opened
@@ -305,7 +312,7 @@ class _placed:  # noqa: N801  (used as a statement)
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, JobErrors):
-            raise JobErrors([self._at(one) for one in error.errors]) from None
+            raise JobErrors(sorted(map(self._at, error.errors), key=lambda one: one.line or 0)) from None
         if isinstance(error, JobError | MemoryBudgetError) and error.key is not None:
             raise self._at(error) from None
 
@@ -314,6 +321,17 @@ class _placed:  # noqa: N801  (used as a statement)
             return error
         line = yaml_text.line_of(error.key, self.lines)
         return type(error)(error.message, file=error.file or self.file, line=line, key=error.key, hint=error.hint)
+
+
+@contextmanager
+def _gathered(errors: list[JobError]) -> Iterator[None]:
+    """Take in mistakes, so that others are looked for, too."""
+    try:
+        yield
+    except JobErrors as found:
+        errors += found.errors
+    except JobError as found:
+        errors.append(found)
 
 
 def _model_settings(settings: JobSettings) -> ModelSettings:
