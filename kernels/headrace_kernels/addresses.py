@@ -16,8 +16,7 @@ from numba import carray, types
 from numba.extending import intrinsic, overload
 from numpy.typing import NDArray
 
-from headrace_kernels.bitmaps import bits_of
-from headrace_kernels.column import Bitmap, Column
+from headrace_kernels.column import Bitmap, Column, realigned
 from headrace_kernels.compiled import jit
 from headrace_kernels.elementary import Number
 
@@ -46,9 +45,10 @@ def places_of(columns: Sequence[Column]) -> Places:
     """
     rows, kept = [], []
     for column in columns:
-        bits, has_null = bits_of(column)
-        rows.append((column.values.ctypes.data, bits.ctypes.data if has_null else 0, len(column.values)))
-        kept.append(bits if has_null else _NO_BITS)
+        n_rows = len(column.values)
+        bits = _NO_BITS if column.validity is None else realigned(column.validity, column.offset, n_rows)
+        rows.append((column.values.ctypes.data, bits.ctypes.data if len(bits) else 0, n_rows))
+        kept.append(bits)
     return Places(np.array(rows, np.int64).reshape(-1, 3), kept)
 
 
@@ -90,30 +90,37 @@ CHECKSUM = ctypes.CFUNCTYPE(ctypes.c_uint32, ctypes.c_uint32, ctypes.c_void_p, c
 """What a function in C is that takes in more bytes: of the checksum so far, an address and a number of bytes."""
 
 
-def checksum_of(function: Number, data: NDArray[np.uint8]) -> Number:
-    """Return the checksum of bytes by the `CHECKSUM` function at an address.
+def checksum_of(function: Number, so_far: Number, data: NDArray[np.uint8]) -> Number:
+    """Return the checksum of bytes by the `CHECKSUM` function at an address, after others whose checksum is `so_far`.
 
     >>> last_byte = CHECKSUM(lambda so_far, address, n_bytes: ctypes.string_at(address, n_bytes)[-1])
-    >>> checksum_of(ctypes.cast(last_byte, ctypes.c_void_p).value, np.array([1, 2, 3], np.uint8))
+    >>> checksum_of(ctypes.cast(last_byte, ctypes.c_void_p).value, 0, np.array([1, 2, 3], np.uint8))
     3
     """
-    return CHECKSUM(int(function))(0, data.ctypes.data, len(data))
+    return CHECKSUM(int(function))(int(so_far), data.ctypes.data, len(data))
 
 
 def _build_call(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-    address, data = arguments
-    array = context.make_array(signature.args[1])(context, builder, data)
+    address, so_far, data = arguments
+    array = context.make_array(signature.args[2])(context, builder, data)
     word, bytes_, size = ir.IntType(32), ir.IntType(8).as_pointer(), ir.IntType(64)
     function = builder.inttoptr(address, ir.FunctionType(word, [word, bytes_, size]).as_pointer())
-    found = builder.call(function, [ir.Constant(word, 0), builder.bitcast(array.data, bytes_), array.nitems])
+    found = builder.call(function, [so_far, builder.bitcast(array.data, bytes_), array.nitems])
     return builder.zext(found, size)
 
 
 @intrinsic
-def _call_checksum(typingctx: Any, function: Any, data: Any) -> Any:
-    return types.int64(types.intp, data), _build_call
+def _call_checksum(typingctx: Any, function: Any, so_far: Any, data: Any) -> Any:
+    return types.int64(types.intp, types.uint32, data), _build_call
 
 
 @overload(checksum_of, strict=False)
-def _compile_checksum_of(function: Any, data: Any) -> Any:
-    return lambda function, data: _call_checksum(types.intp(function), data)
+def _compile_checksum_of(function: Any, so_far: Any, data: Any) -> Any:
+    return lambda function, so_far, data: _call_checksum(types.intp(function), types.uint32(so_far), data)
+
+
+@jit
+def checksums_at(function: int, places: Any, like: Any, found: Any) -> None:
+    """Write the checksums of bytes, each after others; a row of `places` is their checksum, the address, and the number of bytes."""
+    for i in range(len(places)):
+        found[i] = checksum_of(function, places[i, 0], array_at(places[i, 1], places[i, 2], like))

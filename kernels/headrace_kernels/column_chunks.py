@@ -82,7 +82,7 @@ def _is_whole(data: Any, page: Any, checksum: int) -> bool:
     if page[CRC] == ABSENT:
         return True
     stored = data[page[BODY] : page[BODY] + page[STORED_SIZE]]
-    return bool(checksum_of(checksum, stored) == page[CRC] & 0xFFFFFFFF)
+    return bool(checksum_of(checksum, 0, stored) == page[CRC] & 0xFFFFFFFF)
 
 
 @jit

@@ -89,12 +89,13 @@ def exact_moments(column: Column) -> ExactMoments:
 
 def exact_moments_of(columns: Sequence[Column]) -> list[ExactMoments]:
     """Return the `exact_moments` of each of many columns; those of one type take one call, however few rows they have."""
-    by_type: dict[np.dtype[Any], list[int]] = {}
+    by_type: dict[str, list[int]] = {}
     for index, column in enumerate(columns):
-        by_type.setdefault(column.values.dtype, []).append(index)
+        by_type.setdefault(column.values.dtype.char, []).append(index)
     found: dict[int, ExactMoments] = {}
-    for dtype, indices in by_type.items():
-        of_type = _moments_of(places_of([columns[index] for index in indices]), np.dtype(np.uint8) if dtype == np.bool_ else dtype)
+    for type_, indices in by_type.items():
+        dtype = np.dtype(np.uint8 if type_ == "?" else type_)
+        of_type = _moments_of(places_of([columns[index] for index in indices]), dtype)
         found.update(zip(indices, of_type, strict=True))
     return [found[index] for index in range(len(columns))]
 

@@ -1,28 +1,29 @@
 """Writing column chunks of numbers, dates and times without pyarrow's encoder.
 
 pyarrow takes 5 ns a value for the levels of a column without nulls, 8 for packed differences, 12 for a dictionary: 360 ms of CPU for 1M
-rows of 40 columns, and a third of that here. Only what is common is written here; `chunk_of` leaves the rest to pyarrow.
+rows of 40 columns, and a third of that here. Only what is common is written here; `chunks_of` leaves the rest to pyarrow.
 
 Source: the Parquet format's "Data Pages", "Encodings", "Checksumming", and `parquet.thrift` on statistics.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from zlib_ng.zlib_ng import crc32
 
 from headrace.backends.arrow import footers
+from headrace.backends.arrow.checksums import CRC32
 from headrace.backends.arrow.footers import Chunk, Piece, varint
-from headrace_kernels.column import realigned
-from headrace_kernels.packing import MOST_DISTINCT, WIDEST, compact, number_distinct, packed, packed_differences
+from headrace_kernels.addresses import checksums_at, places_of
+from headrace_kernels.column import Column
+from headrace_kernels.packing import MOST_DISTINCT, WIDEST, number_distinct, packed, packed_differences
+from headrace_kernels.surveys import repeats, survey_floats, survey_integers
 
-# A column's values repeat if few among this many are distinct.
-SAMPLE_ROWS = 4096
-MOST_IN_SAMPLE = SAMPLE_ROWS // 8
 # A dictionary of values that repeat is given up at this size.
 REPEATED_NBYTES = 1 << 18
 # Integers have a dictionary of all between their ends, where there are so many rows for each, and it is no larger than a page.
@@ -39,9 +40,10 @@ _Values = NDArray[Any]
 
 
 class _Kind(NamedTuple):
-    """What a type's values are in memory, what they are as stored, of at least 32 bits, and the format's number of that."""
+    """What a type's values are in memory, as what kernels move them, as what they are stored, of at least 32 bits, and the format's number."""
 
     dtype: np.dtype[Any]
+    bits: np.dtype[Any]
     stored: np.dtype[Any]
     number: int
 
@@ -50,7 +52,7 @@ def _kind(name: str) -> _Kind:
     dtype = np.dtype(name)
     n_bytes = max(4, dtype.itemsize)
     narrow, wide = (_FLOAT, _DOUBLE) if dtype.kind == "f" else (_INT32, _INT64)
-    return _Kind(dtype, np.dtype(f"<{dtype.kind}{n_bytes}"), wide if n_bytes == 8 else narrow)
+    return _Kind(dtype, np.dtype(f"u{dtype.itemsize}"), np.dtype(f"<{dtype.kind}{n_bytes}"), wide if n_bytes == 8 else narrow)
 
 
 _KINDS = {
@@ -76,43 +78,92 @@ class _Column(NamedTuple):
     name: str
     optional: bool
     n_rows: int
+    type: pa.DataType
     kind: _Kind
     values: _Values
     bits: NDArray[np.uint8] | None
 
 
-def chunk_of(field: pa.Field, array: pa.Array) -> Chunk | None:
-    """Return the chunk of a column, None if pyarrow is to write it: for its type, or because it may compress it.
+class _Survey(NamedTuple):
+    """The least and the largest value, as numbers and as they are stored (None: no value is a number).
 
-    The same values give the same bytes, whatever stands under their nulls.
+    And whether the values repeat if they are floats, the first of them ascend if they are integers.
     """
+
+    low: int | float
+    high: int | float
+    stored: tuple[bytes, bytes] | None
+    is_so: bool
+
+
+class _Page(NamedTuple):
+    """A page of `n_values` rows or entries: its first bytes, and the others."""
+
+    n_values: int
+    head: bytes
+    body: NDArray[Any]
+
+
+class _Draft(NamedTuple):
+    """A chunk whose pages have no headers yet: the dictionary page, if it has one, and the data pages."""
+
+    column: _Column
+    statistics: bytes
+    dictionary: list[_Page]
+    encoding: int
+    pages: list[_Page]
+
+
+def chunks_of(fields: Sequence[pa.Field], arrays: Sequence[pa.Array]) -> list[Chunk | None]:
+    """Return the chunk of each of some columns, None if pyarrow is to write it: for its type, or because it may compress it.
+
+    The same values give the same bytes, whatever stands under their nulls. What takes no more than a look at the values is done for all
+    columns in one call, so that threads that write columns of few rows do not wait for each other.
+    """
+    drafts: dict[int, _Draft] = {}
+    by_type: dict[int, list[int]] = {}
+    for index, (field, array) in enumerate(zip(fields, arrays, strict=True)):
+        if _is_known(field, array):
+            by_type.setdefault(field.type.id, []).append(index)
+    for type_, indices in by_type.items():
+        columns, surveys = _surveyed([fields[index] for index in indices], [arrays[index] for index in indices], _KINDS[type_])
+        for index, column, survey in zip(indices, columns, surveys, strict=True):
+            draft = _drafted(column, survey)
+            if draft is not None:
+                drafts[index] = draft
+    finished = dict(zip(drafts, _finished(list(drafts.values())), strict=True))
+    return [finished.get(index) for index in range(len(arrays))]
+
+
+def _is_known(field: pa.Field, array: pa.Array) -> bool:
     type_ = field.type
-    kind = _KINDS.get(type_.id)
-    if kind is None or not len(array) or (array.null_count and not field.nullable):
-        return None
-    if pa.types.is_timestamp(type_) and type_.unit not in _TIMESTAMPS:
-        return None
-    column = _opened(field, array, kind)
-    values = column.values
+    if type_.id not in _KINDS or not len(array) or (array.null_count and not field.nullable):
+        return False
+    return not pa.types.is_timestamp(type_) or type_.unit in _TIMESTAMPS
+
+
+def _drafted(column: _Column, survey: _Survey) -> _Draft | None:
+    """Return a column in the encoding that suits its values."""
+    type_, kind, values = column.type, column.kind, column.values
     if not len(values):
-        return _plain(column, None)
-    extremes = _extremes(values)
+        return _plain(column, survey)
     can_be_packed = type_.id in _PACKED
-    if can_be_packed and _ascends(values):
-        return _packed(column, extremes)
+    if can_be_packed and survey.is_so:
+        return _packed(column, survey)
     if kind.dtype.kind != "f":
-        low, high = (int(end) for end in extremes)
-        n_range = high - low + 1
+        low = int(survey.low)
+        n_range = int(survey.high) - low + 1
         if n_range * RANGE_ROWS <= len(values) and n_range * kind.stored.itemsize <= PAGE_NBYTES:
-            return _with_dictionary(column, extremes, _range(low, n_range, kind.dtype), values, low)
+            return _with_dictionary(column, survey, _range(low, n_range, kind.dtype), values, low)
         if can_be_packed and n_range <= NARROW:
-            return _packed(column, extremes)
-    numbered = _numbered(values, kind.stored.itemsize)
+            return _packed(column, survey)
+    repeat = survey.is_so if kind.dtype.kind == "f" else repeats(_as_bits(values))
+    numbered = _numbered(values, kind.stored.itemsize) if repeat else None
     if numbered is not None:
-        return _with_dictionary(column, extremes, *numbered, 0)
+        return _with_dictionary(column, survey, *numbered, 0)
     if can_be_packed:
-        return _packed(column, extremes)
-    return None if pa.types.is_temporal(type_) else _plain(column, extremes)
+        return _packed(column, survey)
+    return None if pa.types.is_temporal(type_) else _plain(column, survey)
 
 
 def _range(low: int, n_values: int, dtype: np.dtype[Any]) -> _Values:
@@ -122,12 +173,10 @@ def _range(low: int, n_values: int, dtype: np.dtype[Any]) -> _Values:
 
 
 def _numbered(values: _Values, n_bytes: int) -> tuple[_Values, NDArray[np.uint16]] | None:
-    """Return the distinct values and the number of each value among them; None if they do not repeat, or that would be no smaller.
+    """Return the distinct values and the number of each value among them; None if they are too many, or that would be no smaller.
 
     A value is stored in `n_bytes`.
     """
-    if not _repeats(values):
-        return None
     distinct = np.empty(min(MOST_DISTINCT, REPEATED_NBYTES // n_bytes, len(values)), f"u{values.dtype.itemsize}")
     codes = np.empty(len(values), np.uint16)
     n_distinct = number_distinct(_as_bits(values), distinct, codes)
@@ -136,18 +185,57 @@ def _numbered(values: _Values, n_bytes: int) -> tuple[_Values, NDArray[np.uint16
     return distinct[:n_distinct].view(values.dtype), codes
 
 
-def _opened(field: pa.Field, array: pa.Array, kind: _Kind) -> _Column:
-    n_rows, n_nulls, dtype = len(array), array.null_count, kind.dtype
-    if n_nulls == n_rows:
-        return _Column(field.name, field.nullable, n_rows, kind, np.zeros(0, dtype), np.zeros((n_rows + 7) // 8, np.uint8))
+def _surveyed(fields: Sequence[pa.Field], arrays: Sequence[pa.Array], kind: _Kind) -> tuple[list[_Column], list[_Survey]]:
+    """Return columns of one kind, and what a look at each found."""
+    given = [_given(array, kind.dtype) for array in arrays]
+    places = places_of(given)
+    # of columns with nulls, room for the others; one more: `compact` writes the values that are not wanted, too
+    n_values = [len(array) - array.null_count for array in arrays]
+    rooms = {place: np.empty(n_values[place] + 1, kind.bits) for place, bits in enumerate(places.kept) if len(bits)}
+    dense = np.array([(n, rooms[place].ctypes.data if place in rooms else 0) for place, n in enumerate(n_values)], np.int64)
+    extremes, found = np.empty((len(arrays), 2), kind.dtype), np.empty(len(arrays), np.bool_)
+    where = places.table, dense, np.empty(0, kind.dtype), np.empty(0, kind.bits)
+    if kind.dtype.kind == "f":
+        survey_floats(*where, np.empty(0, f"i{kind.dtype.itemsize}"), extremes, found)
+    else:
+        survey_integers(*where, extremes, found)
+    columns = [
+        _Column(
+            field.name,
+            field.nullable,
+            len(array),
+            field.type,
+            kind,
+            rooms[place][:-1].view(kind.dtype) if place in rooms else given[place].values,
+            _read_only(places.kept[place]) if place in rooms else None,
+        )
+        for place, (field, array) in enumerate(zip(fields, arrays, strict=True))
+    ]
+    return columns, _surveys(kind, extremes, found)
+
+
+def _given(array: pa.Array, dtype: np.dtype[Any]) -> Column:
+    """Return the values and the bitmap of an array of any type that is stored as numbers."""
     validity, data = array.buffers()
-    values: _Values = np.frombuffer(data, dtype, n_rows, array.offset * dtype.itemsize)
-    if not n_nulls:
-        return _Column(field.name, field.nullable, n_rows, kind, values, None)
-    bits = _read_only(realigned(np.frombuffer(validity, np.uint8), array.offset, n_rows))
-    dense = np.empty(n_rows - n_nulls + 1, f"u{dtype.itemsize}")
-    compact(_as_bits(values), bits, dense)
-    return _Column(field.name, field.nullable, n_rows, kind, dense[:-1].view(dtype), bits)
+    if array.null_count == len(array):  # there may be no values at all
+        return Column(np.zeros(len(array), dtype), np.zeros((len(array) + 7) // 8, np.uint8))
+    values: _Values = np.frombuffer(data, dtype, len(array), array.offset * dtype.itemsize)
+    return Column(values, np.frombuffer(validity, np.uint8), array.offset) if array.null_count else Column(values)
+
+
+def _surveys(kind: _Kind, extremes: _Values, found: NDArray[np.bool_]) -> list[_Survey]:
+    ends = extremes
+    if (
+        kind.dtype.kind == "f" and not extremes.all()
+    ):  # 0.0 and -0.0 are equal, and a reader may order them: the least zero is -0.0, the largest 0.0
+        ends = np.where(extremes == 0, [-0.0, 0.0], extremes)
+    width, stored = kind.stored.itemsize, ends.astype(kind.stored).tobytes()
+    surveys = []
+    for place, ((low, high), is_so) in enumerate(zip(extremes.tolist(), found.tolist(), strict=True)):
+        at = 2 * width * place
+        both = (stored[at : at + width], stored[at + width : at + 2 * width]) if low == low else None
+        surveys.append(_Survey(low, high, both, is_so))
+    return surveys
 
 
 def _read_only(array: NDArray[Any]) -> NDArray[Any]:
@@ -166,71 +254,39 @@ def _width(n_values: int) -> int:
     return max(1, (n_values - 1).bit_length())
 
 
-def _ascends(values: _Values) -> bool:
-    """Whether the first values ascend: differences of keys and times pack to almost nothing."""
-    first = values[:SAMPLE_ROWS]
-    return bool(len(first) == SAMPLE_ROWS and first[0] != first[-1] and (first[1:] >= first[:-1]).all())
+def _statistics(column: _Column, survey: _Survey) -> bytes:
+    known = survey.stored if len(column.values) else None
+    return footers.statistics(column.n_rows - len(column.values), known, column.kind.dtype.kind != "u")
 
 
-def _repeats(values: _Values) -> bool:
-    # Of most numbers the first few hundred are distinct, which answers it.
-    sample = values[:: max(len(values) // SAMPLE_ROWS, 1)]
-    return _has_few(sample[: MOST_IN_SAMPLE + 1]) and _has_few(sample)
-
-
-def _has_few(sample: _Values) -> bool:
-    distinct = np.empty(MOST_IN_SAMPLE, f"u{sample.dtype.itemsize}")
-    return number_distinct(_as_bits(np.ascontiguousarray(sample)), distinct, np.empty(len(sample), np.uint16)) >= 0
-
-
-def _extremes(values: _Values) -> tuple[Any, Any]:
-    """Return the least and the largest value, NaN left aside (NaN if there is no other)."""
-    if values.dtype.kind == "f":
-        return np.fmin.reduce(values), np.fmax.reduce(values)
-    return values.min(), values.max()
-
-
-def _statistics(column: _Column, extremes: tuple[Any, Any] | None) -> bytes:
-    known = None
-    dtype, stored, _ = column.kind
-    if extremes is not None and extremes[0] == extremes[0]:
-        least, largest = extremes
-        if dtype.kind == "f":  # 0.0 and -0.0 are equal, and a reader may order them: the least zero is -0.0, the largest 0.0
-            least, largest = (-dtype.type(0) if least == 0 else least), (dtype.type(0) if largest == 0 else largest)
-        ends = np.array((least, largest), stored).tobytes()
-        known = ends[: stored.itemsize], ends[stored.itemsize :]
-    return footers.statistics(column.n_rows - len(column.values), known, dtype.kind != "u")
-
-
-def _plain(column: _Column, extremes: tuple[Any, Any] | None) -> Chunk:
+def _plain(column: _Column, survey: _Survey) -> _Draft:
     values = column.values.astype(column.kind.stored, copy=False)
     rows = PAGE_NBYTES // values.itemsize
-    pages = [(n_rows, [levels, values[start:stop]]) for n_rows, levels, start, stop in _pages(column, rows)]
-    return _chunk(column, extremes, [], footers.PLAIN, pages)
+    pages = [_Page(n_rows, levels, values[start:stop]) for n_rows, levels, start, stop in _pages(column, rows)]
+    return _Draft(column, _statistics(column, survey), [], footers.PLAIN, pages)
 
 
-def _packed(column: _Column, extremes: tuple[Any, Any]) -> Chunk | None:
+def _packed(column: _Column, survey: _Survey) -> _Draft | None:
     """Return a chunk of packed differences, None if some are too wide for it."""
     bits = _as_bits(column.values)
-    pages: list[tuple[int, list[Piece]]] = []
+    pages = []
     for n_rows, levels, start, stop in _pages(column, PAGE_NBYTES // bits.itemsize):
         body = packed_differences(bits[start:stop], levels)
         if body is None:
             return None
-        pages.append((n_rows, [body]))
-    return _chunk(column, extremes, [], footers.DELTA_BINARY_PACKED, pages)
+        pages.append(_Page(n_rows, b"", body))
+    return _Draft(column, _statistics(column, survey), [], footers.DELTA_BINARY_PACKED, pages)
 
 
-def _with_dictionary(column: _Column, extremes: tuple[Any, Any], dictionary: _Values, codes: _Values, low: int) -> Chunk:
+def _with_dictionary(column: _Column, survey: _Survey, dictionary: _Values, codes: _Values, low: int) -> _Draft:
     """Return a chunk of codes, which are `codes` less `low`, of the values in a dictionary."""
     entries = dictionary.astype(column.kind.stored, copy=False)
-    header = footers.page_header(footers.DICTIONARY_PAGE, len(entries), footers.PLAIN, [entries])
     width = _width(len(entries))
     bits = _as_bits(codes)
     pages = []
     for n_rows, levels, start, stop in _pages(column, PAGE_NBYTES * 8 // WIDEST):
-        pages.append((n_rows, [_indices(bits[start:stop], low % (1 << 8 * bits.itemsize), width, levels)]))
-    return _chunk(column, extremes, [header, entries], footers.RLE_DICTIONARY, pages)
+        pages.append(_Page(n_rows, b"", _indices(bits[start:stop], low % (1 << 8 * bits.itemsize), width, levels)))
+    return _Draft(column, _statistics(column, survey), [_Page(len(entries), b"", entries)], footers.RLE_DICTIONARY, pages)
 
 
 def _indices(values: _Values, low: int, width: int, levels: bytes) -> NDArray[np.uint8]:
@@ -267,11 +323,24 @@ def _pages(column: _Column, most_rows: int) -> Iterator[tuple[int, bytes, int, i
         done += n_values
 
 
-def _chunk(
-    column: _Column, extremes: tuple[Any, Any] | None, dictionary: list[Piece], encoding: int, pages: list[tuple[int, list[Piece]]]
-) -> Chunk:
-    pieces: list[Piece] = []
-    for n_rows, page in pages:
-        pieces += [footers.page_header(footers.DATA_PAGE, n_rows, encoding, page), *page]
-    about = _statistics(column, extremes)
-    return footers.chunk_of_pages(column.name, column.kind.number, column.n_rows, dictionary, pieces, (encoding, len(pages)), about)
+def _finished(drafts: Sequence[_Draft]) -> list[Chunk]:
+    """Return the chunks with headers before their pages, whose checksums are taken in one call."""
+    pages = [page for draft in drafts for page in (*draft.dictionary, *draft.pages)]
+    about = [(crc32(page.head), page.body.ctypes.data, page.body.nbytes) for page in pages]
+    checksums = np.empty(len(pages), np.int64)
+    checksums_at(CRC32, np.array(about, np.int64).reshape(-1, 3), np.empty(0, np.uint8), checksums)
+    of_page = iter(checksums.tolist())
+    return [_chunk(draft, of_page) for draft in drafts]
+
+
+def _chunk(draft: _Draft, checksums: Iterator[int]) -> Chunk:
+    column = draft.column
+    dictionary = [piece for page in draft.dictionary for piece in _with_header(page, footers.DICTIONARY_PAGE, footers.PLAIN, checksums)]
+    pieces = [piece for page in draft.pages for piece in _with_header(page, footers.DATA_PAGE, draft.encoding, checksums)]
+    counts = draft.encoding, len(draft.pages)
+    return footers.chunk_of_pages(column.name, column.kind.number, column.n_rows, dictionary, pieces, counts, draft.statistics)
+
+
+def _with_header(page: _Page, kind: int, encoding: int, checksums: Iterator[int]) -> tuple[Piece, Piece]:
+    header = footers.page_header(kind, page.n_values, encoding, len(page.head) + page.body.nbytes, next(checksums))
+    return header + page.head, page.body

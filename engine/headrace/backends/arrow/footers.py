@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from zlib_ng.zlib_ng import crc32
 
 from headrace.versions import version
 from headrace_kernels.struct_fields import StructField, list_starts, struct_fields
@@ -144,20 +143,11 @@ def _cut_header(kind: int) -> Cut:
 _HEADERS = {kind: _cut_header(kind) for kind in (DATA_PAGE, DICTIONARY_PAGE)}
 
 
-def page_header(kind: int, n_values: int, encoding: int, pieces: Iterable[Piece]) -> bytes:
-    """Return the header of a page that is not compressed, with its checksum.
+def page_header(kind: int, n_values: int, encoding: int, size: int, crc: int) -> bytes:
+    """Return the header of a page that is not compressed, with its size and checksum.
 
-    Parameters
-    ----------
-    kind : int
-        DATA_PAGE, with levels in the RLE encoding, or DICTIONARY_PAGE.
-    pieces : sequence of bytes-like
-        All of the page.
+    `kind` is DATA_PAGE, with levels in the RLE encoding, or DICTIONARY_PAGE.
     """
-    size, crc = 0, 0
-    for piece in pieces:
-        size += nbytes(piece)
-        crc = crc32(piece, crc)
     n_bytes = _signed(size)
     signed_crc = crc - (1 << 32) if crc >> 31 else crc
     return _filled(_HEADERS[kind], (n_bytes, n_bytes, _signed(signed_crc), _signed(n_values), _signed(encoding)))[0]

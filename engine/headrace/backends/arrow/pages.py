@@ -177,7 +177,7 @@ class PageReader:
         places = np.array([(chunk.start - first, chunk.n_bytes) for chunk in run], np.int64)
         pages = _Pages(stored, *header.scan_pages(stored, places, n_rows))
         found: dict[str, pa.Array] = {}
-        numbers: dict[_Number, list[tuple[_Chunk, int]]] = {}
+        numbers: dict[int, list[tuple[_Chunk, int]]] = {}
         for place, (chunk, span) in enumerate(zip(run, pages.spans.tolist(), strict=True)):
             if span[header.FIRST] == span[header.END] or span[header.UNPACKED] > chunk.n_unpacked:
                 continue
@@ -187,11 +187,11 @@ class PageReader:
                 elif chunk.column.number is None:
                     found[chunk.name] = _strings(chunk, pages, place, n_rows)
                 else:
-                    numbers.setdefault(chunk.column.number, []).append((chunk, place))
+                    numbers.setdefault(chunk.column.number.arrow.id, []).append((chunk, place))
             except (_Irregular, pa.ArrowException, OSError, ValueError, OverflowError, MemoryError):
                 continue
-        for number, chunks in numbers.items():
-            found |= _numbers(number, chunks, pages, n_rows)
+        for chunks in numbers.values():
+            found |= _numbers(chunks, pages, n_rows)
         return found
 
 
@@ -230,8 +230,10 @@ def _known_columns(metadata: Any, names: Set[str]) -> Iterator[tuple[str, _Known
             yield column.name, _Known(index, column.max_definition_level == 1, number)
 
 
-def _numbers(number: _Number, chunks: Sequence[tuple[_Chunk, int]], pages: _Pages, n_rows: int) -> dict[str, pa.Array]:
+def _numbers(chunks: Sequence[tuple[_Chunk, int]], pages: _Pages, n_rows: int) -> dict[str, pa.Array]:
     """Return the columns of chunks of one type that are as they should be."""
+    number = chunks[0][0].column.number
+    assert number is not None  # noqa: S101  (these are no strings)
     values = [pa.py_buffer(np.empty(n_rows, number.moved)) for _ in chunks]
     bitmaps = [pa.py_buffer(bitmap_space(n_rows if chunk.column.optional else 0)) for chunk, _ in chunks]
     about = [(chunk.codec, chunk.column.optional, v.address, b.address) for (chunk, _), v, b in zip(chunks, values, bitmaps, strict=True)]
@@ -309,7 +311,7 @@ def _one_unpacked(chunk: _Chunk, pages: _Pages, n_rows: int) -> pa.Array:
     chunk = chunk._replace(codec=NOT_PACKED)
     if chunk.column.number is None:
         return _strings(chunk, pages, 0, n_rows)
-    found = _numbers(chunk.column.number, [(chunk, 0)], pages, n_rows)
+    found = _numbers([(chunk, 0)], pages, n_rows)
     if not found:
         raise _Irregular
     return found[chunk.name]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from headrace.backends.arrow.chunks import MOST_IN_SAMPLE, NARROW, PAGE_NBYTES, REPEATED_NBYTES, SAMPLE_ROWS, chunk_of
-from headrace.backends.arrow.footers import MAGIC, Chunk, chunks_of_file, file_end, row_group
+from headrace.backends.arrow.chunks import NARROW, REPEATED_NBYTES, chunks_of
+from headrace.backends.arrow.footers import MAGIC, Chunk, Piece, chunks_of_file, file_end, row_group
+from headrace_kernels.surveys import MOST_IN_SAMPLE, SAMPLE_ROWS
 
 # What a value costs pyarrow, measured on one core, 312k rows of features: a dictionary 10 to 15 ns, 20 to 30 where it has tens of
 # thousands of entries; packed differences 8 to 11 ns; plain 7 ns. So of what is left to it, integers of a narrow range are packed,
 # other columns get a dictionary if values repeat in a sample, and what is left is packed if integer, else written as it is.
 # Row groups of more rows are written as several: pages and runs count in 32 bits, and pyarrow writes no larger ones either.
 MOST_ROWS = 1 << 25
+# Columns are encoded and written together up to so many bytes of values, which stay in the processor's cache meanwhile.
+TOGETHER_NBYTES = 1 << 20
+_MOST_PIECES = 1024  # that Linux takes in one call
 
 
 def write_batches(path: Path, batches: Iterable[pa.Table], schema: pa.Schema) -> int:
@@ -44,25 +49,58 @@ def _is_nested(type_: pa.DataType) -> bool:
 def _write(path: Path, batches: Iterable[pa.Table], schema: pa.Schema) -> int:
     rows, at = 0, len(MAGIC)
     groups = []
-    with path.open("wb", buffering=PAGE_NBYTES) as file:
-        file.write(MAGIC)
+    with path.open("wb", buffering=0) as file:
+        _put(file.fileno(), [MAGIC])
         for batch in batches:
             for start in range(0, batch.num_rows, MOST_ROWS):
                 part = batch.slice(start, MOST_ROWS)
-                chunks = []
-                for field, column in zip(schema, part.columns, strict=True):
-                    chunk = chunk_of(field, _one_array(column)) or _chunk_by_pyarrow(field, column)
-                    for piece in chunk.pieces:
-                        file.write(piece)
-                    chunks.append(chunk._replace(pieces=()))  # of a row group, no more than a column is held twice
+                chunks: list[Chunk] = []
+                for columns in _together(schema, part.columns):
+                    made = _chunks(columns)
+                    _put(file.fileno(), [piece for chunk in made for piece in chunk.pieces])
+                    chunks += [chunk._replace(pieces=()) for chunk in made]
                 groups.append(row_group(chunks, part.num_rows, at))
                 at += sum(chunk.n_bytes for chunk in chunks)
                 rows += part.num_rows
-        file.write(file_end(schema, groups, rows))
+        _put(file.fileno(), [file_end(schema, groups, rows)])
     return rows
 
 
-def _chunk_by_pyarrow(field: pa.Field, column: pa.ChunkedArray) -> Chunk:
+def _together(schema: pa.Schema, columns: Sequence[pa.ChunkedArray]) -> Iterator[list[tuple[pa.Field, pa.Array]]]:
+    """Yield neighbouring columns that are encoded and written together."""
+    some: list[tuple[pa.Field, pa.Array]] = []
+    nbytes = 0
+    for field, column in zip(schema, columns, strict=True):
+        some.append((field, _one_array(column)))
+        nbytes += column.nbytes
+        if nbytes >= TOGETHER_NBYTES:
+            yield some
+            some, nbytes = [], 0
+    if some:
+        yield some
+
+
+def _chunks(columns: Sequence[tuple[pa.Field, pa.Array]]) -> list[Chunk]:
+    fields, arrays = zip(*columns, strict=True)
+    made = chunks_of(fields, arrays)
+    return [chunk or _chunk_by_pyarrow(field, array) for (field, array), chunk in zip(columns, made, strict=True)]
+
+
+def _put(file: int, pieces: Sequence[Piece]) -> None:
+    """Write pieces one after the other as they lie: to bring them together would copy all that is written."""
+    left = [memoryview(piece).cast("B") for piece in pieces if len(piece)]
+    while left:
+        written = os.writev(file, left[:_MOST_PIECES])
+        n_whole = 0
+        while n_whole < len(left) and written >= len(left[n_whole]):
+            written -= len(left[n_whole])
+            n_whole += 1
+        left = left[n_whole:]
+        if written:
+            left[0] = left[0][written:]
+
+
+def _chunk_by_pyarrow(field: pa.Field, column: pa.Array) -> Chunk:
     """Return the chunk of a column that is not written here, out of a file in memory that pyarrow wrote."""
     table = pa.Table.from_arrays([column], schema=pa.schema([field]))
     written = pa.BufferOutputStream()
