@@ -62,6 +62,7 @@ def touch_memory(n_bytes: int, until: threading.Event) -> None:
         return
     library.malloc.restype = ctypes.c_void_p
     pieces: list[int] = []
+    n_bytes = min(n_bytes, 3 * _KEPT_BYTES // 4)  # of more than it keeps, with what else is free there, the library would give back all
     while not until.is_set() and (len(pieces) + 1) * _TOUCHED_BYTES <= n_bytes:
         piece = library.malloc(ctypes.c_size_t(_TOUCHED_BYTES))
         if piece is None:

@@ -26,6 +26,11 @@ output: {path: out, features: true}
 """
 
 
+ONE_ARENA = pytest.mark.skipif(
+    platform.libc_ver()[0] != "glibc" or (os.cpu_count() or 1) >= 8, reason="only one arena of glibc is filled ahead"
+)
+
+
 def run(code: str, folder: Path) -> str:
     done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=True, timeout=120)
     return done.stdout
@@ -105,7 +110,7 @@ def test_the_command_ends_with_its_exit_code_and_all_its_output() -> None:
     assert "nowhere.yaml" in done.stderr
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc" or (os.cpu_count() or 1) >= 8, reason="only one arena of glibc is filled ahead")
+@ONE_ARENA
 def test_touched_memory_is_there_for_what_comes(tmp_path: Path) -> None:
     code = """
 import resource, threading
@@ -122,3 +127,17 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
     too_late, touched = (int(run(code.format(too_late=late), tmp_path)) for late in (True, False))
     assert touched < too_late / 4
+
+
+@ONE_ARENA
+def test_no_more_memory_is_touched_than_the_library_keeps(tmp_path: Path) -> None:
+    code = """
+import re, threading
+from headrace import startup
+
+startup._KEPT_BYTES = 128 << 20
+startup.keep_freed_memory()
+startup.touch_memory(1 << 30, threading.Event())
+print(re.search(r"VmRSS:\\s+(\\d+) kB", open("/proc/self/status").read())[1])
+"""
+    assert int(run(code, tmp_path)) > 64 << 10
