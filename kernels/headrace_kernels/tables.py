@@ -6,9 +6,10 @@
 >>> table.add(np.array([0, 2, 3]), np.frombuffer(b"bbc", np.uint8)).tolist(), table.counts.tolist()
 ([1, 2], [5, 8, 1])
 
-Open addressing with linear probing, at most 5 in 8 slots taken. A slot is a pair (key, id + 1) in one cache line. A string of up to 8 bytes is its
-own key, so that a look-up touches nothing else; a longer one has 56 bits of its hash64 as key and is compared byte by byte with the
-bytes kept in one arena. The highest byte of a key says which: 0 to 7 is a length, 255 a hash, any other the eighth byte of a string.
+Open addressing with linear probing, at most 5 in 8 slots taken. A string of up to 8 bytes is its own key: its slot is a pair (key, id + 1) in
+one cache line, and a look-up touches nothing else. The highest byte of a key is a length, 0 to 7, or the eighth byte of a string. Longer
+strings, and those of 8 bytes that end in such a byte, have slots of their own, of one word: the upper half of their hash64, id + 1 in the
+lower one. They are compared byte by byte with the bytes kept in one arena.
 
 Adding takes a lock and releases the GIL, so many threads may share a table. Ids then depend on who comes first; order the keys by what
 they are, not by their ids, where the result must not.
@@ -25,7 +26,21 @@ from numpy.typing import NDArray
 
 from headrace_kernels.column import Bitmap, Column, is_valid
 from headrace_kernels.hashing import Bytes, Offsets
-from headrace_kernels.interning import BYTES, GIVEN, KEYS, NONE, ONE, find_strings, intern_ints, intern_strings, move_slots
+from headrace_kernels.interning import (
+    BYTES,
+    GIVEN,
+    KEYS,
+    LONG,
+    NONE,
+    ONE,
+    SHORT,
+    find_strings,
+    intern_ints,
+    intern_strings,
+    move_long_slots,
+    move_slots,
+    room_of,
+)
 
 Ids = NDArray[np.int32]
 LEFT_OUT = np.int32(-2)
@@ -43,8 +58,13 @@ _FORESEEING_ROWS = 1 << 10
 class _Size(NamedTuple):
     """What a table of strings has memory for."""
 
-    n_slots: int
+    n_short: int  # slots of strings that are their own keys
+    n_long: int  # slots of the others
     n_bytes: int  # of all strings
+
+    @property
+    def n_keys(self) -> int:
+        return room_of(self.n_short) + room_of(self.n_long)
 
 
 class IntTable:
@@ -65,8 +85,8 @@ class IntTable:
     def __init__(self, expected: int = 0) -> None:
         capacity = _capacity_for(expected)
         self._slots = np.zeros(2 * capacity, np.uint64)
-        self._keys = np.empty(_room_of(capacity), np.int64)
-        self._counts = np.zeros(_room_of(capacity), np.int64)
+        self._keys = np.empty(room_of(capacity), np.int64)
+        self._counts = np.zeros(room_of(capacity), np.int64)
         self._used = np.zeros(2, np.int64)
         self._lock = threading.Lock()
 
@@ -102,8 +122,8 @@ class IntTable:
                 done = intern_ints(values, weights, weighted, done, self._slots, self._keys, self._counts, self._used, ids)
                 if done == len(values):
                     return ids
-                self._slots = _moved(self._slots, 2 * len(self._slots))
-                room = _room_of(len(self._slots) // 2)
+                self._slots = _moved(self._slots, 2 * len(self._slots), move_slots)
+                room = room_of(len(self._slots) // 2)
                 self._keys, self._counts = _resized(self._keys, room), _resized(self._counts, room, fill=True)
 
 
@@ -119,12 +139,12 @@ class StringTable:
     """
 
     def __init__(self, expected: int = 0) -> None:
-        capacity = _capacity_for(expected)
-        self._slots = np.zeros(2 * capacity, np.uint64)
-        self._offsets = np.zeros(_room_of(capacity) + 1, np.int64)
+        self._capacity = _capacity_for(expected)  # of whichever slots there turn out to be more strings for than for the first few
+        self._short, self._long = np.zeros(2 * _FIRST_CAPACITY, np.uint64), np.zeros(_FIRST_CAPACITY, np.uint64)
+        self._offsets = np.zeros(2 * room_of(_FIRST_CAPACITY) + 1, np.int64)
         self._counts = np.zeros(0, np.int64)  # as long as the table is only asked for ids, it needs none
-        self._arena = np.empty(8 * capacity, np.uint8)
-        self._used = np.zeros(2, np.int64)
+        self._arena = np.empty(8 * self._capacity, np.uint8)
+        self._used = np.zeros(4, np.int64)
         self.lock = threading.Lock()
 
     def __len__(self) -> int:
@@ -137,7 +157,7 @@ class StringTable:
 
     @property
     def nbytes(self) -> int:
-        return self._slots.nbytes + self._offsets.nbytes + self._counts.nbytes + self._arena.nbytes
+        return self._short.nbytes + self._long.nbytes + self._offsets.nbytes + self._counts.nbytes + self._arena.nbytes
 
     def keys(self) -> tuple[NDArray[np.int64], Bytes]:
         """Return the strings in the order of their ids, as Arrow's offsets and data."""
@@ -209,11 +229,12 @@ class StringTable:
         ids = np.empty(n_strings, np.int32)
         with self.lock:
             if weight != NONE and not len(self._counts):
-                self._counts = np.zeros(self._room(), np.int64)
+                self._counts = np.zeros(len(self._offsets) - 1, np.int64)
             done, n_before = 0, len(self)
             while True:
+                slots = self._short, self._long
                 done = intern_strings(
-                    offsets, data, weights, weight, *nulls, done, self._slots, self._offsets, self._arena, self._counts, self._used, ids
+                    offsets, data, weights, weight, *nulls, done, *slots, self._offsets, self._arena, self._counts, self._used, ids
                 )
                 if done == n_strings:
                     return ids
@@ -228,7 +249,7 @@ class StringTable:
     def _find_others(self, offsets: Offsets, data: Bytes, nulls: tuple[Bitmap, int, bool], ids: Ids, done: int) -> None:
         """Look up the rows from `done` on, and leave out what is not in the table."""
         left = ids[done:]
-        find_strings(offsets[done:], data, self._slots, self._offsets, self._arena, left)
+        find_strings(offsets[done:], data, self._short, self._long, self._offsets, self._arena, left)
         left[left < 0] = LEFT_OUT
         bits, offset, has_null = nulls
         if has_null:
@@ -243,7 +264,7 @@ class StringTable:
         [1, -1]
         """
         ids = np.empty(max(len(offsets) - 1, 0), np.int32)
-        find_strings(offsets, data, self._slots, self._offsets, self._arena, ids)
+        find_strings(offsets, data, self._short, self._long, self._offsets, self._arena, ids)
         return ids
 
     def _sizes(self, n_bytes: int, n_rows: int, n_new: int, to_come: int) -> Iterator[_Size]:
@@ -257,54 +278,55 @@ class StringTable:
 
     def _enlarged(self, n_bytes: int, times: int = 2) -> _Size:
         """Return so many times of what is used up, with room for one more string of this length."""
+        n_short, n_long, most = self._size()
         needed = int(self._used[BYTES]) + n_bytes
         return _Size(
-            times * len(self._slots) if len(self) == self._room() else len(self._slots),
-            max(times * len(self._arena), needed) if needed > len(self._arena) else len(self._arena),
+            max(times * n_short, self._capacity) if int(self._used[SHORT]) == room_of(n_short) else n_short,
+            max(times * n_long, self._capacity) if int(self._used[LONG]) == room_of(n_long) else n_long,
+            max(times * most, needed) if needed > most else most,
         )
 
     def _foreseen(self, n_bytes: int, n_rows: int, n_new: int, to_come: int) -> _Size | None:
         """Return a size with room for what is new among the strings to come, if it goes on as in the last rows; None if most were known."""
-        if len(self) < _FORESEEING_KEYS or n_rows < _FORESEEING_ROWS or 2 * n_new < n_rows:
+        n_keys = len(self)
+        if n_keys < _FORESEEING_KEYS or n_rows < _FORESEEING_ROWS or 2 * n_new < n_rows:
             return None
-        expected = len(self) + to_come * n_new // n_rows
+        expected = n_keys + to_come * n_new // n_rows
         least = self._enlarged(n_bytes)
-        if expected <= _room_of(least.n_slots // 2):
+        if expected <= least.n_keys:
             return None
         # Memory that is not used is never touched: so there are bytes for as many strings as there are slots for.
-        n_slots = max(2 * _capacity_for(expected), least.n_slots)
-        mean = int(self._used[BYTES]) / len(self)
-        return _Size(n_slots, max(int(mean * _room_of(n_slots // 2)), least.n_bytes))
+        n_short = max(_capacity_for(expected * int(self._used[SHORT]) // n_keys), least.n_short)
+        n_long = max(_capacity_for(expected * int(self._used[LONG]) // n_keys), least.n_long)
+        mean = int(self._used[BYTES]) / n_keys
+        return _Size(n_short, n_long, max(int(mean * (room_of(n_short) + room_of(n_long))), least.n_bytes))
+
+    def _size(self) -> _Size:
+        return _Size(len(self._short) // 2, len(self._long), len(self._arena))
 
     def _growth(self, size: _Size) -> int:
         """Return how many bytes more the table has in another size."""
-        n_keys = _room_of(size.n_slots // 2) - self._room()
-        n_counts = n_keys if len(self._counts) else 0
-        slots = (size.n_slots - len(self._slots)) * self._slots.itemsize
-        return slots + size.n_bytes - len(self._arena) + n_keys * self._offsets.itemsize + n_counts * self._counts.itemsize
-
-    def _room(self) -> int:
-        """Return for how many strings there is room."""
-        return len(self._offsets) - 1
+        old = self._size()
+        a_key = self._offsets.itemsize + (self._counts.itemsize if len(self._counts) else 0)
+        slots = (2 * (size.n_short - old.n_short) + size.n_long - old.n_long) * self._long.itemsize
+        return slots + size.n_bytes - old.n_bytes + (size.n_keys - old.n_keys) * a_key
 
     def _grow(self, size: _Size) -> None:
-        if size.n_bytes > len(self._arena):
+        old = self._size()
+        if size.n_bytes > old.n_bytes:
             self._arena = _resized(self._arena, size.n_bytes, int(self._used[BYTES]))
-        if size.n_slots > len(self._slots):
-            self._slots = _moved(self._slots, size.n_slots)
-            room = _room_of(len(self._slots) // 2)
-            self._offsets = _resized(self._offsets, room + 1, len(self) + 1)
+        if size.n_short > old.n_short:
+            self._short = _moved(self._short, 2 * size.n_short, move_slots)
+        if size.n_long > old.n_long:
+            self._long = _moved(self._long, size.n_long, move_long_slots)
+        if size.n_keys > old.n_keys:
+            self._offsets = _resized(self._offsets, size.n_keys + 1, len(self) + 1)
             if len(self._counts):
-                self._counts = _resized(self._counts, room, fill=True)
+                self._counts = _resized(self._counts, size.n_keys, fill=True)
 
 
 def _capacity_for(expected: int) -> int:
     return max(_FIRST_CAPACITY, 1 << (8 * expected // 5).bit_length())
-
-
-def _room_of(capacity: int) -> int:
-    """Return how many keys so many slots may hold."""
-    return capacity * 5 // 8
 
 
 def _resized(array: NDArray[Any], length: int, used: int | None = None, *, fill: bool = False) -> NDArray[Any]:
@@ -320,10 +342,10 @@ def _resized(array: NDArray[Any], length: int, used: int | None = None, *, fill:
     return larger
 
 
-def _moved(slots: NDArray[np.uint64], n_slots: int) -> NDArray[np.uint64]:
-    """Return a larger table with the same keys."""
+def _moved(slots: NDArray[np.uint64], n_words: int, move: Callable[[NDArray[np.uint64], NDArray[np.uint64]], None]) -> NDArray[np.uint64]:
+    """Return larger slots with the same keys."""
     if len(slots) // 4 >= _MOST_KEYS:
         raise OverflowError("more than 2**31 - 1 distinct values")
-    larger = np.zeros(n_slots, np.uint64)
-    move_slots(slots, larger)
+    larger = np.zeros(n_words, np.uint64)
+    move(slots, larger)
     return larger
