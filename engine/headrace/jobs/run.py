@@ -21,6 +21,7 @@ import numpy as np
 from headrace import json_text
 from headrace.backends import CPU, thread_count
 from headrace.cluster import Cluster, open_cluster
+from headrace.dataset import Dataset
 from headrace.errors import DataError
 from headrace.exchange import Rows, exchange_steps, exchanging
 from headrace.execution import Progress, Silent, Work, fit_steps, keeping_rows
@@ -163,7 +164,7 @@ class _Execution:
                 device = worker_device(self.cluster, job.settings.run.device)
             plan = opened.plan(self.cluster.n_workers, device)
         if self.cluster.one_process and device == CPU:
-            ahead(lambda: touch_memory(_kept_bytes(plan), self.loaded))
+            ahead(lambda: touch_memory(_kept_bytes(plan, opened.source), self.loaded))
         states = opened.tables.states(opened.steps.ops)
         unlearnt = Work(opened.source, opened.steps.ops, job.split, states, opened.key, sides=opened.tables.shuffled)
         unlearnt = replace(unlearnt, device=device, strict=job.settings.run.strict, profiled_rows=_profiled_rows(plan))
@@ -303,12 +304,19 @@ class _Execution:
         self.listing.know(write_sums(folder))
 
 
-def _kept_bytes(plan: Plan) -> int:
+def _kept_bytes(plan: Plan, source: Dataset) -> int:
     """Return about what the rows will take that are kept between passes, with what is learnt of them: most of a run's memory.
 
-    A code or a number takes up to twice the bytes that it has in a file.
+    A code or a number takes up to twice the bytes that it has in a file, and a number no more than its type says.
     """
-    return min(plan.cache_bytes, 2 * max(one.nbytes for one in plan.passes)) if len(plan.passes) > 1 else 0
+    if len(plan.passes) == 1:
+        return 0
+    nbytes = 0
+    for name in max(plan.passes, key=lambda one: one.nbytes).columns:
+        type_ = source.schema[name]
+        stored = 2 * sum(group.nbytes.get(name, 0) for group in source.row_groups)
+        nbytes += min(stored, source.n_rows * type_.arrow.bit_width // 8) if type_.is_number else stored
+    return min(plan.cache_bytes, nbytes)
 
 
 def _load_report() -> None:
