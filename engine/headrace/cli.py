@@ -18,7 +18,7 @@ import typer
 from headrace.cli_bench import bench
 from headrace.commands import DebugOption, JsonOption, guarded, print_json, told_as_json
 from headrace.errors import JobError
-from headrace.startup import collect_seldom, leave, sleep_soon, take_small_pages
+from headrace.startup import collect_seldom, leave, sleep_soon
 
 if TYPE_CHECKING:
     from headrace.execution import Progress
@@ -355,7 +355,6 @@ def main() -> None:
     """Run the command line; a request to end (SIGTERM) is heeded as Ctrl-C is: what was begun is cleared away."""
     collect_seldom()
     sleep_soon()
-    take_small_pages()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if "--json" in sys.argv:
         sys.exit(told_as_json(lambda: app(prog_name="headrace", standalone_mode=False)))

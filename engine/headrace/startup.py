@@ -84,12 +84,17 @@ def sleep_soon() -> None:
 
 
 def take_small_pages() -> None:
-    """Let NumPy ask for no huge pages, unless a variable says otherwise. It must be said before NumPy is imported.
+    """Let NumPy ask for no huge pages, unless its variable says otherwise.
 
     A virtual machine gives free memory back to its host by the large block, and that is where huge pages come from: to touch them was
-    measured at 2 s for a gigabyte, small pages at 0.35. Where the host takes nothing back, the difference is 0.2 s the other way.
+    measured at 2 s for a gigabyte, small pages at 0.35. Where the host takes nothing back, the difference is 0.2 s the other way. And of
+    a table that has room to grow, what is not used yet would be touched with the rest.
     """
-    os.environ.setdefault(_HUGE_PAGES, "0")
+    import numpy as np
+
+    choose: Any = getattr(getattr(np, "_core", None), "multiarray", None)
+    if _HUGE_PAGES not in os.environ and hasattr(choose, "_set_madvise_hugepage"):
+        choose._set_madvise_hugepage(False)
 
 
 def spare_pandas() -> None:

@@ -13,7 +13,7 @@ from headrace.errors import JobError, MissingLibraryError
 from headrace.gpus import find_gpus
 from headrace.ledger import Ledger
 from headrace.pool import Pools
-from headrace.startup import keep_freed_memory
+from headrace.startup import keep_freed_memory, take_small_pages
 from headrace.table import Backend
 
 CPU, GPU = "cpu", "gpu"
@@ -25,6 +25,7 @@ _LIBRARIES = ("cudf", "cupy")
 _INSTALL = "pip install 'headrace[gpu]', in an environment without the extra `cpu`; `headrace doctor` says what is missing"
 
 keep_freed_memory()  # before a task's thread is there
+take_small_pages()
 
 
 def find_device(asked: str) -> str:
