@@ -225,9 +225,8 @@ def _given(array: pa.Array, dtype: np.dtype[Any]) -> Column:
 
 def _surveys(kind: _Kind, extremes: _Values, found: NDArray[np.bool_]) -> list[_Survey]:
     ends = extremes
-    if (
-        kind.dtype.kind == "f" and not extremes.all()
-    ):  # 0.0 and -0.0 are equal, and a reader may order them: the least zero is -0.0, the largest 0.0
+    # 0.0 and -0.0 are equal, and a reader may order them: the least zero is -0.0, the largest 0.0
+    if kind.dtype.kind == "f" and not extremes.all():
         ends = np.where(extremes == 0, [-0.0, 0.0], extremes)
     width, stored = kind.stored.itemsize, ends.astype(kind.stored).tobytes()
     surveys = []

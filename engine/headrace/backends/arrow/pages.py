@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence, Set
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -191,7 +192,8 @@ class PageReader:
             except (_Irregular, pa.ArrowException, OSError, ValueError, OverflowError, MemoryError):
                 continue
         for chunks in numbers.values():
-            found |= _numbers(chunks, pages, n_rows)
+            with suppress(MemoryError, ValueError, OverflowError):  # a file may claim any number of rows
+                found |= _numbers(chunks, pages, n_rows)
         return found
 
 
