@@ -83,10 +83,10 @@ class Keys:
 
     def order(self, rows: npt.NDArray[np.int64], counts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Return the order of `rows` by falling count, ties by value (bytes for strings), nulls last."""
-        table = self.take(rows).table
-        by_value = table.append_column("\0count", pa.array(counts[rows]))
-        names = table.column_names
-        order = pc.sort_indices(by_value, sort_keys=[("\0count", "descending"), *((name, "ascending") for name in names)])
+        # By place: Arrow takes a name that begins with a dot or a bracket for a path.
+        by_value = pa.table([pa.array(counts[rows]), *self.take(rows).table.columns], names=["count", *map(str, range(self.table.num_columns))])
+        names = by_value.column_names[1:]
+        order = pc.sort_indices(by_value, sort_keys=[("count", "descending"), *((name, "ascending") for name in names)])
         return order.to_numpy().astype(np.int64)
 
     def with_null(self) -> Keys:

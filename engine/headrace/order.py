@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from headrace.decimals import nearest_floats
 from headrace.errors import DataError
 
 UNITS = ("s", "ms", "us", "ns")
@@ -23,7 +24,7 @@ def order_values(array: pa.Array) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool
     if pa.types.is_temporal(array.type):
         array = array.cast(pa.int32() if array.type.bit_width == 32 else pa.int64())
     elif pa.types.is_decimal(array.type):
-        array = array.cast(pa.float64())
+        array = nearest_floats(array)
     values = array.fill_null(0).to_numpy(zero_copy_only=False)
     if values.dtype.kind == "f":
         missing = missing | np.isnan(values)

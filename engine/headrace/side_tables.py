@@ -18,6 +18,7 @@ from headrace.ops.base import BoundOp, FittedOp, Op
 from headrace.ops.join import Apart, Join
 from headrace.partitions import Partition, Source, TableSource, cut, read_partition
 from headrace.schema import Schema
+from headrace.table import one_array
 
 # Side tables that are read whole may take this share of the run's memory, in decoded bytes by their footers: what is made of
 # them, and an index of their keys, takes several times as much. A job that names no memory is treated as one of 4 GiB on any
@@ -134,9 +135,9 @@ def read_side(source: Source, columns: Sequence[str]) -> pa.Table:
     DataError
         If a file is damaged.
     """
-    if isinstance(source, TableSource):
-        return source.table.select(list(columns)).combine_chunks()
     schema = source.schema.select(columns).to_arrow()
+    if isinstance(source, TableSource):
+        return pa.table([undictionaried(one_array(source.table.column(name))) for name in columns], names=list(columns)).cast(schema)
     tables = [schema.empty_table()]
     for partition in cut(source, columns):
         tables += [pa.table(arrays, names=list(columns)).cast(schema) for arrays in _plain_batches(source, partition, columns)]

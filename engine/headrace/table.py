@@ -356,7 +356,10 @@ def one_array(column: pa.ChunkedArray) -> pa.Array:
     if column.num_chunks == 1:
         return column.chunk(0)
     if pa.types.is_dictionary(column.type) and column.num_chunks:
-        column = column.unify_dictionaries()
+        if any(chunk.dictionary.null_count for chunk in column.chunks):  # Arrow unifies no dictionaries that hold a null
+            column = pa.chunked_array([chunk.dictionary.take(chunk.indices) for chunk in column.chunks])
+        else:
+            column = column.unify_dictionaries()
     combined = column.combine_chunks()
     # pyarrow keeps a column of more than 2 GiB of strings chunked: only 64-bit offsets can hold it in one array
     if isinstance(combined, pa.ChunkedArray):

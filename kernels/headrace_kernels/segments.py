@@ -281,17 +281,29 @@ def decayed_sum_before(state: Any, left: Number, value: Number, seconds: Number,
     return total, (total + value,)
 
 
-@segment_kernel(output="int64", start=(-1, -math.inf))
-def session_id(state: Any, seconds: Number, gap: Number = 1800.0) -> Any:
+@inlined
+def is_parted(seconds_before: Number, seconds: Number, gap: Number) -> Number:
+    """Return 1 where more than `gap` seconds lie between two rows, else 0."""
+    return 1.0 if elapsed(seconds, seconds_before) > gap else 0.0
+
+
+@segment_kernel(output="int64", start=(-1,), between=is_parted)
+def session_id(state: Any, parted: Number, seconds: Number, gap: Number = 1800.0) -> Any:
     """Number of the session within its group, from 0: a row more than `gap` seconds after the last one begins a new one."""
-    session = state[0] + (1 if seconds - state[1] > gap else 0)
-    return session, (session, float(seconds))
+    session = state[0] + (1 if parted > 0.0 or state[0] < 0 else 0)
+    return session, (session,)
 
 
-@segment_kernel(output="float64", start=(math.nan,))
-def seconds_since(state: Any, seconds: Number) -> Any:
+@inlined
+def time_between(seconds_before: Number, seconds: Number) -> Number:
+    """Return the time between two rows."""
+    return elapsed(seconds, seconds_before)
+
+
+@segment_kernel(output="float64", start=(math.nan,), between=time_between)
+def seconds_since(state: Any, since: Number, seconds: Number) -> Any:
     """Seconds since the row before in the group; NaN at a group's first."""
-    return seconds - state[0], (float(seconds),)
+    return since + state[0], (0.0,)
 
 
 @segment_kernel(output="int64", start=(0,))

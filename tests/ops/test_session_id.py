@@ -20,6 +20,12 @@ def test_a_gap_begins_a_new_session_and_each_key_begins_at_0() -> None:
     assert scanned(SessionId("t", by="u", gap="3h", output="visit"), data)["visit"] == [0, 0, 0, 0, 0]
 
 
+def test_nanoseconds_part_sessions_to_the_last() -> None:
+    start = 1_700_000_000_000_000_000
+    data = pa.table({"t": pa.array([start, start + 101, start + 150], pa.timestamp("ns"))})
+    assert scanned(SessionId("t", gap=1e-7), data)["session_id"] == [0, 1, 1]
+
+
 def test_rows_without_a_time_have_no_session_and_part_none() -> None:
     data = pa.table({"t": [0.0, None, math.nan, 5.0]})
     assert scanned(SessionId("t", gap=10), data)["session_id"] == [0, None, None, 0]

@@ -71,6 +71,22 @@ def test_a_microsecond_is_not_lost_in_centuries(backend: Backend) -> None:
     assert applied(backend, TimeSince("a", reference="b", unit="seconds"), data)["a_seconds_since_b"] == [1e-6]
 
 
+@pytest.mark.parametrize("zone", [None, "UTC"])
+def test_a_nanosecond_is_not_lost(backend: Backend, zone: str | None) -> None:
+    start = 1_700_000_000_000_000_000  # nanoseconds since 1970
+    data = pa.table(
+        {
+            "a": pa.array([start + 1_500, start, -1, -1], pa.timestamp("ns", zone)),
+            "b": pa.array([start, start + 250, -1_500, 0], pa.timestamp("ns", zone)),
+            "c": pa.array([start // 1_000, start // 1_000, -1, 0], pa.timestamp("us", zone)),
+        }
+    )
+    made = applied(backend, TimeSince(["a", "c"], reference="b", unit="seconds"), data)
+    assert made["a_seconds_since_b"] == pytest.approx([1.5e-6, -2.5e-7, 1.499e-6, -1e-9], rel=1e-12)
+    assert made["c_seconds_since_b"] == pytest.approx([0.0, -2.5e-7, 5e-7, 0.0], rel=1e-12)
+    assert applied(backend, TimeSince(["a"], reference="1970-01-01", unit="seconds"), data)["a_seconds_since"][2] == pytest.approx(-1e-9)
+
+
 @pytest.mark.parametrize("values", [stamps(), stamps(None, None)])
 def test_empty_and_all_null_columns(backend: Backend, values: pa.Array) -> None:
     made = applied(backend, TimeSince("t", reference="2013-01-01"), pa.table({"t": values}))

@@ -28,6 +28,12 @@ def test_days_become_seconds_and_numbers_keep_their_units() -> None:
     assert scanned(TimeSinceLast("n"), pa.table({"n": [2.5, 1.0]}))["n_since_last"] == [1.5, None]
 
 
+@pytest.mark.parametrize("type_", [pa.int64(), pa.uint64()])
+def test_numbers_that_no_float_tells_apart_are_told_apart(type_: pa.DataType) -> None:
+    data = pa.table({"n": pa.array([2**60 + 3, 2**60, 2**60 + 1, None], type_)})
+    assert scanned(TimeSinceLast("n"), data)["n_since_last"] == [2.0, None, 1.0, None]
+
+
 def test_rows_without_a_time_are_no_row_before() -> None:
     assert scanned(TimeSinceLast("t"), pa.table({"t": [0.0, None, math.nan, 5.0, 5.0]}))["t_since_last"] == [None, None, None, 5.0, 0.0]
     assert scanned(TimeSinceLast("t"), pa.table({"t": pa.array([], pa.float32())}))["t_since_last"] == []

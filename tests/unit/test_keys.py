@@ -84,6 +84,12 @@ def test_the_order_is_by_count_then_by_bytes() -> None:
     assert found.order(np.array([2, 0]), np.array([1, 0, 1, 0, 0])).tolist() == [1, 0]  # positions in what was asked for
 
 
+@pytest.mark.parametrize("name", [".k", "[0]", "a.b", '"'])
+def test_names_of_columns_are_no_paths_to_the_order(name: str) -> None:
+    found = Keys(pa.table({"first": [2, 1, 1], name: ["a", "c", "b"]}))
+    assert found.order(np.arange(3), np.array([1, 1, 1])).tolist() == [2, 1, 0]
+
+
 def test_only_a_row_null_in_every_column_is_the_null() -> None:
     found = Keys(pa.table({"a": ["x", None, None], "b": [None, None, 1]}))
     null, rest = found.split_null()

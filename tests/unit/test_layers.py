@@ -40,6 +40,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "versions",
         "startup",
         "json_text",
+        "decimals",
     ),
     ("dataset", "expressions", "backends", "frames"),
     ("ops",),

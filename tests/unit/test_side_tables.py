@@ -58,6 +58,15 @@ def test_columns_are_plain_in_the_common_type_of_all_files(parquet: Write, tmp_p
         read_side(Dataset.open(tmp_path / "d"), ["id"])
 
 
+def test_a_table_in_memory_is_as_plain_as_one_in_files() -> None:
+    times = pa.array([2, 1], pa.timestamp("ns"))
+    layouts = pa.table({"t": times.dictionary_encode(), "s": pa.array(["a", "b"]).dictionary_encode(), "v": pa.array(["x", "y"], pa.large_string())})
+    found = read_side(TableSource(layouts), ["t", "s", "v"])
+    assert found.equals(pa.table({"t": times, "s": ["a", "b"], "v": ["x", "y"]}))
+    as_of = Pipeline([AsOfJoin("other", on="t", columns=["v"])])
+    assert as_of.fit_transform(pa.table({"t": times}), tables={"other": layouts}).table["v"].to_pylist() == ["x", "y"]
+
+
 def test_hive_folders_are_columns_to_look_things_up_by(parquet: Write, tmp_path: Path) -> None:
     for month in (1, 2):
         parquet(pa.table({"v": [month * 10]}), name=f"d/month={month}/a.parquet")

@@ -94,6 +94,8 @@ def test_the_identity_of_a_row_is_key_then_source_key_then_number(backend: Backe
 def test_many_chunks_become_one_array() -> None:
     chunked = pa.chunked_array([pa.array(["a", "b"]).dictionary_encode(), pa.array(["b", "c"]).dictionary_encode()])
     assert one_array(chunked).to_pylist() == ["a", "b", "b", "c"]
+    with_null = pa.DictionaryArray.from_arrays(pa.array([1, 0], pa.int32()), pa.array([None, "d"]))
+    assert one_array(pa.chunked_array([with_null, pa.array(["a"]).dictionary_encode()])).to_pylist() == ["d", None, "a"]
     assert one_array(pa.chunked_array([], pa.int64())).to_pylist() == []
     assert one_array(pa.chunked_array([pa.array([1])])).to_pylist() == [1]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, Literal
 
 from headrace.errors import JobError
@@ -61,12 +61,13 @@ class TimeSince(PlainOp):
         if self._fixed is None:
             check_columns(schema, (self.reference,), lambda type_: type_.is_temporal, "a date or timestamp", "reference")
         self._check_zones(schema)
-        others = () if self._fixed else (self.reference,)
-        makes = {self._output(column): Sources(values=(column, *others)) for column in self.columns}
-        return Declaration((*self.columns, *others), schema.with_columns(dict.fromkeys(makes, FLOAT64)), makes)
+        makes = {self._output(column): Sources(values=(column, *self._others)) for column in self.columns}
+        return Declaration((*self.columns, *self._others), schema.with_columns(dict.fromkeys(makes, FLOAT64)), makes)
 
     def apply(self, table: Table) -> Table:
-        return table.with_columns({self._output(column): table.evaluate(self._expression(column)) for column in self.columns})
+        types = {name: table.backend.type_of(table[name]) for name in (*self.columns, *self._others)}
+        fine = [name for name, type_ in types.items() if type_.is_timestamp and type_.arrow.unit == "ns"]
+        return table.with_columns({self._output(column): table.evaluate(self._expression(column, fine)) for column in self.columns})
 
     @property
     def _fixed(self) -> dt.datetime | None:
@@ -76,17 +77,27 @@ class TimeSince(PlainOp):
         except ValueError:
             return None
 
+    @property
+    def _others(self) -> tuple[str, ...]:
+        return () if self._fixed else (self.reference,)
+
     def _output(self, column: str) -> str:
         return f"{column}_{self.unit}_since" + ("" if self._fixed else f"_{self.reference}")
 
-    def _expression(self, column: str) -> Expression:
+    def _expression(self, column: str, fine: Sequence[str]) -> Expression:
+        """Return the difference in whole microseconds, which reach further than nanoseconds, and what columns of `fine` have beyond them."""
+        later, beyond = _whole_and_beyond(column, column in fine)
         fixed = self._fixed
         if fixed is None:
-            reference = f"CAST({quoted(self.reference)} AS TIMESTAMP)"
+            earlier, beyond_earlier = _whole_and_beyond(self.reference, self.reference in fine)
+            beyond += [f"- {seconds}" for seconds in beyond_earlier]
         else:
             utc = fixed if fixed.tzinfo is None else fixed.astimezone(dt.UTC).replace(tzinfo=None)
-            reference = f"CAST('{utc.isoformat(sep=' ')}' AS TIMESTAMP)"
-        return parse(f"date_diff('microsecond', {reference}, CAST({quoted(column)} AS TIMESTAMP)) / {MICROSECONDS[self.unit]}")
+            earlier = f"CAST('{utc.isoformat(sep=' ')}' AS TIMESTAMP)"
+        microseconds = f"date_diff('microsecond', {earlier}, {later})"
+        if beyond:
+            microseconds = f"({microseconds} + 1e6 * ({' '.join(beyond)}))"
+        return parse(f"{microseconds} / {MICROSECONDS[self.unit]}")
 
     def _check_zones(self, schema: Schema) -> None:
         fixed = self._fixed
@@ -97,6 +108,14 @@ class TimeSince(PlainOp):
             if fixed is None and zoned != (schema[self.reference].zone is not None):
                 with_zone, without = (column, self.reference) if zoned else (self.reference, column)
                 raise JobError(f"{with_zone!r} has a time zone, and {without!r} has none", key=f"columns[{index}]", hint=_HINT)
+
+
+def _whole_and_beyond(column: str, is_fine: bool) -> tuple[str, list[str]]:
+    """Return the SQL of a time in whole microseconds, and of the seconds that a time in nanoseconds lies after that."""
+    if not is_fine:
+        return f"CAST({quoted(column)} AS TIMESTAMP)", []
+    whole = f"date_trunc('microsecond', {quoted(column)})"
+    return f"CAST({whole} AS TIMESTAMP)", [f"epoch({quoted(column)} - {whole})"]
 
 
 _HINT = "say which clock the other shows, as in derive: {t: \"t AT TIME ZONE 'Europe/Oslo'\"}"

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from headrace.decimals import nearest_floats
 from headrace.keys import is_text, string_buffers
 from headrace.schema import Type
 
@@ -52,7 +53,9 @@ def kernel_column(array: pa.Array) -> Column:
 
     dtype = _NUMBERS.get(array.type.id)
     if dtype is None:
-        if pa.types.is_decimal(array.type) or pa.types.is_null(array.type):
+        if pa.types.is_decimal(array.type):
+            array = nearest_floats(array)
+        if pa.types.is_null(array.type):
             array = array.cast(pa.float64())
         if pa.types.is_boolean(array.type):
             array = array.cast(pa.uint8())
@@ -87,6 +90,8 @@ def float_values(array: pa.Array) -> npt.NDArray[Any]:
     """Return a number or boolean array as floats [rows]: float32 as it is, all else float64; null becomes NaN."""
     if pa.types.is_boolean(array.type):
         array = array.cast(pa.uint8())
+    if pa.types.is_decimal(array.type):
+        array = nearest_floats(array)
     if not pa.types.is_float32(array.type) and not pa.types.is_float64(array.type):
         array = array.cast(pa.float64(), safe=False)
     if array.null_count:

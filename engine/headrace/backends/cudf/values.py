@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from headrace.backends.arrow.values import NULL_HASH, hash_array, standard_layout
 from headrace.backends.cudf.column import Coded, Column, Lists, Plain, Rows, both, storage
 from headrace.backends.cudf.transfers import ROWS, to_host
+from headrace.decimals import nearest_floats
 from headrace.errors import DataError
 from headrace.keys import factorize_array
 
@@ -88,7 +89,7 @@ def to_arrow(column: Column, reason: str = ROWS) -> pa.Array:
 def numbers(column: Column) -> Plain:
     """Return what a kernel takes of a column: truth values as uint8, decimals as float64, times as integers."""
     if isinstance(column, Coded):
-        of_distinct = column.distinct.cast(pa.float64()).to_numpy(zero_copy_only=False)
+        of_distinct = nearest_floats(column.distinct).to_numpy(zero_copy_only=False)
         values = cupy.asarray(np.ascontiguousarray(of_distinct))[column.values] if len(of_distinct) else cupy.zeros(len(column))
         return Plain(values, column.valid, pa.float64())
     assert isinstance(column, Plain)  # noqa: S101  (ops refuse lists before any row is read)

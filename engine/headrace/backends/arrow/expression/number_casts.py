@@ -7,6 +7,7 @@ from decimal import Decimal
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from headrace.decimals import nearest_floats
 from headrace.errors import DataError
 from headrace.expressions.promotion import decimal_of, integer_range
 
@@ -43,8 +44,8 @@ def _into_integer(array: pa.Array, target: pa.DataType) -> pa.Array:
 
 
 def _to_float(array: pa.Array, target: pa.DataType) -> pa.Array:
-    if pa.types.is_decimal(array.type) and pa.types.is_float32(target):
-        array = array.cast(pa.float64())  # straight to float32, Arrow is off by a last digit
+    if pa.types.is_decimal(array.type):
+        array = nearest_floats(array)
     result = array.cast(target, safe=False)
     if not (pa.types.is_float64(array.type) and pa.types.is_float32(target)):
         return result
