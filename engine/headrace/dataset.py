@@ -18,10 +18,12 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from headrace.errors import DataError, JobError
-from headrace.schema import Schema, Type, odd_name
+from headrace.order import UNITS
+from headrace.schema import FLOAT64, Schema, Type, odd_name
 
 FOOTER_THREADS = 8
 GLOB_MARKS = "*?["
+HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"  # what Hive, Spark, Arrow and Polars write, and read, for a null
 # A dictionary costs some 20 us to make and as much to join with others, whatever its rows: row groups of fewer are read as plain strings.
 # 1M rows x 26 strings in files of 500 rows took 9.6 s of CPU so, and 13.2 s as dictionaries; of 5,000 rows 9.0 s and 7.8 s.
 DICTIONARY_ROWS = 2_000
@@ -221,15 +223,23 @@ def _hive_values(relative: str) -> dict[str, str]:
     return {name: unquote(value) for name, mark, value in parts if mark}
 
 
+def hive_value(text: str, type_: Type) -> int | str | None:
+    """Return what the name of a hive folder stands for in a column of a type."""
+    if text == HIVE_NULL:
+        return None
+    return int(text) if type_.is_integer else text
+
+
 def _hive_types(files: Sequence[File]) -> dict[str, Type]:
-    """Return the types of hive columns: integers where every value is one, else strings; raise DataError if a file has no value."""
+    """Return the types of hive columns: integers where every value is one, else strings; raise DataError if a file lies in no such folder."""
     types: dict[str, Type] = {}
     for name in dict.fromkeys(name for file in files for name in file.partition):
         odd = next((file for file in files if name not in file.partition), None)
         if odd is not None:
             hint = "move it, or leave it out of source.path"
             raise DataError(f"lies in no folder {name}=..., and other files do", file=odd.path, column=name, hint=hint)
-        integers = all(re.fullmatch(r"-?[0-9]{1,18}", file.partition[name]) for file in files)
+        values = {file.partition[name] for file in files} - {HIVE_NULL}
+        integers = values and all(re.fullmatch(r"-?[0-9]{1,18}", value) for value in values)
         types[name] = Type(pa.int64() if integers else pa.string())
     return types
 
@@ -304,7 +314,7 @@ def _has_dictionary(chunk: Any) -> bool:
 
 
 def _common_schema(files: Sequence[File]) -> Schema:
-    """Return one schema for all files: integers and floats of the wider kind, a type for columns that are all null in some file."""
+    """Return one schema for all files: numbers and times of the wider kind, a type for columns that are all null in some file."""
     fields: dict[str, Type] = {}
     where: dict[str, str] = {}
     previous: pa.Schema | None = None
@@ -340,19 +350,24 @@ def _common_schema(files: Sequence[File]) -> Schema:
 
 
 def _wider(one: Type, other: Type) -> Type | None:
-    """Return the type that holds both without loss, or None."""
+    """Return the type that holds both, or None; a value that it does not hold is an error when it is read."""
     if one == other:
         return one
     if pa.types.is_null(one.arrow):
         return other
     if pa.types.is_null(other.arrow):
         return one
-    both_integers = one.is_integer and other.is_integer
-    both_floats = one.is_float and other.is_float
-    if (both_integers or both_floats) and "uint64" not in (str(one), str(other)):
-        unified = pa.unify_schemas([pa.schema([("x", one.arrow)]), pa.schema([("x", other.arrow)])], promote_options="permissive")
-        return Type(unified.field(0).type)
-    return None
+    if one.is_timestamp and other.is_timestamp and (one.zone is None) == (other.zone is None):
+        finer = max(one.arrow.unit, other.arrow.unit, key=UNITS.index)
+        return Type(pa.timestamp(finer, one.zone if one.zone == other.zone else "UTC"))
+    if not all(type_.is_integer or type_.is_float for type_ in (one, other)):
+        return None
+    if one.is_integer != other.is_integer:
+        return FLOAT64  # as pandas writes a column of integers: as floats where it has a null
+    if "uint64" in (str(one), str(other)):
+        return None
+    unified = pa.unify_schemas([pa.schema([("x", one.arrow)]), pa.schema([("x", other.arrow)])], promote_options="permissive")
+    return Type(unified.field(0).type)
 
 
 def _first_line(error: BaseException) -> str:

@@ -84,7 +84,9 @@ class Keys:
     def order(self, rows: npt.NDArray[np.int64], counts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Return the order of `rows` by falling count, ties by value (bytes for strings), nulls last."""
         # By place: Arrow takes a name that begins with a dot or a bracket for a path.
-        by_value = pa.table([pa.array(counts[rows]), *self.take(rows).table.columns], names=["count", *map(str, range(self.table.num_columns))])
+        by_value = pa.table(
+            [pa.array(counts[rows]), *self.take(rows).table.columns], names=["count", *map(str, range(self.table.num_columns))]
+        )
         names = by_value.column_names[1:]
         order = pc.sort_indices(by_value, sort_keys=[("count", "descending"), *((name, "ascending") for name in names)])
         return order.to_numpy().astype(np.int64)

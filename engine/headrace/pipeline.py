@@ -44,7 +44,7 @@ from headrace.schema import Schema
 from headrace.sha256sums import check_sums, write_sums
 from headrace.side_tables import serve_tables
 from headrace.split import NoSplit, Serving
-from headrace.steps import Lineage
+from headrace.steps import Lineage, check_available
 from headrace.workers import using, worker_device
 
 
@@ -347,9 +347,15 @@ class FittedPipeline:
         For operators of the first level this equals fitting on all rows. Operators that stand on other fitted ones see
         the new rows through the updated states and the old rows as they were seen then. Ordered operators (rolling sums,
         lags) see the new rows only. `tables`, as in `transform`, are looked up for the new rows and kept from then on.
+
+        Raises
+        ------
+        DataError
+            If a column is missing or of another kind than when the pipeline was fitted.
         """
         opened, _ = open_source(source)
         steps = self.fitted.steps
+        check_available((name for level in range(steps.n_levels) for name in steps.fit_pass(level)[2]), opened.schema.names)
         states, sides = serve_tables(self.fitted.ops, self.fitted.tables, self.fitted.states, range(len(steps.ops)), tables or {})
         parts = dict(self.fitted.parts)
         ready = Work(opened, self.fitted.ops, NoSplit(), expects=self.fitted.source, sides=sides)

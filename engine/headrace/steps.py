@@ -160,11 +160,7 @@ class Steps:
         missing = {name for name in self.columns_for(wanted) if name not in available}
         if not missing:
             return tuple(range(len(self.ops))), tuple(wanted)
-        needed = sorted(missing - self.label_columns(target))
-        if needed:
-            message, hint = unknown_name("column", needed[0], available)
-            more = f" (and {len(needed) - 1} more: {', '.join(needed[1:6])})" if len(needed) > 1 else ""
-            raise DataError(message + more, hint=hint)
+        check_available(missing - self.label_columns(target), available)
         outputs = tuple(name for name in wanted if not missing & set(self.lineage[name].all_columns()))
         kept, wants = [], set(outputs)
         for index in reversed(range(len(self.ops))):
@@ -223,6 +219,15 @@ class Steps:
 
     def _in_source(self, names: set[str]) -> tuple[str, ...]:
         return tuple(name for name in self.source if name in names)
+
+
+def check_available(needed: Iterable[str], available: Collection[str]) -> None:
+    """Raise DataError if columns that are needed are not among those that rows have."""
+    missing = sorted(set(needed) - set(available))
+    if missing:
+        message, hint = unknown_name("column", missing[0], available)
+        more = f" (and {len(missing) - 1} more: {', '.join(missing[1:6])})" if len(missing) > 1 else ""
+        raise DataError(message + more, hint=hint)
 
 
 def apply_steps(table: Table, ops: Sequence[Op], states: Mapping[int, Any], steps: Sequence[int]) -> Table:

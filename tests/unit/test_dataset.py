@@ -108,6 +108,14 @@ def test_hive_values_are_text_unless_all_are_whole_numbers(parquet: Write, tmp_p
     assert read(dataset, backend)["p"].to_pylist() == ["--2", "1", "São Paulo"]
 
 
+def test_the_name_that_hive_gives_a_null_is_a_null(parquet: Write, tmp_path: Path, backend: Backend) -> None:
+    for value in ("3", "__HIVE_DEFAULT_PARTITION__"):
+        parquet(ids(1), name=f"hive/p={value}/q=__HIVE_DEFAULT_PARTITION__/a.parquet")
+    dataset = Dataset.open(tmp_path / "hive")
+    assert [str(dataset.schema[name]) for name in "pq"] == ["int64", "string"]
+    assert read(dataset, backend).to_pydict() == {"id": [1, 1], "p": [3, None], "q": [None, None]}
+
+
 def test_a_file_outside_the_hive_folders_is_refused(parquet: Write, tmp_path: Path) -> None:
     parquet(ids(1), name="hive/p=1/a.parquet")
     parquet(ids(1), name="hive/b.parquet")
@@ -160,6 +168,38 @@ def test_clashing_schemas_name_both_files(parquet: Write, tmp_path: Path) -> Non
         Dataset.open(tmp_path / "d")
 
 
+@pytest.mark.parametrize("n_rows", [3, 5_000])  # pyarrow reads the few, our own reader the many
+def test_integers_are_floats_where_another_file_has_floats(parquet: Write, tmp_path: Path, backend: Backend, n_rows: int) -> None:
+    parquet(pa.table({"x": pa.array([2**53, -1, None] * n_rows)}), name="d/a.parquet")
+    parquet(pa.table({"x": pa.array([0.5, None], pa.float32())}), name="d/b.parquet")
+    found = read(Dataset.open(tmp_path / "d"), backend)
+    assert found.equals(pa.table({"x": [2.0**53, -1.0, None] * n_rows + [0.5, None]}))
+
+
+def test_times_of_several_units_and_zones_are_of_the_finest_unit(parquet: Write, tmp_path: Path, backend: Backend) -> None:
+    parquet(pa.table({"t": pa.array([1_500, None], pa.timestamp("ms", "Europe/Oslo"))}), name="d/a.parquet")
+    parquet(pa.table({"t": pa.array([1], pa.timestamp("ns", "UTC"))}), name="d/b.parquet")
+    found = read(Dataset.open(tmp_path / "d"), backend)
+    assert found.equals(pa.table({"t": pa.array([1_500_000_000, None, 1], pa.timestamp("ns", "UTC"))}))
+
+
+@pytest.mark.parametrize(
+    ("too_large", "other"),
+    [
+        (pa.array([1, 2**53 + 1]), pa.array([0.5])),
+        (pa.array([2**64 - 1], pa.uint64()), pa.array([0.5])),
+        (pa.array([253_402_214_400], pa.timestamp("s")), pa.array([1], pa.timestamp("ns"))),  # 9999-12-31
+    ],
+)
+def test_a_value_that_the_common_type_does_not_hold_is_refused(
+    parquet: Write, tmp_path: Path, backend: Backend, too_large: pa.Array, other: pa.Array
+) -> None:
+    parquet(pa.table({"x": other}), name="d/a.parquet")
+    parquet(pa.table({"x": too_large}), name="d/b.parquet")
+    with pytest.raises(DataError, match=r"d/b\.parquet, column 'x': is .* here, and .* does not hold it"):
+        read(Dataset.open(tmp_path / "d"), backend)
+
+
 @pytest.mark.parametrize("first", [0, 1])
 def test_a_column_missing_in_one_file_is_refused(parquet: Write, tmp_path: Path, first: int) -> None:
     tables = [pa.table({"id": [1], "extra": [1]}), ids(2)]
@@ -202,7 +242,12 @@ def test_files_of_like_types_have_one_that_holds_both(
 
 @pytest.mark.parametrize(
     ("one", "other"),
-    [(pa.uint64(), pa.int64()), (pa.int64(), pa.float64()), (pa.timestamp("us"), pa.timestamp("us", "UTC")), (pa.bool_(), pa.int8())],
+    [
+        (pa.uint64(), pa.int64()),
+        (pa.int64(), pa.decimal128(9, 2)),
+        (pa.timestamp("us"), pa.timestamp("us", "UTC")),
+        (pa.bool_(), pa.int8()),
+    ],
 )
 def test_types_that_no_type_holds_both_of_clash(parquet: Write, tmp_path: Path, one: pa.DataType, other: pa.DataType) -> None:
     parquet(pa.table({"v": pa.array([None], one)}), name="d/a.parquet")

@@ -135,6 +135,8 @@ def test_a_missing_column_is_named_with_the_nearest(pipeline: Pipeline) -> None:
     fitted = pipeline.fit(rows())
     with pytest.raises(DataError, match="no column 'km'\n  nearest: 'kms'"):
         fitted.transform(rows().rename_columns(["city", "kms", "late"]))
+    with pytest.raises(DataError, match="no column 'late'"):
+        fitted.update(rows().drop_columns("late"))
 
 
 def test_unseen_rows_need_no_label(pipeline: Pipeline) -> None:

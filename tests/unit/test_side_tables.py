@@ -60,7 +60,9 @@ def test_columns_are_plain_in_the_common_type_of_all_files(parquet: Write, tmp_p
 
 def test_a_table_in_memory_is_as_plain_as_one_in_files() -> None:
     times = pa.array([2, 1], pa.timestamp("ns"))
-    layouts = pa.table({"t": times.dictionary_encode(), "s": pa.array(["a", "b"]).dictionary_encode(), "v": pa.array(["x", "y"], pa.large_string())})
+    layouts = pa.table(
+        {"t": times.dictionary_encode(), "s": pa.array(["a", "b"]).dictionary_encode(), "v": pa.array(["x", "y"], pa.large_string())}
+    )
     found = read_side(TableSource(layouts), ["t", "s", "v"])
     assert found.equals(pa.table({"t": times, "s": ["a", "b"], "v": ["x", "y"]}))
     as_of = Pipeline([AsOfJoin("other", on="t", columns=["v"])])

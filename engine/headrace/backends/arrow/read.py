@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from headrace.backends.arrow.pages import Layout, PageReader, read_layout
 from headrace.backends.arrow.values import standard_layout
-from headrace.dataset import INT96_UNIT, READ_ERRORS, Dataset, File, RowGroup, filesystem_of, refuse_changed
+from headrace.dataset import INT96_UNIT, READ_ERRORS, Dataset, File, RowGroup, filesystem_of, hive_value, refuse_changed
 from headrace.errors import DataError
 from headrace.schema import Type
 from headrace.table import one_array
@@ -127,8 +127,8 @@ def read_columns(dataset: Dataset, groups: Sequence[RowGroup], columns: Sequence
     """Return stored columns of some row groups of one file, in the data set's types; raise DataError as `read_batches` does."""
     file = dataset.files[groups[0].file]
     opened = _open(file, {name for name in columns if dataset.schema[name].is_string}, columns)
-    table = _read(file, opened, groups, columns)
-    return {name: _settled(one_array(table.column(name)), dataset.schema[name]) for name in columns}
+    piece = _Piece(file, groups[0].first_row, 0, 0, _read(file, opened, groups, columns))
+    return {name: _settled([piece.table], name, dataset.schema[name], [piece])[0] for name in columns}
 
 
 def _as_one(dataset: Dataset, pieces: Sequence[_Piece], columns: Sequence[str]) -> tuple[int, int, dict[str, pa.Array]]:
@@ -143,7 +143,7 @@ def _as_one(dataset: Dataset, pieces: Sequence[_Piece], columns: Sequence[str]) 
         if name in dataset.hive:
             arrays[name] = _joined([constant_column(piece.file.partition[name], dataset.hive[name], piece.n_rows) for piece in pieces])
         else:
-            arrays[name] = _joined([_settled(one_array(of_table[name]), dataset.schema[name]) for of_table in stored])
+            arrays[name] = _joined(_settled(stored, name, dataset.schema[name], pieces))
     return pieces[0].first_row, sum(piece.n_rows for piece in pieces), arrays
 
 
@@ -199,8 +199,26 @@ def _decoded(opened: _Opened, groups: Sequence[RowGroup], columns: Sequence[str]
     return opened.pages.read(groups[0].index, columns)
 
 
-def _settled(array: pa.Array, type_: Type) -> pa.Array:
-    """Return a column in the data set's common type and this backend's layout."""
+def _settled(
+    tables: Sequence[Mapping[str, pa.ChunkedArray] | pa.Table], name: str, type_: Type, pieces: Sequence[_Piece]
+) -> list[pa.Array]:
+    """Return a column of some tables, which hold the rows of `pieces`, in the data set's common type and this backend's layout."""
+    try:
+        return [_settled_array(one_array(table[name]), type_) for table in tables]
+    except pa.ArrowException:  # only now look for which file it is
+        for piece in pieces:
+            try:
+                _settled_array(one_array(piece.table[name]), type_)
+            except pa.ArrowException as error:
+                own = Type.from_arrow(piece.table[name].type)
+                hint = f"write all files with {own}, or this column as text"
+                raise DataError(
+                    f"is {own} here, and {type_} does not hold it: {error}", file=piece.file.path, column=name, hint=hint
+                ) from error
+        raise
+
+
+def _settled_array(array: pa.Array, type_: Type) -> pa.Array:
     array = standard_layout(array)
     if Type.from_arrow(array.type) != type_:
         array = array.cast(type_.arrow)
@@ -230,7 +248,7 @@ def narrowed(array: pa.DictionaryArray) -> pa.DictionaryArray:
 
 def constant_column(text: str, type_: Type, n_rows: int) -> pa.Array:
     """Return a value of a hive folder's name, as a column."""
-    values = pa.array([int(text) if type_.is_integer else text], type_.arrow)
+    values = pa.array([hive_value(text, type_)], type_.arrow)
     return values.take(pa.array(np.zeros(n_rows, np.int64)))
 
 

@@ -23,6 +23,7 @@ from headrace.backends.cudf.transfers import DISTINCT, brought
 from headrace.backends.cudf.values import from_arrow, towards_zero
 from headrace.dataset import Dataset, RowGroup, filesystem_of, refuse_changed
 from headrace.errors import DataError
+from headrace.schema import Schema, Type
 
 # A device is busy only with millions of rows at once; a partition of the usual size is one batch, or few.
 BATCH_BYTES = 512 << 20
@@ -93,7 +94,10 @@ def _read_file(dataset: Dataset, index: int, groups: Sequence[RowGroup], columns
     file = dataset.files[index]
     n_rows = sum(group.n_rows for group in groups)
     stored = [name for name in columns if name not in file.partition]
-    on_device = [name for name in stored if _is_read_by_cudf(file.schema.field(name).type)]
+    own = Schema.from_arrow(file.schema)
+    on_device = [
+        name for name in stored if _is_read_by_cudf(file.schema.field(name).type) and not _is_checked(own[name], dataset.schema[name])
+    ]
     if any(pa.types.is_timestamp(file.schema.field(name).type) for name in on_device):
         on_device = [name for name in on_device if name not in _in_96_bits(file.path)]
     found: dict[str, Column] = {}
@@ -106,6 +110,11 @@ def _read_file(dataset: Dataset, index: int, groups: Sequence[RowGroup], columns
         if name in file.partition:
             found[name] = from_arrow(constant_column(file.partition[name], dataset.hive[name], n_rows))
     return found
+
+
+def _is_checked(own: Type, common: Type) -> bool:
+    """Say whether a file's values may not fit the data set's type: Arrow's cast refuses those, a device's does not."""
+    return (own.is_integer and common.is_float) or (own.is_timestamp and own.arrow.unit != common.arrow.unit)
 
 
 @lru_cache(maxsize=4096)
