@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from headrace.errors import DataError, JobError, nearest, unknown_name
+from headrace.histogram import histogram
 
 _Measure = Callable[[np.ndarray, np.ndarray], float | None]
 
@@ -288,7 +289,8 @@ def _count_pairs(target: np.ndarray, called: np.ndarray, n_classes: int) -> list
 
 
 def _histogram(values: np.ndarray, span: tuple[float, float] | None) -> dict[str, list[Any]]:
-    counts, edges = np.histogram(values, bins=_HISTOGRAM_BINS, range=span)
+    low, high = span or (float(values.min()), float(values.max()))
+    counts, edges = histogram(values, _HISTOGRAM_BINS, low, high)
     return {"edges": edges.tolist(), "counts": counts.tolist()}
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from headrace.counts import Counts
+from headrace.histogram import histogram
 from headrace.schema import Type
 from headrace.states import Moments, Quantiles
 from headrace.table import Table
@@ -25,7 +26,7 @@ MOST_DETAILED = 200
 
 @dataclass(frozen=True, eq=False)
 class ColumnProfile:
-    """One column's summary: moments and value bins of numbers, counts of distinct values of all else."""
+    """One column's summary: moments and value bins of numbers, extremes of times (as integers), counts of distinct values of all else."""
 
     type: str
     rows: int
@@ -33,8 +34,8 @@ class ColumnProfile:
     moments: Moments | None = None
     quantiles: Quantiles | None = None
     counts: Counts | None = None
-    minimum: Any = None
-    maximum: Any = None
+    minimum: int | float | None = None
+    maximum: int | float | None = None
 
     @classmethod
     def merged_all(cls, parts: Sequence[ColumnProfile]) -> ColumnProfile:
@@ -64,7 +65,7 @@ class ColumnProfile:
         if self.counts is not None:
             record.update(self._categories(self.counts))
         if self.minimum is not None:
-            record.update({"min": str(self.minimum), "max": str(self.maximum)})
+            record.update({"min": _instant(self.minimum, self.type), "max": _instant(self.maximum, self.type)})
         return record
 
     def _numbers(self, moments: Moments, quantiles: Quantiles | None) -> dict[str, Any]:
@@ -115,19 +116,23 @@ def _profile(table: Table, name: str, type_: Type, moments: Moments | None, deta
         quantiles = table.quantiles(name).within(MOST_BINS) if detailed else None
         return ColumnProfile(str(type_), table.n_rows, nulls, moments, quantiles)
     if moments is not None:
-        minimum, maximum = (_instant(ticks, type_) for ticks in (moments.minimum, moments.maximum))
-        return ColumnProfile(str(type_), table.n_rows, nulls, minimum=minimum, maximum=maximum)
+        return ColumnProfile(str(type_), table.n_rows, nulls, minimum=moments.minimum, maximum=moments.maximum)
     if type_.is_string or type_.is_boolean:
         return ColumnProfile(str(type_), table.n_rows, nulls, counts=table.counts([name]))
     return ColumnProfile(str(type_), table.n_rows, nulls)
 
 
-def _instant(ticks: int | float | None, type_: Type) -> Any:
-    """Return the date or time that a column holds as a whole number."""
+def _instant(ticks: int | float | None, type_: str) -> str | None:
+    """Return the text of the date or time that a column holds as a whole number."""
     if ticks is None:
         return None
-    bits = pa.int32() if pa.types.is_date32(type_.arrow) else pa.int64()
-    return pa.scalar(int(ticks), bits).cast(type_.arrow).as_py()
+    arrow = Type.of(type_).arrow
+    is_days = pa.types.is_date32(arrow)
+    try:
+        return str(pa.scalar(int(ticks), pa.int32() if is_days else pa.int64()).cast(arrow).as_py())
+    except (OverflowError, ValueError):  # Python's years end with 9999
+        unit = arrow.unit if pa.types.is_timestamp(arrow) else "D" if is_days else "ms"
+        return str(np.array([int(ticks)]).view(f"M8[{unit}]")[0]).replace("T", " ")
 
 
 def _histogram(quantiles: Quantiles, moments: Moments) -> dict[str, Any]:
@@ -135,9 +140,7 @@ def _histogram(quantiles: Quantiles, moments: Moments) -> dict[str, Any]:
     values = quantiles.values()
     finite = np.isfinite(values)
     low, high = float(moments.minimum or 0), float(moments.maximum or 0)
-    if low == high:
-        low, high = low - 0.5, high + 0.5
-    counts, edges = np.histogram(np.clip(values[finite], low, high), HISTOGRAM_BINS, (low, high), weights=quantiles.counts[finite])
+    counts, edges = histogram(np.clip(values[finite], low, high), HISTOGRAM_BINS, low, high, quantiles.counts[finite])
     return {"edges": edges.tolist(), "counts": counts.astype(int).tolist()}
 
 

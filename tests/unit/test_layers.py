@@ -54,6 +54,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "fitted",
         "profile",
         "models",
+        "histogram",
         "metrics",
         "report",
         "sample_data",

@@ -85,6 +85,37 @@ def test_whole_numbers_at_their_ends_do_not_wrap(backend: Backend) -> None:
     assert described(backend, pa.array([7, 7], pa.int8()))["histogram"]["edges"][0] == 6.5  # type: ignore[index]
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        pa.array([10**17] * 5),  # a bin of a twentieth is less than what floats there lie apart
+        pa.array([1_700_000_000_000_000_000 + nanosecond for nanosecond in range(50)]),
+        pa.array([2**64 - 1, 2**64 - 2], pa.uint64()),
+        pa.array([0.0, 5e-324]),
+        pa.array([-1.7e308, 0.0, 1.7e308]),  # further apart than a float can say
+    ],
+)
+def test_values_that_are_too_close_or_too_far_for_bins_are_counted_all(backend: Backend, values: pa.Array) -> None:
+    shape = described(backend, values)["histogram"]
+    assert isinstance(shape, dict)
+    assert sum(shape["counts"]) == len(values)
+    assert all(left < right for left, right in itertools.pairwise(shape["edges"]))
+    assert shape["edges"][0] <= min(values.to_pylist()) <= max(values.to_pylist()) <= shape["edges"][-1]
+
+
+@pytest.mark.parametrize(
+    ("values", "ends"),
+    [
+        (pa.array([2**62, 0], pa.timestamp("us")), ("1970-01-01 00:00:00", "148108-07-06 14:00:27.387904")),
+        (pa.array([2**62], pa.timestamp("ms", "UTC")), ("146140482-04-24 15:36:27.904",) * 2),
+        (pa.array([-(2**31)], pa.date32()), ("-5877641-06-23",) * 2),
+    ],
+)
+def test_times_beyond_python_s_years_are_told(backend: Backend, values: pa.Array, ends: tuple[str, str]) -> None:
+    found = described(backend, values)
+    assert (found["min"], found["max"]) == ends
+
+
 def test_decimals_and_lists_have_a_profile(backend: Backend) -> None:
     assert described(backend, pa.array([Decimal("1.25"), None, Decimal("2.75")], pa.decimal128(9, 2)))["mean"] == 2.0
     assert described(backend, pa.array([[1], None]))["nulls"] == 1
