@@ -31,6 +31,7 @@ _LAYOUTS = frozenset(
         pa.float16(),
         pa.decimal32(1),
         pa.decimal64(1),
+        pa.uuid(),  # as every extension type
     )
 )
 
@@ -58,11 +59,13 @@ class Type:
 
     @classmethod
     def from_arrow(cls, arrow: pa.DataType) -> Type:
-        """Return the logical type of an Arrow type: dictionaries, views, large variants and narrow floats and decimals fall away."""
+        """Return the logical type of an Arrow type: dictionaries, views, large variants, narrow floats and decimals and extensions fall away."""
         if arrow.id not in _LAYOUTS:
             return cls(arrow)
         if pa.types.is_dictionary(arrow) or pa.types.is_run_end_encoded(arrow):
             return cls.from_arrow(arrow.value_type)
+        if isinstance(arrow, pa.BaseExtensionType):
+            return cls.from_arrow(arrow.storage_type)
         if pa.types.is_large_string(arrow) or pa.types.is_string_view(arrow):
             return cls(pa.string())
         if pa.types.is_large_binary(arrow) or pa.types.is_binary_view(arrow):

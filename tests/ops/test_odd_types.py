@@ -1,12 +1,14 @@
-"""Types that few files hold: narrow decimals and floats, bytes of one width, times of day, durations, structs, maps."""
+"""Types that few files hold: narrow decimals and floats, bytes of one width, times of day, durations, UUIDs, JSON, structs, maps."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import headrace as hr
@@ -84,6 +86,29 @@ def test_narrow_numbers_are_taken_as_wider_ones(narrow: pa.Array, wide: pa.DataT
     assert found.schema == expected.schema
     assert repr(found.to_pydict()) == repr(expected.to_pydict())  # by text, in which NaN equals NaN
     assert found["as_is"].type == wide
+
+
+@pytest.mark.parametrize("in_a_file", [True, False])
+@pytest.mark.parametrize("name", [name for name in AS_KEY if name != "rolling by"])
+def test_uuids_and_json_are_taken_as_their_bytes_and_text(tmp_path: Path, name: str, in_a_file: bool) -> None:
+    raw = {"u": pa.array([b"0123456789abcdef", None, b"\xff" * 16], pa.binary(16)), "j": pa.array(['{"a":1}', None, "[]"])}
+    plain = pa.table({**raw, "n": [1, 2, 3]})
+    typed = pa.table({"u": pa.ExtensionArray.from_storage(pa.uuid(), raw["u"]), "j": raw["j"].cast(pa.json_()), "n": [1, 2, 3]})
+    source: pa.Table | Path = typed
+    if in_a_file:
+        source = tmp_path / "typed.parquet"
+        pq.write_table(typed, source)
+        assert pq.read_schema(source).equals(typed.schema)
+    for column in raw:
+        pipeline = hr.Pipeline([AS_KEY[name](column)])
+        found, expected = pipeline.fit_transform(source), pipeline.fit_transform(plain)
+        assert (found.table, found.fitted.learnt()) == (expected.table, expected.fitted.learnt())
+
+
+def test_a_uuid_is_a_key_to_look_things_up_by() -> None:
+    typed = pa.table({"u": pa.ExtensionArray.from_storage(pa.uuid(), pa.array([b"0123456789abcdef"], pa.binary(16))), "n": [1]})
+    join = hr.Pipeline([hr.JoinExternal("other", on=["u"], columns={"found": "n"})])
+    assert join.fit_transform(typed, tables={"other": typed}).table["found"].to_pylist() == [1]
 
 
 def test_bytes_of_one_width_hash_as_bytes() -> None:

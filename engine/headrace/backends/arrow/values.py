@@ -28,10 +28,12 @@ _NUMBERS = {
 def standard_layout(array: pa.Array) -> pa.Array:
     """Return an array as this backend keeps columns: only strings are dictionary-encoded, and no value of a dictionary is null.
 
-    float16 and the narrow decimals, for which Arrow has few functions, are widened.
+    float16 and the narrow decimals, for which Arrow has few functions, are widened. A UUID is its bytes, JSON its text.
     """
     if array.type.id in _NUMBERS:
         return array
+    if isinstance(array, pa.ExtensionArray):
+        array = array.storage
     if pa.types.is_run_end_encoded(array.type):
         array = pc.run_end_decode(array)
     if pa.types.is_dictionary(array.type):
