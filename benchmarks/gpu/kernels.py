@@ -27,6 +27,7 @@ from headrace_kernels.cuda import hash64_strings, on_device
 from headrace_kernels.cuda_catalogue import SCANS, cuda_forms
 from headrace_kernels.cuda_codes import SHARED_CODES, count_codes, encode_indices
 from headrace_kernels.cuda_dense import dense_transform
+from headrace_kernels.cuda_rolling import rolling
 
 RESULTS = Path(__file__).parents[1] / "results"
 PACKAGES = ("headrace", "numba", "numba-cuda", "cupy-cuda12x", "rmm-cu12")
@@ -56,6 +57,8 @@ def launches(n_rows: int) -> dict[str, Callable[[], Any]]:
         found[name] = functools.partial(on_device(kernel).launch, inputs, CONSTANTS.get(name))
     for scan in SCANS:
         found[scan.name] = functools.partial(on_device(scan).launch, floats[: len(scan.inputs)], starts)
+    every, times = cuda.to_device(np.ones(n_rows, np.bool_)), cuda.to_device(np.arange(n_rows))
+    found["rolling"] = functools.partial(rolling, floats[0], every, times, every, starts, ROWS_A_GROUP / 2)
     for name, transform in (("dense_transform", ""), ("dense_transform_log", "log"), ("dense_transform_log1p", "log1p")):
         found[name] = functools.partial(dense_transform, floats[0], DenseSteps(0.0, 0.5, 70.0, transform, 1.0, 2.0), bits)
     found["count_codes"] = functools.partial(count_codes, indices, 1000, bits)

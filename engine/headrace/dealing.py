@@ -5,9 +5,10 @@ They hand their rows on as pieces, held by the run's spool: in memory, or in fil
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from functools import partial
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,14 +16,14 @@ import pyarrow as pa
 
 from headrace.backends import CPU, counting, open_backend
 from headrace.errors import DataError
-from headrace.keys import factorize, undictionaried
+from headrace.fallbacks import whole_within_memory, within_memory
+from headrace.keys import undictionaried
 from headrace.ledger import Ledger
 from headrace.ops.base import Grouping, OrderedOp
 from headrace.ops.join import Join
-from headrace.order import order_of_codes, order_of_rows, order_values
+from headrace.order import order_of_codes, order_of_rows
 from headrace.partitions import Partition, read_partition
 from headrace.spool import Pieces
-from headrace.states import Ints
 from headrace.table import ROW, Backend, ByRow, Device, Table, one_array
 
 if TYPE_CHECKING:
@@ -34,6 +35,9 @@ BUCKET_ROWS, MOST_BUCKETS = 1 << 18, 1024
 
 # The stage of what is found: it is held to the end of the run, all others as long as their exchange lasts.
 FOUND = "found"
+
+# Why rows move from a device to the host here, and back: no device holds the rows of all partitions.
+EXCHANGE = "exchange"
 
 
 @dataclass(frozen=True)
@@ -63,8 +67,8 @@ def bucket_count(*n_rows: int) -> int:
 
 
 @dataclass(frozen=True, eq=False)
-class Dealt:
-    """The rows of a partition, dealt: each batch that was read is held by itself. And what that took of a device."""
+class Held:
+    """What a task made, by piece: each of its batches is held by itself. And what that took of a device."""
 
     batches: tuple[Pieces, ...]
     ledger: Ledger = field(default_factory=Ledger)
@@ -97,41 +101,51 @@ class FoundByStep:
         return ByRow(one_array(whole.column(ROW)).to_numpy(), columns)
 
 
-def deal_partition(work: Work, shuffle: Shuffle, partition: Partition) -> Dealt:
+def deal_partition(work: Work, shuffle: Shuffle, partition: Partition) -> Held:
     """Deal a partition's rows into buckets by a hash of their key, in the order of the rows."""
     names = [*dict.fromkeys([*shuffle.grouping.columns, *shuffle.inputs]), ROW]
+    deal = partial(_dealt, keys=shuffle.grouping.keys, names=names, buckets=shuffle.buckets)
     ledger = Ledger()
     with counting(work.device, ledger):
         tables = work.rows(partition, shuffle.columns, shuffle.applied, None, ledger)
-        held = tuple(work.spool.hold(shuffle.stage, _dealt(table, shuffle.grouping.keys, names, shuffle.buckets)) for table in tables)
-    return Dealt(held, ledger.of_the_device())
+        dealt = (pieces for table in tables for pieces in within_memory(table, deal, strict=work.strict))
+        held = tuple(work.spool.hold(shuffle.stage, pieces) for pieces in dealt)
+    return Held(held, ledger.of_the_device())
 
 
-def ledger_of(dealt: Dealt) -> Ledger:
+def ledger_of(held: Held) -> Ledger:
     """Return only what was counted, so that the rows need not leave their worker."""
-    return dealt.ledger
+    return held.ledger
 
 
-def deal_side(work: Work, shuffle: Shuffle, columns: tuple[str, ...], partition: Partition) -> Dealt:
-    """Deal the rows of a partition of the table to be joined."""
+def deal_side(work: Work, shuffle: Shuffle, columns: tuple[str, ...], partition: Partition) -> Held:
+    """Deal the rows of a partition of the table to be joined: on the host, as other tables are read."""
     tables = read_partition(work.sides[shuffle.indices[0]], partition, columns, open_backend(CPU), Ledger())
     names = [*columns, ROW]
-    return Dealt(tuple(work.spool.hold(shuffle.stage, _dealt(table, shuffle.side_keys, names, shuffle.buckets)) for table in tables))
+    return Held(tuple(work.spool.hold(shuffle.stage, _dealt(table, shuffle.side_keys, names, shuffle.buckets)) for table in tables))
 
 
 def _dealt(table: Table, keys: Sequence[str], names: Sequence[str], buckets: int) -> list[pa.Table]:
-    # No dictionaries: a slice of such a column would take its whole dictionary along to every bucket.
-    with table.backend.moving("fallback"):
-        arrays = [undictionaried(table.backend.to_arrow(table.columns[name])) for name in names]
-    host = pa.table(arrays, names=names)
-    if buckets == 1 or not keys:
-        return [host, *(host.slice(0, 0) for _ in range(buckets - 1))]
-    with table.backend.moving("fallback"):
-        bucket = table.backend.to_numpy((table.backend.hash_rows(table.pick(keys), 0) % np.uint64(buckets)).astype(np.int64))
-    order = order_of_codes(bucket)
-    ends = np.cumsum(np.bincount(bucket, minlength=buckets)).tolist()
-    dealt = host.take(pa.array(order))
-    return [dealt.slice(start, end - start) for start, end in zip([0, *ends], ends, strict=False)]
+    backend = table.backend
+    columns = {name: table.columns[name] for name in names}
+    sizes = [table.n_rows] + [0] * (buckets - 1)
+    if buckets > 1 and keys:
+        bucket = (backend.hash_rows(table.pick(keys), 0) % np.uint64(buckets)).astype(np.int64)
+        columns = backend.take(columns, order_of_codes(bucket))
+        with backend.moving(EXCHANGE):
+            sizes = backend.to_numpy(np.bincount(bucket, minlength=buckets)).tolist()
+    return _cut(pa.table({name: _on_host(backend, column) for name, column in columns.items()}), sizes)
+
+
+def _on_host(backend: Backend, column: Device) -> pa.Array:
+    """Return a column as an exchange holds it: without a dictionary, of which each slice would take all along to its bucket."""
+    with backend.moving(EXCHANGE):
+        return undictionaried(backend.to_arrow(column))
+
+
+def _cut(table: pa.Table, sizes: Sequence[int]) -> list[pa.Table]:
+    """Return a table in pieces of so many rows each."""
+    return [table.slice(end - size, size) for end, size in zip(accumulate(sizes), sizes, strict=True)]
 
 
 def pick(pieces: Pieces, index: int) -> Picked:
@@ -139,56 +153,42 @@ def pick(pieces: Pieces, index: int) -> Picked:
     return Picked(pieces.piece(index))
 
 
-def scan_bucket(work: Work, shuffle: Shuffle, bucket: int, *dealt: Pieces) -> Pieces:
+def scan_bucket(work: Work, shuffle: Shuffle, bucket: int, *dealt: Pieces) -> Held:
     """Sort a bucket's rows by key and order, scan them with each step, and hold the results by partition."""
     pieces = [one.piece(bucket) for one in dealt]
     lengths = [piece.num_rows for piece in pieces]
     whole = pa.concat_tables(pieces)
     arrays = {name: one_array(whole.column(name)) for name in whole.column_names}
     del pieces, whole
-    order, starts = sorted_groups(arrays, shuffle.grouping)
-    back = np.empty(len(order), np.int64)
-    back[order] = np.arange(len(order))
-    backend = open_backend(CPU)  # rows of an exchange are on the host
+    ledger = Ledger()
+    scan = partial(_scanned, work, shuffle, arrays)
+    with counting(work.device, ledger):
+        found = pa.table({ROW: arrays[ROW], **whole_within_memory(work.device, sum(lengths), scan, ledger, strict=work.strict)})
+    return Held((work.spool.hold(shuffle.stage, _cut(found, lengths)),), ledger.of_the_device())
+
+
+def _scanned(work: Work, shuffle: Shuffle, arrays: Mapping[str, pa.Array], backend: Backend) -> dict[str, pa.Array]:
+    """Return what each step finds in a bucket's rows, in their order."""
+    grouping, n_rows = shuffle.grouping, len(arrays[ROW])
     columns = {name: backend.from_arrow(array) for name, array in arrays.items() if name != ROW}
-    table = Table(backend, _InOrder(backend, columns, order), len(order))
-    found: dict[str, Any] = {ROW: arrays[ROW]}
+    by = None if grouping.order is None else columns[grouping.order]
+    order, starts = backend.sorted_groups([columns[name] for name in grouping.keys], by, n_rows)
+    back = np.empty_like(order)
+    back[order] = backend.row_numbers(n_rows)
+    table = Table(backend, _InOrder(backend, columns, order), n_rows)
+    found = {}
     for index in shuffle.indices:
         op = work.ops[index]
         assert isinstance(op, OrderedOp)  # noqa: S101  (only ordered ops are scanned)
         made = backend.take(op.scan(table, starts), back)
-        found.update({f"{index}:{name}": backend.to_arrow(column) for name, column in made.items()})
-    everything = pa.table(found)
-    ends = np.cumsum([0, *lengths]).tolist()
-    return work.spool.hold(shuffle.stage, [everything.slice(start, end - start) for start, end in pairwise(ends)])
-
-
-def sorted_groups(arrays: dict[str, pa.Array], grouping: Grouping) -> tuple[Ints, Ints]:
-    """Return the rows sorted by key, order and place, and where among them each group starts, with the number of rows at the end.
-
-    Groups come by their first row. Rows whose order is null or NaN come last in their group.
-    """
-    n_rows = len(arrays[ROW])
-    codes = factorize([arrays[name] for name in grouping.keys])[0] if grouping.keys else np.zeros(n_rows, np.int64)
-    by_order = None if grouping.order is None else _by_order(arrays[grouping.order])
-    order = order_of_codes(codes) if by_order is None else by_order[order_of_codes(codes[by_order])]
-    in_order = codes[order]
-    changes = np.flatnonzero(in_order[1:] != in_order[:-1]) + 1
-    return order, np.concatenate([[0] if n_rows else [], changes, [n_rows]]).astype(np.int64)
-
-
-def _by_order(array: pa.Array) -> Ints | None:
-    """Return the rows sorted by a column, missing values last; None if they lie so, as those of times often do."""
-    values, missing = order_values(array)
-    if not missing.any() and (values[1:] >= values[:-1]).all():
-        return None
-    return np.lexsort([values, missing]).astype(np.int64)
+        found.update({f"{index}:{name}": _on_host(backend, column) for name, column in made.items()})
+    return found
 
 
 class _InOrder(Mapping[str, Device]):
     """Columns in another order of the rows: taken when they are asked for, since few scans look at the keys."""
 
-    def __init__(self, backend: Backend, columns: Mapping[str, Device], order: Ints) -> None:
+    def __init__(self, backend: Backend, columns: Mapping[str, Device], order: Any) -> None:
         self._backend, self._columns, self._order = backend, columns, order
         self._taken: dict[str, Device] = {}
 
@@ -205,18 +205,13 @@ class _InOrder(Mapping[str, Device]):
 
 
 @dataclass(frozen=True, eq=False)
-class JoinedBucket:
+class Joined(Held):
     """What joining a bucket found, by partition; or the first row of the other table that must not be there, and why."""
 
-    held: Pieces | None
     refused: tuple[int, DataError] | None = None
 
-    def piece(self, index: int) -> pa.Table:
-        assert self.held is not None  # noqa: S101  (a refusal ends the exchange)
-        return self.held.piece(index)
 
-
-def join_bucket(work: Work, shuffle: Shuffle, bucket: int, n_side: int, *dealt: Pieces) -> JoinedBucket:
+def join_bucket(work: Work, shuffle: Shuffle, bucket: int, n_side: int, *dealt: Pieces) -> Joined:
     """Join a bucket: the first `n_side` of `dealt` are the other table's rows, which are held whole, the others come one by one.
 
     So a key that many rows have makes no bucket large: it is looked up in one piece of them after another.
@@ -227,21 +222,29 @@ def join_bucket(work: Work, shuffle: Shuffle, bucket: int, n_side: int, *dealt: 
     refused = op.refused(side)
     if refused is not None:
         row, error = refused
-        return JoinedBucket(None, (side.column(ROW)[row].as_py(), error))
+        return Joined((), refused=(side.column(ROW)[row].as_py(), error))
     state = op.bind({op.table: side.drop_columns([ROW])})
-    return JoinedBucket(work.spool.hold(shuffle.stage, _joined(op, state, shuffle, bucket, dealt[n_side:])))
+    ledger = Ledger()
+
+    def joined() -> Iterator[pa.Table]:
+        for one in dealt[n_side:]:
+            piece = one.piece(bucket)
+            look_up = partial(_looked_up, op, state, piece)
+            found = whole_within_memory(work.device, piece.num_rows, look_up, ledger, strict=work.strict)
+            yield pa.table({ROW: piece.column(ROW), **{f"{shuffle.indices[0]}:{name}": array for name, array in found.items()}})
+
+    with counting(work.device, ledger):
+        held = work.spool.hold(shuffle.stage, joined())
+    return Joined((held,), ledger.of_the_device())
 
 
-def _joined(op: Join[Any], state: Any, shuffle: Shuffle, bucket: int, dealt: Iterable[Pieces]) -> Iterator[pa.Table]:
-    backend = open_backend(CPU)
-    for pieces in dealt:
-        piece = pieces.piece(bucket)
-        table = Table.from_arrow(backend, piece)
-        made = {name: backend.to_arrow(column) for name, column in op.look_up(table, state).items()}
-        yield pa.table({ROW: one_array(piece.column(ROW)), **{f"{shuffle.indices[0]}:{name}": array for name, array in made.items()}})
+def _looked_up(op: Join[Any], state: Any, piece: pa.Table, backend: Backend) -> dict[str, pa.Array]:
+    """Return the columns brought for some rows."""
+    found = op.look_up(Table.from_arrow(backend, piece.drop_columns([ROW])), state)
+    return {name: _on_host(backend, column) for name, column in found.items()}
 
 
-def refused_of(joined: JoinedBucket) -> tuple[int, DataError] | None:
+def refused_of(joined: Joined) -> tuple[int, DataError] | None:
     """Return only what was refused, so that the rows need not leave their worker."""
     return joined.refused
 

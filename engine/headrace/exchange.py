@@ -159,7 +159,7 @@ def _exchange(cluster: Cluster, work: Work, shuffle: Shuffle, rows: Rows, progre
     for place, partition in enumerate(rows.partitions):
         collected.append(cluster.submit(collect_partition, shared, told, place, partition, *_pieces(cluster, scanned, place)))
     cluster.wait(collected, progress.advance)
-    taken = cluster.gather([cluster.submit(ledger_of, one) for one in dealt]) if work.device != CPU else []
+    taken = cluster.gather([cluster.submit(ledger_of, one) for one in (*dealt, *scanned)]) if work.device != CPU else []
     del dealt, scanned
     work.spool.release(shuffle.stage)
     return Rows(tuple(collected), rows.done | set(shuffle.indices), Ledger.total([rows.ledger, *taken]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -11,7 +11,7 @@ from headrace.errors import JobError, MemoryBudgetError
 from headrace.ledger import Ledger
 from headrace.ops import op_name
 from headrace.ops.apply import Apply
-from headrace.ops.base import Op, OrderedOp
+from headrace.ops.base import Op
 from headrace.table import Backend, Table
 
 R = TypeVar("R")
@@ -21,25 +21,12 @@ FEWEST_ROWS = 1 << 10
 _SPLIT, _ON_CPU = "batches_split_for_memory", "batches_on_the_cpu_for_memory"
 
 
-def fallbacks(ops: Sequence[Op], shuffled: Iterable[int], device: str) -> tuple[str, ...]:
+def fallbacks(ops: Sequence[Op], device: str) -> tuple[str, ...]:
     """Return the steps of a plan on a GPU that the CPU carries out, each with the reason; none of a plan on the CPU."""
     if device != GPU:
         return ()
-    joined = set(shuffled)
-    found = []
-    for index, op in enumerate(ops):
-        reason = _reason(op, exchanged=index in joined)
-        if reason is not None:
-            found.append(f"step {index} ({op_name(op)}): {reason}")
-    return tuple(found)
-
-
-def _reason(op: Op, *, exchanged: bool) -> str | None:
-    if isinstance(op, Apply):
-        return "your function is given frames of the host"
-    if isinstance(op, OrderedOp):
-        return "rows of a key meet in an exchange, which holds them on the host, and are scanned there"
-    return "the table is joined by an exchange, which holds rows on the host" if exchanged else None
+    on_the_host = ((index, op) for index, op in enumerate(ops) if isinstance(op, Apply))
+    return tuple(f"step {index} ({op_name(op)}): your function is given frames of the host" for index, op in on_the_host)
 
 
 def refuse_fallbacks(found: Sequence[str]) -> None:
@@ -91,6 +78,23 @@ def within_memory(table: Table, use: Callable[[Table], R], *, strict: bool) -> I
             yield from within_memory(half, use, strict=strict)
 
 
+def whole_within_memory(device: str, n_rows: int, use: Callable[[Backend], R], ledger: Ledger, *, strict: bool) -> R:
+    """Return what `use` makes of rows of the host that cannot be split, with a device's verbs; where it has no room, with the CPU's.
+
+    Raises
+    ------
+    MemoryBudgetError
+        With `strict`, if the rows do not fit the device.
+    """
+    try:
+        return use(open_backend(device))
+    except MemoryError as error:
+        if device == CPU:
+            raise
+        _take_over(ledger, f"{n_rows:,} rows of keys that meet in an exchange", "fewer workers a GPU", error, strict=strict)
+    return use(open_backend(CPU))
+
+
 def _part(table: Table, rows: slice) -> Table:
     columns = table.backend.take(table.columns, table.backend.row_numbers(table.n_rows)[rows])
     return replace(table, columns=columns, n_rows=rows.stop - rows.start)
@@ -98,18 +102,24 @@ def _part(table: Table, rows: slice) -> Table:
 
 def _on_the_cpu(table: Table, rows: slice, use: Callable[[Table], R], error: MemoryError, *, strict: bool) -> R:
     n_rows = rows.stop - rows.start
-    if strict:
-        raise MemoryBudgetError(
-            f"the GPU has no room for a batch of {n_rows:,} rows: {error}",
-            key="run.strict",
-            hint="smaller row groups or `run.partition`, fewer workers a GPU, or leave `strict` out: such a batch then runs on the CPU",
-        ) from error
-    table.ledger.device[_ON_CPU] += 1
+    remedy = "smaller row groups or `run.partition`, fewer workers a GPU"
+    _take_over(table.ledger, f"a batch of {n_rows:,} rows", remedy, error, strict=strict)
     host = open_backend(CPU)
     with table.backend.moving("fallback"):
         arrays = {name: table.backend.to_arrow(column) for name, column in table.columns.items()}
     columns = {name: host.from_arrow(array.slice(rows.start, n_rows)) for name, array in arrays.items()}
     return _back(use(Table(host, columns, n_rows, table.ledger)), table.backend)
+
+
+def _take_over(ledger: Ledger, what: str, remedy: str, error: MemoryError, *, strict: bool) -> None:
+    """Count a batch that the CPU takes over; raise MemoryBudgetError where it must not."""
+    if strict:
+        raise MemoryBudgetError(
+            f"the GPU has no room for {what}: {error}",
+            key="run.strict",
+            hint=f"{remedy}, or leave `strict` out: such a batch then runs on the CPU",
+        ) from error
+    ledger.device[_ON_CPU] += 1
 
 
 def _back(made: R, backend: Backend) -> R:

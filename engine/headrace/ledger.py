@@ -34,7 +34,8 @@ class Transfers:
     """What moved from a device to the host, by reason: how many arrays, and their bytes.
 
     ``rows`` are values by row, which none should be between read and train; ``distinct`` the distinct values of columns;
-    ``state`` what is learnt; ``output`` rows on their way out.
+    ``state`` what is learnt; ``output`` rows on their way out; ``exchange`` rows that meet others of their key; ``fallback`` rows
+    that the CPU takes over.
 
     >>> transfers = Transfers()
     >>> transfers.add("state", 800)

@@ -64,7 +64,7 @@ def order_of_codes(codes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     [1, 3, 0, 2]
     """
     order = np.argsort((codes & 0xFFFF).astype(np.uint16), kind="stable")
-    most = int(codes.max(initial=0)) >> 16
+    most = int(codes.max()) >> 16 if len(codes) else 0
     shift = 16
     while most:
         order = order[np.argsort((codes[order] >> shift & 0xFFFF).astype(np.uint16), kind="stable")]

@@ -117,7 +117,7 @@ def make_plan(
     Raises MemoryBudgetError if the predicted peak is above `memory` and smaller partitions cannot help, and JobError with `strict`
     if the CPU would carry out a step of a plan on a GPU.
     """
-    fallen = fallbacks(steps.ops, (one.step for one in look_ups if one.shuffled), device)
+    fallen = fallbacks(steps.ops, device)
     if strict:
         refuse_fallbacks(fallen)
     besides = [*split.columns(), *key]

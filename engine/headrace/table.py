@@ -67,7 +67,7 @@ class Backend(Protocol):
         """Hand a column to the host."""
 
     def moving(self, why: str) -> AbstractContextManager[Any]:
-        """Count rows that this thread hands to the host inside under a reason: ``output``, or ``fallback`` for what the CPU takes over."""
+        """Count rows that this thread hands to the host inside under a reason: ``output``, ``exchange``, or ``fallback`` to the CPU."""
 
     def from_numpy(self, values: npt.NDArray[Any], valid: npt.NDArray[np.bool_] | None = None) -> Device:
         """Take computed values of rows; null where `valid` is false."""
@@ -168,8 +168,15 @@ class Backend(Protocol):
         None for what does not fit such a loop.
         """
 
-    def scan(self, scan: str, columns: Sequence[Device], starts: npt.NDArray[np.int64], constants: Mapping[str, Any]) -> tuple[Device, ...]:
-        """Run a scan of `headrace_kernels.scans` over groups of rows that stand together; `starts` ends with the number of rows."""
+    def sorted_groups(self, keys: Sequence[Device], order: Device | None, n_rows: int) -> tuple[Ints, Ints]:
+        """Return the rows sorted by key, order and place, and where among them each group starts, with the number of rows at the end.
+
+        Groups come by their first row; without keys all rows are one. Rows whose order is null or NaN come last in their group. Both are
+        arrays on the device.
+        """
+
+    def scan(self, scan: str, columns: Sequence[Device], starts: Ints, constants: Mapping[str, Any]) -> tuple[Device, ...]:
+        """Run a scan of `headrace_kernels.scans` over the groups of `sorted_groups`."""
 
     def matrix(self, columns: Sequence[Device]) -> npt.NDArray[np.float32]:
         """Return columns side by side as float32 [rows, columns]; null becomes NaN."""
@@ -315,7 +322,7 @@ class Table:
         """Run a kernel over some columns."""
         return self.backend.launch(kernel, [self[name] for name in names], constants)
 
-    def scan(self, scan: str, names: Sequence[str], starts: npt.NDArray[np.int64], constants: Mapping[str, Any]) -> tuple[Device, ...]:
+    def scan(self, scan: str, names: Sequence[str], starts: Ints, constants: Mapping[str, Any]) -> tuple[Device, ...]:
         """Run a scan over groups of rows that stand together."""
         return self.backend.scan(scan, [self[name] for name in names], starts, constants)
 

@@ -72,7 +72,7 @@ class CudaKernel:
         if real not in self._compiled:
             self._compiled[real] = compiled(self._body(real))
         if n_rows:
-            self._compiled[real][_grid(n_rows)](arrays, _constants(self.kernel.constant_values(constants, real)), outputs, n_rows)
+            self._compiled[real][grid(n_rows)](arrays, _constants(self.kernel.constant_values(constants, real)), outputs, n_rows)
         return outputs
 
     def ptx(self, dtypes: Sequence[np.dtype[Any]], capability: tuple[int, int] = (8, 0)) -> str:
@@ -131,7 +131,7 @@ class CudaSegmentKernel:
             self._compiled = compiled(self._body())
         if n_groups > 0:
             values = _constants(self.kernel.constant_values(constants))
-            self._compiled[_grid(n_groups)](arrays, values, flags, valid is not None, starts, out, n_groups)
+            self._compiled[grid(n_groups)](arrays, values, flags, valid is not None, starts, out, n_groups)
         return out
 
     def ptx(self, dtypes: Sequence[np.dtype[Any]], capability: tuple[int, int] = (8, 0)) -> str:
@@ -169,7 +169,7 @@ def hash64_strings(offsets: DeviceArray, data: DeviceArray, seed: int = 0) -> De
     offsets, data = device_array_of(offsets), device_array_of(data)
     out = cuda.device_array(len(offsets) - 1, np.uint64)
     if len(out):
-        compiled(hash_string)[_grid(len(out))](offsets, data, U64(seed), out)
+        compiled(hash_string)[grid(len(out))](offsets, data, U64(seed), out)
     return out
 
 
@@ -229,10 +229,11 @@ def device_array_of(array: Any) -> DeviceArray:
 
 def strided_grid(n: int) -> tuple[int, int]:
     """Return blocks and threads for a kernel whose threads go on in strides: what a block sets up is then paid for by many rows."""
-    return min(_grid(n)[0], _MOST_BLOCKS), _THREADS
+    return min(grid(n)[0], _MOST_BLOCKS), _THREADS
 
 
-def _grid(n: int) -> tuple[int, int]:
+def grid(n: int) -> tuple[int, int]:
+    """Return blocks and threads for a kernel with `n` threads at work."""
     return (n + _THREADS - 1) // _THREADS, _THREADS
 
 

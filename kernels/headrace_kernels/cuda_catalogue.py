@@ -18,10 +18,11 @@ from headrace_kernels import get_kernel, kernel_names
 from headrace_kernels.cuda import CudaKernel, CudaSegmentKernel, array_type, hash_string, ptx_of
 from headrace_kernels.cuda_codes import SHARED_CODES, count_in_memory, count_in_shared_memory, encode
 from headrace_kernels.cuda_dense import dense_body
-from headrace_kernels.segments import decayed_sum, row_in_group, seconds_since, session_id
+from headrace_kernels.cuda_rolling import roll
+from headrace_kernels.segments import decayed_sum, decayed_sum_before, row_in_group, seconds_since, session_id
 
 Capability = tuple[int, int]
-SCANS = (decayed_sum, session_id, seconds_since, row_in_group)
+SCANS = (decayed_sum, decayed_sum_before, session_id, seconds_since, row_in_group)
 ROW, SCAN, LOOKUP, ATOMIC, STRING = "row", "scan", "lookup", "atomic", "string"
 
 _READ_AS: dict[str, str] = {"hash64": "int64"}  # what a row kernel is compiled and counted for; the others: float64
@@ -140,5 +141,19 @@ CUDA_ONLY = (
         ("uint64",),
         _STRING_BYTES,
         _of(hash_string, array_type("int32"), array_type("uint8"), types.uint64, array_type("uint64")),
+    ),
+    CudaForm(
+        "rolling",
+        SCAN,
+        ("float64", "bool", "int64", "bool"),
+        ("int64", "float64", "float64", "float64"),
+        0.0,
+        _of(
+            roll,
+            *(array_type(name) for name in ("float64", "bool", "int64", "bool", "int64")),
+            types.float64,
+            types.boolean,
+            *(array_type(name) for name in ("int64", "float64", "float64", "float64", "int64", "int64")),
+        ),
     ),
 )

@@ -19,13 +19,14 @@ from numpy.typing import NDArray
 
 from headrace_kernels.column import Column, is_valid
 from headrace_kernels.compiled import jit
+from headrace_kernels.elementary import inlined
 from headrace_kernels.segments import CHUNK_GROUPS, Starts, check_starts, decayed_sum, decayed_sum_before, elapsed
 from headrace_kernels.threads import over_chunks
 from headrace_kernels.windows import _add_twice_precise
 
 
 class Rolling(NamedTuple):
-    """What `rolling` found for each row; sums are 0 and extremes meaningless where the count is 0, all so where there is no time."""
+    """What `rolling` found for each row; where the count is 0, so are the others, and where there is no time, all are."""
 
     counts: NDArray[np.int64]
     sums: NDArray[np.float64]
@@ -66,7 +67,7 @@ def rolling(values: Column, times: Column, starts: Starts, window: float, *, inc
     numbers, counted = _counted(values)
     timed = is_valid(times)
     n_rows = len(timed)
-    found = Rolling(np.zeros(n_rows, np.int64), np.zeros(n_rows), np.zeros(n_rows, numbers.dtype), np.zeros(n_rows, numbers.dtype))
+    found = Rolling(np.empty(n_rows, np.int64), np.empty(n_rows), np.empty(n_rows, numbers.dtype), np.empty(n_rows, numbers.dtype))
     arguments = (numbers, counted, times.values, timed, starts, float(window), include_current)
     over_chunks(lambda first, last: _roll(*arguments, *found, first, last), len(starts) - 1, threads, CHUNK_GROUPS)
     return found
@@ -107,7 +108,7 @@ def _longest(starts: Any, first: int, last: int) -> int:
     return longest
 
 
-@jit
+@inlined
 def _large_sum_of(values: Any, counted: Any, first: int, last: int) -> tuple[float, float]:
     """Add up values with room above: none is so small that it would be lost below."""
     total, rest = 0.0, 0.0
@@ -115,6 +116,66 @@ def _large_sum_of(values: Any, counted: Any, first: int, last: int) -> tuple[flo
         if counted[i]:
             total, rest = _add_twice_precise(total, rest, np.float64(values[i]) * 2.0**-64)
     return total * 2.0**64, rest * 2.0**64
+
+
+@inlined
+def roll_group(
+    values: Any,
+    counted: Any,
+    times: Any,
+    timed: Any,
+    start: int,
+    end: int,
+    window: float,
+    include: bool,
+    counts: Any,
+    sums: Any,
+    lows: Any,
+    highs: Any,
+    low_rows: Any,
+    high_rows: Any,
+    first_place: int,
+) -> None:
+    """Write what `rolling` says of each row of one group; a CPU's loop and a thread of a GPU call it.
+
+    From `first_place` on, `low_rows` and `high_rows` have room for a place a row. They are rows that may yet be the lowest (the highest) of
+    a window: their values rise (fall) from the head of the queue to its end.
+    """
+    oldest, n, total, rest = start, 0, 0.0, 0.0
+    low_head, low_end, high_head, high_end = first_place, first_place, first_place, first_place
+    for i in range(start, end):
+        counts[i], sums[i], lows[i], highs[i] = 0, 0.0, 0, 0
+        if not timed[i]:
+            continue
+        while oldest < i and (not timed[oldest] or elapsed(times[i], times[oldest]) >= window):
+            if timed[oldest] and counted[oldest]:
+                n -= 1
+                total, rest = _add_twice_precise(total, rest, -np.float64(values[oldest]))
+            oldest += 1
+        if n == 0:
+            total, rest = 0.0, 0.0
+        while low_head < low_end and low_rows[low_head] < oldest:
+            low_head += 1
+        while high_head < high_end and high_rows[high_head] < oldest:
+            high_head += 1
+        for turn in range(2):
+            if (turn == 1) == include:
+                if not abs(total) < np.inf:  # it went beyond float64 on its way; that may not hold for the end, nor for later rows
+                    total, rest = _large_sum_of(values, counted, oldest, i + turn)
+                counts[i], sums[i] = n, total + rest
+                if n:
+                    lows[i], highs[i] = values[low_rows[low_head]], values[high_rows[high_head]]
+            if turn == 0 and counted[i]:
+                n += 1
+                total, rest = _add_twice_precise(total, rest, np.float64(values[i]))
+                while low_end > low_head and values[low_rows[low_end - 1]] >= values[i]:
+                    low_end -= 1
+                low_rows[low_end] = i
+                low_end += 1
+                while high_end > high_head and values[high_rows[high_end - 1]] <= values[i]:
+                    high_end -= 1
+                high_rows[high_end] = i
+                high_end += 1
 
 
 @jit
@@ -134,40 +195,7 @@ def _roll(
     last: int,
 ) -> None:
     size = _longest(starts, first, last)
-    # Rows that may yet be the lowest (the highest) of a window: their values rise (fall) from the head of the queue to its end.
     low_rows, high_rows = np.empty(size, np.int64), np.empty(size, np.int64)
     for group in range(first, last):
-        oldest, n, total, rest = starts[group], 0, 0.0, 0.0
-        low_head, low_end, high_head, high_end = 0, 0, 0, 0
-        for i in range(starts[group], starts[group + 1]):
-            if not timed[i]:
-                continue
-            while oldest < i and (not timed[oldest] or elapsed(times[i], times[oldest]) >= window):
-                if timed[oldest] and counted[oldest]:
-                    n -= 1
-                    total, rest = _add_twice_precise(total, rest, -np.float64(values[oldest]))
-                oldest += 1
-            if n == 0:
-                total, rest = 0.0, 0.0
-            while low_head < low_end and low_rows[low_head] < oldest:
-                low_head += 1
-            while high_head < high_end and high_rows[high_head] < oldest:
-                high_head += 1
-            for turn in range(2):
-                if (turn == 1) == include:
-                    if not abs(total) < np.inf:  # it went beyond float64 on its way; that may not hold for the end, nor for later rows
-                        total, rest = _large_sum_of(values, counted, oldest, i + turn)
-                    counts[i], sums[i] = n, total + rest
-                    if n:
-                        lows[i], highs[i] = values[low_rows[low_head]], values[high_rows[high_head]]
-                if turn == 0 and counted[i]:
-                    n += 1
-                    total, rest = _add_twice_precise(total, rest, np.float64(values[i]))
-                    while low_end > low_head and values[low_rows[low_end - 1]] >= values[i]:
-                        low_end -= 1
-                    low_rows[low_end] = i
-                    low_end += 1
-                    while high_end > high_head and values[high_rows[high_end - 1]] <= values[i]:
-                        high_end -= 1
-                    high_rows[high_end] = i
-                    high_end += 1
+        start, end = starts[group], starts[group + 1]
+        roll_group(values, counted, times, timed, start, end, window, include, counts, sums, lows, highs, low_rows, high_rows, 0)

@@ -251,7 +251,9 @@ def elapsed(later: Any, earlier: Any) -> float:
     >>> elapsed(2**63 - 1, -(2**63)) == 2.0**64
     True
     """
-    return float(later - earlier)
+    if isinstance(later, int | np.integer):
+        return float(int(later) - int(earlier))
+    return float(later) - float(earlier)
 
 
 @overload(elapsed, strict=False)

@@ -22,7 +22,8 @@ JOB = (
     JOB_BEGIN
     + """\
   - target_encoding: {{columns: [courier], target: late, folds: 3, smoothing: 5}}
-  - fill_missing: {{columns: [weight, lat, lon], value: median}}
+  - time_since_last: {{order: sent, by: [courier]}}
+  - fill_missing: {{columns: [weight, lat, lon, sent_since_last], value: median}}
   - normalize: [weight, lat, lon]
   - categorify: {{columns: [city, courier], min_frequency: 2}}
 split: {{by: sent, test_from: 2024-03-01, zone: America/New_York}}
@@ -72,12 +73,12 @@ def test_features_are_those_of_the_cpu(training: str, runs: dict[str, Path]) -> 
 
 
 @pytest.mark.parametrize(("training", "trainers"), [("one_worker", 1), ("all_workers", 2)])
-def test_two_gpus_work_and_no_row_passes_the_host_before_training(training: str, trainers: int, runs: dict[str, Path]) -> None:
+def test_two_gpus_work_and_rows_pass_the_host_in_an_exchange_alone(training: str, trainers: int, runs: dict[str, Path]) -> None:
     said = record(runs[training])
     assert {name: said["machine"][name] for name in ("device", "cluster", "workers")} == {"device": "gpu", "cluster": "cuda", "workers": 2}
     assert said["plan"]["partitions"] > 2
     assert said["model"]["training"] == {"on": training, "workers": trainers}
-    assert (set(said["ledger"]["transfers"]), said["ledger"]["fallbacks"]) == ({"distinct", "state", "output"}, [])
+    assert (set(said["ledger"]["transfers"]), said["ledger"]["fallbacks"]) == ({"distinct", "exchange", "state", "output"}, [])
 
 
 @pytest.mark.parametrize("training", ["one_worker", "all_workers"])

@@ -10,7 +10,7 @@ from coverage import Coverage
 from tests.gpu.device_code import PACKAGE, device_lines
 from tests.kernels.cuda_parity import CASES, parity
 
-LAUNCHERS = ("cuda.py", "cuda_codes.py", "cuda_dense.py")  # all of their lines count, those on the host too
+LAUNCHERS = ("cuda.py", "cuda_codes.py", "cuda_dense.py", "cuda_rolling.py")  # all of their lines count, those on the host too
 LEAST_COVERED = 95.0  # percent of lines
 
 Done = dict[str, "subprocess.CompletedProcess[str]"]

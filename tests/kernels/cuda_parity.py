@@ -18,11 +18,13 @@ from headrace_kernels import (
     cuda,
     cuda_codes,
     cuda_dense,
+    cuda_rolling,
     dense_transform,
     encode_indices,
     get_kernel,
     hashing,
     kernel_names,
+    rolling,
     segments,
 )
 from headrace_kernels.cuda import on_device
@@ -82,10 +84,29 @@ def nullable(n_rows):
     return [None, np.packbits(RNG.random(n_rows) < 0.7, bitorder="little")]
 
 
+def check_rolling(_):
+    starts = np.array([0, 9, 9, 10, 40])
+    times = np.concatenate([np.sort(RNG.integers(0, 60, size)) for size in np.diff(starts)])
+    timed = np.ones(40, bool)
+    timed[[7, 8, 39]] = False
+    numbers = RNG.normal(size=40)
+    numbers[10:14] = 1e308, 1e308, -1e308, 3.0  # a sum that goes beyond float64, and comes back
+    for values in (numbers, numbers.astype(np.float32), RNG.integers(-(2**62), 2**62, 40), RNG.integers(0, 2, 40).astype(np.uint8)):
+        counted = (RNG.random(40) < 0.8) & np.isfinite(values)
+        bits = [np.packbits(mask, bitorder="little") for mask in (counted, timed)]
+        for ordered, include in ((times, True), (times * 0.5, False), ((times - 2**31).astype(np.int32), True)):
+            found = cuda_rolling.rolling(values, counted, ordered, timed, starts, 20.0, include_current=include)
+            expected = rolling.rolling(Column(values, bits[0]), Column(ordered, bits[1]), starts, 20.0, include_current=include)
+            for name, device, host in zip(found._fields, found, expected, strict=True):
+                check(f"rolling: {name}", device, host, 0.0)
+    assert refuses(cuda_rolling.rolling, values, counted, times, timed, starts, 0.0) == "window must be above 0: 0.0"
+    assert len(cuda_rolling.rolling(values[:0], counted[:0], times[:0], timed[:0], starts[:1], 1.0).counts) == 0
+
+
 def refuses(call, *arguments):
     try:
         call(*arguments)
-    except IndexError as error:
+    except (IndexError, ValueError) as error:
         return str(error)
     raise AssertionError("not refused")
 
@@ -131,6 +152,7 @@ def check_dense(transform):
 
 
 CHECKS = {
+    "rolling": check_rolling,
     "kernel": check_kernel,
     "scan": check_scan,
     "strings": lambda _: check_strings(),
@@ -140,6 +162,7 @@ CHECKS = {
 }
 
 CASES = {
+    "rolling": ("rolling",),
     "kernel": kernel_names(),
     "scan": tuple(scan.name for scan in SCANS),
     "strings": ("hash64_strings",),

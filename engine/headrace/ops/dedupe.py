@@ -51,7 +51,7 @@ class Dedupe(OrderedOp):
         return Declaration(self.grouping().reads, schema, {}, drops_rows=True)
 
     def scan(self, table: Table, starts: Ints) -> dict[str, Device]:
-        kept = np.zeros(table.n_rows, bool)
+        kept = np.zeros_like(table.backend.row_numbers(table.n_rows), dtype=bool)
         kept[starts[:-1] if self.keep == "first" else starts[1:] - 1] = True
         return {"kept": table.backend.from_numpy(kept)}
 

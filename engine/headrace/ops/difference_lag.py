@@ -84,7 +84,7 @@ class DifferenceLag(OrderedOp):
     def scan(self, table: Table, starts: Ints) -> dict[str, Device]:
         made = {}
         for lag in self.lags:
-            lagged = table.backend.take(table.pick(self.columns), _rows_before(starts, lag))
+            lagged = table.backend.take(table.pick(self.columns), _rows_before(table, starts, lag))
             for column in self.columns:
                 made[self._output(column, lag)] = self._made(table, column, lagged[column])
         return made
@@ -111,8 +111,8 @@ def _difference(type_: Type) -> str:
     return f"CAST(now AS {wide}) - CAST(before AS {wide})"
 
 
-def _rows_before(starts: Ints, lag: int) -> Ints:
+def _rows_before(table: Table, starts: Ints, lag: int) -> Ints:
     """Return for each row the row so many before in its group, -1 where there is none."""
-    rows = np.arange(int(starts[-1]), dtype=np.int64) - lag
+    rows = table.backend.row_numbers(table.n_rows) - lag
     first = np.repeat(starts[:-1], np.diff(starts))
     return np.where(rows >= first, rows, np.int64(-1))

@@ -68,9 +68,9 @@ class Groupby(OrderedOp):
     def scan(self, table: Table, starts: Ints) -> dict[str, Device]:
         found = table.group_stats(self.keys, tuple(self.stats))  # its keys come by first row, as the groups do
         values = {output: table.backend.from_arrow(found.columns[column].values(stat)) for output, (column, stat) in self._wanted().items()}
-        first = np.zeros(table.n_rows, bool)
+        first = np.zeros_like(table.backend.row_numbers(table.n_rows), dtype=bool)
         first[starts[:-1]] = True
-        group_of_row = np.repeat(np.arange(len(starts) - 1, dtype=np.int64), np.diff(starts))
+        group_of_row = np.repeat(table.backend.row_numbers(len(starts) - 1), np.diff(starts))
         return {**table.backend.take(values, group_of_row), KEPT: table.backend.from_numpy(first)}
 
     def apply(self, table: Table, found: ByRow) -> Table:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 from pathlib import Path
+from typing import Any
 
+import narwhals as nw
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -22,6 +24,11 @@ pipeline:
   - join_external: {{table: cities, on: [city], columns: [lat, lon]}}
 """
 CITIES = {"Oslo": (59.91, 10.75), "Rome": (41.90, 12.50), "Łódź": (51.76, 19.46), "São Paulo": (-23.55, -46.63), "Lima": (-12.05, -77.04)}
+
+
+def in_grams(frame: Any) -> Any:
+    """Return the weight in grams: a user's function."""
+    return frame.select((nw.col("weight") * 1000).alias("grams"))
 
 
 def write_courier(folder: Path) -> Path:

@@ -115,12 +115,34 @@ def test_auto_takes_the_gpu(data: Path, tmp_path: Path) -> None:
     assert job(data, tmp_path, "auto").plan().device == "gpu"
 
 
+ORDERED = """\
+  - time_since_last: {{order: sent, by: [courier]}}
+  - rolling: {{columns: [weight], window: 7d, order: sent, by: [courier], stats: [count, mean]}}
+  - dedupe: {{keys: [city, sent]}}
+"""
+
+
+def test_strict_runs_ordered_steps_whose_rows_pass_the_host_in_an_exchange_alone(data: Path, tmp_path: Path) -> None:
+    text = JOB.replace("  - fill_missing", f"{ORDERED}  - fill_missing")
+    runs = {}
+    for device in ("cpu", "gpu"):
+        job = hr.Job.from_text(text.format(data=data, out=tmp_path / device, kind="xgboost"), [f"run.device={device}", "run.strict=true"])
+        runs[device] = job.run()
+    ledger = runs["gpu"].record["ledger"]
+    assert ledger["fallbacks"] == []
+    assert set(ledger["transfers"]) == {"distinct", "exchange", "output", "state"}
+    assert ledger["counts"] == runs["cpu"].record["ledger"]["counts"]
+    same_features(runs)
+    assert runs["gpu"].metrics["auc"] == pytest.approx(runs["cpu"].metrics["auc"], abs=0.02)
+
+
 def test_what_falls_back_is_planned_recorded_and_refused_if_strict(data: Path, tmp_path: Path) -> None:
     text = JOB.format(data=data, out=tmp_path / "out", kind="xgboost")
-    text = text.replace("  - drop: [lat, lon]", "  - time_since_last: {order: sent, by: [courier]}\n  - drop: [lat, lon]")
+    grams = '{function: "tests.gpu.parity.courier:in_grams", columns: [weight], outputs: {grams: float64}}'
+    text = text.replace("  - drop: [lat, lon]", f"  - apply: {grams}\n  - drop: [lat, lon]")
     falling = hr.Job.from_text(text, ["run.device=gpu"])
     (named,) = falling.plan().fallbacks
-    assert named.startswith("step 9 (time_since_last): rows of a key meet in an exchange")
+    assert named == "step 9 (apply): your function is given frames of the host"
     strict = hr.Job.from_text(text, ["run.device=gpu", "run.strict=true"])
     with pytest.raises(JobError, match="the CPU would carry out step 9") as caught:
         strict.plan()

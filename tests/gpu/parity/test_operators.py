@@ -14,13 +14,13 @@ from tests.laws.running import Outcome, canonical
 from tests.laws.running import run as run_on_cpu
 
 from headrace.fallbacks import fallbacks
-from headrace.ops.base import Op
+from headrace.ops.base import Op, OrderedOp
 
 pytestmark = MARKS
 
 # A few roundings of float32: CUDA contracts a * b + c, and plain Python keeps float32 where compiled code goes on in float64.
 TOLERANCE = 2e-6
-# What may move to the host between read and train; "fallback" is for steps that the plan has named.
+# What may move to the host between read and train; "fallback" is for steps that the plan has named, "exchange" for ordered ones.
 EXPECTED = {"distinct", "state", "output"}
 
 
@@ -45,8 +45,9 @@ def test_an_operator_does_on_a_gpu_what_it_does_on_a_cpu(name: str, op: Op, sour
     }
     assert_same_table(found.table, expected.table, TOLERANCE)
     moved = set(found.ledger.transfers.counts)
-    assert moved - {"fallback"} <= EXPECTED
-    assert "fallback" not in moved or fallbacks([op], (), "gpu")
+    assert moved - {"fallback", "exchange"} <= EXPECTED
+    assert "fallback" not in moved or fallbacks([op], "gpu")
+    assert ("exchange" in moved) == isinstance(op, OrderedOp)
 
 
 def test_what_learns_gives_the_same_bytes_however_the_rows_are_cut(parquet: Callable[..., Path]) -> None:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from headrace.backends.arrow.groups import sorted_groups
 from headrace.backends.arrow.lookup import encode_strings, find_keys, find_numbered
 from headrace.backends.arrow.memory import choose_memory_pool
 from headrace.backends.arrow.read import read_batches
@@ -257,7 +258,10 @@ class ArrowBackend:
                 found[index] = to_array(column), counts
         return found
 
-    def scan(self, scan: str, columns: Sequence[Array], starts: npt.NDArray[np.int64], constants: Mapping[str, Any]) -> tuple[Array, ...]:
+    def sorted_groups(self, keys: Sequence[Array], order: Array | None, n_rows: int) -> tuple[Ints, Ints]:
+        return sorted_groups(keys, order, n_rows)
+
+    def scan(self, scan: str, columns: Sequence[Array], starts: Ints, constants: Mapping[str, Any]) -> tuple[Array, ...]:
         from headrace_kernels.scans import get_scan
 
         return tuple(to_array(column) for column in get_scan(scan)([kernel_column(column) for column in columns], starts, constants))

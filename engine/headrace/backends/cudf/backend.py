@@ -206,12 +206,15 @@ class CudfBackend:
 
         return [run_stages(column, stages) for column, stages in zip(columns, chains, strict=True)]
 
-    def scan(self, scan: str, columns: Sequence[Column], starts: npt.NDArray[np.int64], constants: Mapping[str, Any]) -> tuple[Column, ...]:
-        """Run a scan on the host: rows of ordered ops come from an exchange, which holds them there."""
-        from headrace.backends.arrow.backend import ArrowBackend
+    def sorted_groups(self, keys: Sequence[Column], order: Column | None, n_rows: int) -> tuple[Rows, Rows]:
+        from headrace.backends.cudf.groups import sorted_groups
 
-        arrays = [to_arrow(column) for column in columns]
-        return tuple(from_arrow(array) for array in ArrowBackend().scan(scan, arrays, starts, constants))
+        return sorted_groups(keys, order, n_rows)
+
+    def scan(self, scan: str, columns: Sequence[Column], starts: Rows, constants: Mapping[str, Any]) -> tuple[Column, ...]:
+        from headrace.backends.cudf import scans
+
+        return scans.scan(scan, columns, starts, constants)
 
     def matrix(self, columns: Sequence[Column]) -> Any:
         matrix = cupy.empty((len(columns[0]), len(columns)), np.float32)

@@ -1,8 +1,8 @@
 """What crosses between device and host, counted: nothing else in this backend copies an array to the host.
 
-Four reasons are told apart. ``rows``: a value a row, which is what must not happen between read and train. ``distinct``: the
-distinct values of a column, as keys and dictionaries are. ``state``: sums by key, bins, and other parts of what is learnt.
-``output``: rows on their way into a file or out of the engine.
+The reasons are told apart. ``rows``: a value a row, which is what must not happen between read and train, unless the caller of the
+backend has a reason of its own (see `counted_as`). ``distinct``: the distinct values of a column, as keys and dictionaries are.
+``state``: sums by key, bins, and other parts of what is learnt.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def counting(counter: Transfers) -> Iterator[None]:
 
 @contextmanager
 def counted_as(reason: str) -> Iterator[None]:
-    """Count rows that move to the host inside under another reason: they are on their way out."""
+    """Count rows that move to the host inside under another reason: on their way out, to other rows of their key, to the CPU."""
     before = getattr(_local, "reason", None)
     _local.reason = reason
     try:
