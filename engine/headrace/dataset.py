@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import glob
 import hashlib
+import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -24,6 +26,7 @@ from headrace.schema import FLOAT64, Schema, Type, odd_name
 FOOTER_THREADS = 8
 GLOB_MARKS = "*?["
 HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"  # what Hive, Spark, Arrow and Polars write, and read, for a null
+SUFFIXES = (".parquet", ".parq", ".pq")
 # A dictionary costs some 20 us to make and as much to join with others, whatever its rows: row groups of fewer are read as plain strings.
 # 1M rows x 26 strings in files of 500 rows took 9.6 s of CPU so, and 13.2 s as dictionaries; of 5,000 rows 9.0 s and 7.8 s.
 DICTIONARY_ROWS = 2_000
@@ -90,8 +93,9 @@ class Dataset:
         DataError
             If a file is not Parquet, or the files' schemas clash; it names file and column.
         """
-        sources = [str(source)] if isinstance(source, str | Path) else [str(item) for item in source]
+        sources = [os.path.expanduser(str(item)) for item in ([source] if isinstance(source, str | Path) else source)]  # noqa: PTH111
         found = [place for item in sources for place in _find_files(item)]
+        _refuse_twice(path for path, _ in found)
         with ThreadPoolExecutor(FOOTER_THREADS) as pool:
             files = tuple(pool.map(lambda place: _read_footer(*place), found))
         hive = _hive_types(files)
@@ -161,10 +165,11 @@ def _find_files(source: str) -> list[tuple[str, dict[str, str]]]:
         paths, root = _find_remote(source)
     elif any(mark in source for mark in GLOB_MARKS) and not Path(source).exists():
         paths, root = sorted(glob.glob(source, recursive=True)), _before_marks(source)
-        paths = [path for path in paths if Path(path).is_file()]
+        paths = [file for path in paths for file in (_below(path) if Path(path).is_dir() and path.endswith(SUFFIXES) else [path])]
+        paths = [path for path in paths if _is_data(Path(path))]
     elif Path(source).is_dir():
         root = str(Path(source))  # as rglob writes it: ./a and a/ are a
-        paths = _parquet_below(root, (str(path) for path in Path(source).rglob("*") if path.is_file()))
+        paths = _below(root)
     elif Path(source).is_file():
         return [(source, {})]
     else:
@@ -172,6 +177,23 @@ def _find_files(source: str) -> list[tuple[str, dict[str, str]]]:
     if not paths:
         raise JobError(f"no Parquet files at {source!r}", hint=_what_is_there(source))
     return [(path, _hive_values(path.removeprefix(root))) for path in paths]
+
+
+def _below(folder: str) -> list[str]:
+    root = str(Path(folder))
+    return _parquet_below(root, (str(path) for path in Path(root).rglob("*") if _is_data(path)))
+
+
+def _is_data(path: Path) -> bool:
+    """Say whether a path is a file, or a link to one: to read one that leads nowhere says so, and to pass over it would lose its rows."""
+    return path.is_file() or (path.is_symlink() and not path.is_dir())
+
+
+def _refuse_twice(paths: Iterable[str]) -> None:
+    """Raise JobError for a file that two of several sources name: its rows would count twice."""
+    for path, n in Counter(path if "://" in path else os.path.abspath(path) for path in paths).items():  # noqa: PTH100
+        if n > 1:
+            raise JobError(f"{path!r} is named {n} times", hint="its rows would be read as often: name each file once")
 
 
 def _find_remote(source: str) -> tuple[list[str], str]:
@@ -204,7 +226,7 @@ def _parquet_below(root: str, paths: Iterable[str]) -> list[str]:
     kept = []
     for path in paths:
         parts = path.removeprefix(root).strip("/").split("/")
-        if not any(part.startswith((".", "_")) for part in parts) and parts[-1].endswith((".parquet", ".parq", ".pq")):
+        if not any(part.startswith((".", "_")) for part in parts) and parts[-1].endswith(SUFFIXES):
             kept.append(path)
     return sorted(kept)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -45,7 +46,13 @@ class Split:
         """Raise JobError if the column is not there or cannot be compared with `test_from`."""
         if self.by not in schema:
             raise _no_column(schema, self.by, "split.by")
-        infer_type(parse(self._condition(schema)), schema)
+        if isinstance(self.test_from, float) and not math.isfinite(self.test_from):
+            raise JobError(f"a finite number is needed, not {self.test_from}", key="split.test_from")
+        try:
+            infer_type(parse(self._condition(schema)), schema)
+        except JobError as error:
+            message = f"{self.by!r} is {schema[self.by]}, and does not compare with {self.test_from!r}"
+            raise error if error.key else JobError(message, key="split.test_from", hint=error.hint) from error
 
     def mark(self, table: Table) -> Table:
         """Return the table with each row known as a training row, a test row, or neither."""

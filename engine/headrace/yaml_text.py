@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from headrace.errors import JobError, JobErrors
+from headrace.setting_errors import shown
 
 # A job of 10,000 columns has some 50,000 values. A few lines of aliases to aliases can stand for more than any memory holds.
 MOST_VALUES = 1_000_000
@@ -48,6 +49,19 @@ def _whole_number(loader: Any, node: yaml.ScalarNode) -> int:
     return int(text, 0) if text[:2] in ("0x", "0o") else int(text)
 
 
+def _checked(construct: Any) -> Any:
+    """Return a constructor whose errors know their line: of `!!int seven`, or of more digits than Python takes."""
+
+    def checked(loader: Any, node: yaml.ScalarNode) -> Any:
+        try:
+            return construct(loader, node)
+        except (ValueError, KeyError, AttributeError):
+            kind = node.tag.rsplit(":", 1)[1]
+            raise yaml.constructor.ConstructorError(None, None, f"{shown(node.value)} is no {kind}", node.start_mark) from None
+
+    return checked
+
+
 def _text(dumper: Dumper, text: str) -> yaml.ScalarNode:
     """Quote what PyYAML takes for line breaks in plain and single-quoted text, and then loses."""
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"' if re.search("[\x85\u2028\u2029]", text) else None)
@@ -56,7 +70,9 @@ def _text(dumper: Dumper, text: str) -> yaml.ScalarNode:
 _resolvers(Dumper)
 for _loader in (Loader, FastLoader):
     _resolvers(_loader)
-    _loader.add_constructor("tag:yaml.org,2002:int", _whole_number)
+    _loader.add_constructor("tag:yaml.org,2002:int", _checked(_whole_number))
+    for _kind in ("bool", "float", "timestamp"):
+        _loader.add_constructor(f"tag:yaml.org,2002:{_kind}", _checked(getattr(yaml.SafeLoader, f"construct_yaml_{_kind}")))
 Dumper.add_representer(str, _text)
 
 

@@ -245,7 +245,7 @@ def test_mistakes_name_the_column_and_the_nearest(backend: Backend) -> None:
         applied(backend, Categorify(["tags"]), data)
     with pytest.raises(JobErrors, match=r"columns\[0\]\[1\]: no column 'tag'"):
         applied(backend, Categorify([["carrier", "tag"]]), data)
-    with pytest.raises(JobErrors, match="min_frequency: input should be a valid integer, not '15'"):
+    with pytest.raises(JobErrors, match="min_frequency: an integer is needed, not '15'"):
         Categorify(["carrier"], min_frequency="15")  # type: ignore[arg-type]
     with pytest.raises(JobErrors, match="min_frequncy: unknown key\n  nearest: 'min_frequency'"):
         Categorify.from_settings({"columns": ["carrier"], "min_frequncy": 15})

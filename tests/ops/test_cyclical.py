@@ -58,7 +58,7 @@ def test_several_columns_have_each_its_period(backend: Backend) -> None:
     [
         ({"columns": {"h": 0}}, r"columns\.h: input should be greater than 0, not 0"),
         ({"columns": {"h": -24}}, r"columns\.h: input should be greater than 0, not -24"),
-        ({"columns": {}}, "columns: dictionary should have at least 1 item"),
+        ({"columns": {}}, "columns: at least 1 must be named"),
         ({"columns": {"s": 24}}, r"columns\[0\]: 's' is string, and a number is needed"),
         ({"columns": {"hh": 24}}, r"columns\[0\]: no column 'hh'"),
     ],

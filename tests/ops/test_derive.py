@@ -70,5 +70,5 @@ def test_all_mistakes_come_together_under_their_names(backend: Backend) -> None:
 
 
 def test_an_expression_must_be_text() -> None:
-    with pytest.raises(JobError, match="a: input should be a valid string, not 5"):
+    with pytest.raises(JobError, match="a: a text is needed, not 5"):
         Derive.from_settings({"a": 5})

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tests.applying import applied
 from tests.comparing import assert_same_column
 
+import headrace as hr
 from headrace.backends.arrow.backend import ArrowBackend
 from headrace.errors import DataError, JobError, JobErrors
 from headrace.ops.fill_missing import FillMissing
@@ -167,3 +168,9 @@ def test_the_median_is_the_middle_of_the_sorted_values(values: list[int | None])
     middle = (known[(len(known) - 1) // 2] + known[len(known) // 2]) / 2
     made = applied(ArrowBackend(), FillMissing(["x"], value="median"), column(values, pa.float64()))
     assert made["x"] == [middle if value is None else value for value in values]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_value_that_no_file_of_settings_holds_is_refused(value: float) -> None:
+    with pytest.raises(JobErrors, match=r"value: a finite number is needed, not (nan|inf)"):
+        hr.Pipeline([hr.FillMissing(["x"], value=value)]).fit(pa.table({"x": [1.0, None]}))

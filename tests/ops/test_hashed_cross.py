@@ -60,7 +60,7 @@ def test_empty_and_short_tables(backend: Backend, n_rows: int) -> None:
 
 
 def test_one_column_is_no_cross() -> None:
-    with pytest.raises(JobErrors, match="columns: tuple should have at least 2 items"):
+    with pytest.raises(JobErrors, match="columns: at least 2 must be named"):
         HashedCross(["a"], buckets=10)
 
 

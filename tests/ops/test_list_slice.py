@@ -89,7 +89,7 @@ def test_mistakes_are_refused_with_their_keys(backend: Backend, op: ListSlice, m
 
 
 def test_settings_are_checked() -> None:
-    with pytest.raises(JobErrors, match="start: input should be a valid integer"):
+    with pytest.raises(JobErrors, match="start: an integer is needed"):
         ListSlice("l", start="first")  # type: ignore[arg-type]
 
 

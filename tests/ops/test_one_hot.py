@@ -99,7 +99,7 @@ def test_mistakes_are_refused_with_their_keys(backend: Backend, settings_: dict[
 
 
 def test_no_category_is_refused() -> None:
-    with pytest.raises(JobErrors, match=r"categories\.c: tuple should have at least 1 item"):
+    with pytest.raises(JobErrors, match=r"categories\.c: at least 1 must be named"):
         OneHot(categories={"c": []})
 
 

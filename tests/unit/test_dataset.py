@@ -431,3 +431,28 @@ def test_a_file_that_changes_between_planning_and_reading_is_refused(tmp_path: P
     write(value, n_rows)
     with pytest.raises(DataError, match=r"x.parquet: has changed since the run began"):
         fitted.transform(planned)
+
+
+def test_a_glob_takes_the_files_of_folders_that_are_called_as_files(parquet: Write, tmp_path: Path, backend: Backend) -> None:
+    parquet(ids(1, 2), name="data/a.parquet/part-0.parquet")
+    parquet(ids(3), name="data/a.parquet/_temporary/part-9.parquet")
+    parquet(ids(4), name="data/b.parquet")
+    assert read(Dataset.open(tmp_path / "data" / "*.parquet"), backend)["id"].to_pylist() == [1, 2, 4]
+
+
+@pytest.mark.parametrize("source", ["data", "data/*.parquet"])
+def test_a_link_that_leads_nowhere_is_refused_by_name(parquet: Write, tmp_path: Path, source: str) -> None:
+    parquet(ids(1), name="data/a.parquet")
+    (tmp_path / "data" / "b.parquet").symlink_to("nowhere.parquet")
+    with pytest.raises(DataError, match=r"b\.parquet: no such file"):
+        Dataset.open(tmp_path / source)
+
+
+def test_a_file_that_two_sources_name_is_refused(months: Path) -> None:
+    with pytest.raises(JobError, match=r"m02\.parquet' is named 2 times"):
+        Dataset.open([months / "*.parquet", f"{months}/../{months.name}/m02.parquet"])
+
+
+def test_a_tilde_is_the_home_folder(months: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(months.parent))
+    assert Dataset.open("~/data/m01.parquet").n_rows == 2

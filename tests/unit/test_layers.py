@@ -21,6 +21,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("headrace_kernels",),
     (
         "errors",
+        "setting_errors",
         "ledger",
         "schema",
         "keys",

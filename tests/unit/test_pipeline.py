@@ -159,9 +159,9 @@ def test_columns_in_another_order_and_more_of_them_change_nothing(pipeline: Pipe
         ("- normalize: [km]\n  drop: [late]", "pipeline[0]", "a step is one operator and its settings"),
         ("- normalize", "pipeline[0]", "a step is one operator and its settings"),
         ("- normalize: {columns: [km], dtyp: float32}", "pipeline[0].normalize.dtyp", "unknown key"),
-        ("- normalize: []", "pipeline[0].normalize.columns", "should have at least 1 item"),
+        ("- normalize: []", "pipeline[0].normalize.columns", "at least 1 must be named"),
         ("- target_encoding: {columns: [city]}", "pipeline[0].target_encoding.target", "is missing"),
-        ("- categorify: {columns: [city], min_frequency: '15'}", "pipeline[0].categorify.min_frequency", "should be a valid integer"),
+        ("- categorify: {columns: [city], min_frequency: '15'}", "pipeline[0].categorify.min_frequency", "an integer is needed"),
         ("- normalize: {1: km}", "pipeline[0].normalize", "keys are names, not 1"),
     ],
 )

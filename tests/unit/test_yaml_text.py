@@ -129,3 +129,20 @@ def test_what_holds_itself_or_is_nested_too_deeply_is_refused(text: str) -> None
 
 def test_aliases_stand_for_what_they_name() -> None:
     assert yaml_text.load("a: &a [x]\nb: *a\n")[0] == {"a": ["x"], "b": ["x"]}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("seed: !!int seven", "'seven' is no int"),
+        ("seed: !!float seven", "'seven' is no float"),
+        ("seed: !!bool seven", "'seven' is no bool"),
+        ("seed: !!timestamp seven", "'seven' is no timestamp"),
+        ("seed: " + "7" * 5_000, "7 ... is no int"),  # more digits than Python makes an integer of
+    ],
+)
+def test_a_value_that_is_none_of_its_kind_is_refused_with_its_line(text: str, said: str) -> None:
+    with pytest.raises(JobError) as caught:
+        yaml_text.load(f"job: x\n{text}\n")
+    assert said in caught.value.message
+    assert caught.value.line == 2

@@ -226,6 +226,10 @@ class OpenJob:
             if name not in schema:
                 message, hint = unknown_name("column", name, schema)
                 errors.append(JobError(message, key=key, hint=hint))
+            elif name == section.target:
+                errors.append(JobError(f"{name!r} is the target: the model would see the answer", key=key, hint="leave it out"))
+            elif name in (section.features or ())[:index]:
+                errors.append(JobError(f"{name!r} stands twice", key=key, hint="leave it out"))
             elif not schema[name].is_feature:
                 errors.append(
                     JobError(f"{name!r} is {schema[name]}, and a number or boolean is needed", key=key, hint="categorify it first")

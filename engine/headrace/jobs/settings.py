@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from headrace.errors import JobError, JobErrors, nearest
-from headrace.ops.base import setting_errors
 from headrace.plan import parse_bytes
+from headrace.setting_errors import setting_errors
 
 
 class Settings(BaseModel):
@@ -48,10 +50,16 @@ def _fail_only(value: str) -> str:
     return value
 
 
+def _name(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", value):
+        raise ValueError("a name of letters, digits, `.`, `_` and `-` is needed, which begins with a letter or digit")
+    return value
+
+
 def _place(value: str) -> str:
     if not value or "\0" in value:
         raise ValueError("a path is needed")
-    return value
+    return os.path.expanduser(value)  # noqa: PTH111  (a Path would lose the two slashes of a URI)
 
 
 Place = Annotated[str, AfterValidator(_place)]
@@ -127,7 +135,7 @@ class RunSettings(Settings):
 class JobSettings(Settings):
     """A whole job file."""
 
-    job: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    job: Annotated[str, AfterValidator(_name)]
     source: SourceSettings
     tables: dict[str, Place] = {}
     pipeline: list[Any] = []
@@ -145,7 +153,7 @@ def check_settings(values: Any) -> JobSettings:
     try:
         return JobSettings.model_validate(values)
     except ValidationError as error:
-        found = setting_errors(error, ())
+        found = setting_errors(error, values)
         raise JobErrors([_with_names(one) for one in found]) from None
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, TypeVar, dataclass_transform
 
@@ -18,9 +18,10 @@ from pydantic.dataclasses import dataclass as validated
 from pydantic.fields import FieldInfo
 
 from headrace import states
-from headrace.errors import JobError, JobErrors, nearest
+from headrace.errors import JobError, JobErrors
 from headrace.pool import Room
 from headrace.schema import Schema
+from headrace.setting_errors import setting_errors
 from headrace.states import Ints
 from headrace.table import ByRow, Device, Table
 
@@ -57,8 +58,8 @@ Names = Setting[Annotated[tuple[str, ...], BeforeValidator(_as_tuple)], str | Se
 Columns = Setting[Annotated[tuple[str, ...], BeforeValidator(_as_tuple), Field(min_length=1)], str | Sequence[str]]
 Group = Annotated[tuple[str, ...], BeforeValidator(_as_tuple), Field(min_length=1)]
 Groups = Setting[Annotated[tuple[Group, ...], BeforeValidator(_as_tuple), Field(min_length=1)], str | Sequence[str | Sequence[str]]]
-Count = Annotated[int, Field(strict=True, ge=0)]
-Positive = Annotated[int, Field(strict=True, ge=1)]
+Count = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
+Positive = Annotated[int, Field(strict=True, ge=1, lt=2**63)]
 Real = Annotated[float, Field(allow_inf_nan=False)]
 
 
@@ -102,46 +103,17 @@ def operator(cls: C) -> C:
 
     @functools.wraps(build)
     def init(self: Any, *args: Any, **kwargs: Any) -> None:
+        if len(args) > len(names):
+            raise JobError(f"{cls.__name__} has {len(names)} settings, and {len(args)} were given", hint=f"Settings: {', '.join(names)}")
+        # by name, so that a mistake is placed by the setting's name and not by its number
+        by_name = dict(zip(names, args, strict=False))
         try:
-            # by name, so that a mistake is placed by the setting's name and not by its number
-            build(self, *args[len(names) :], **dict(zip(names, args, strict=False)), **kwargs)
+            build(self, **by_name, **kwargs)
         except ValidationError as error:
-            raise JobErrors(setting_errors(error, names)) from None
+            raise JobErrors(setting_errors(error, {**by_name, **kwargs}, names)) from None
 
     made.__init__ = init  # type: ignore[method-assign]
     return made  # type: ignore[return-value]
-
-
-def setting_errors(error: ValidationError, names: Iterable[str]) -> list[JobError]:
-    """Turn pydantic's errors into JobErrors: one each, with its key path and the nearest right name."""
-    found: dict[str, JobError] = {}
-    for item in error.errors(include_url=False):
-        key = _key_path(item["loc"])
-        kind, value = item["type"], item.get("input")
-        if kind in ("unexpected_keyword_argument", "extra_forbidden", "no_such_attribute"):
-            name = str(item["loc"][-1])
-            near = nearest(name, names)
-            listed = f"Keys: {', '.join(names)}"
-            found[key] = JobError("unknown key", key=key, hint=f"nearest: {near!r}. {listed}" if near else listed)
-        elif kind in ("missing", "missing_argument"):
-            found[key] = JobError("is missing", key=key)
-        else:
-            message = item["msg"].removeprefix("Value error, ")
-            message = message[0].lower() + message[1:]
-            found.setdefault(
-                key, JobError(f"{message}, not {value!r}" if "input" in item and not isinstance(value, dict) else message, key=key)
-            )
-    return list(found.values())
-
-
-def _key_path(place: Sequence[str | int]) -> str:
-    path = ""
-    for item in place:
-        if isinstance(item, int):
-            path += f"[{item}]"
-        elif item.isidentifier():  # pydantic also names the branch of a union it tried: no key of the user's
-            path += f".{item}" if path else item
-    return path
 
 
 class Op(ABC):

@@ -228,6 +228,8 @@ def most_frequent(part: Counts) -> Any:
 
 
 def _check_constant(value: Any, column: str, type_: Type) -> None:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise JobError(f"a finite number is needed, not {value}", key="value")
     fits = (
         (type_.is_string and isinstance(value, str))
         or (type_.is_boolean and isinstance(value, bool))

@@ -27,7 +27,9 @@ def _as_mapping(value: Any) -> Any:
     if isinstance(value, str):
         return {value: value}
     if isinstance(value, list | tuple):
-        return {name: name for name in value if isinstance(name, str)}
+        if not all(isinstance(name, str) for name in value):
+            raise ValueError("names of columns are needed")
+        return {name: name for name in value}
     return value
 
 

@@ -50,7 +50,10 @@ class Kernel(PlainOp):
     def from_settings(cls, value: Any) -> Kernel:
         if isinstance(value, Mapping) and "name" in value:
             value = {"kernel" if key == "name" else key: item for key, item in value.items()}
-        made = super().from_settings(value)
+        try:
+            made = super().from_settings(value)
+        except JobErrors as found:
+            raise JobErrors(map(_with_key_name, found.errors)) from None
         assert isinstance(made, Kernel)  # noqa: S101  (for the type checker: from_settings makes its own class)
         return made
 
@@ -92,6 +95,12 @@ class Kernel(PlainOp):
             message, hint = unknown_name("kernel", self.kernel, kernel_names())
             raise JobError(message, key="name", hint=hint)
         return get_kernel(self.kernel)
+
+
+def _with_key_name(error: JobError) -> JobError:
+    """Return an error about settings in which the first one has the name of its key."""
+    hint = error.hint and error.hint.replace("Keys: kernel", "Keys: name")
+    return JobError(error.message, key="name" if error.key == "kernel" else error.key, hint=hint)
 
 
 def _dtype(type_: Type) -> np.dtype[Any]:

@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar
 import numpy as np
 from pydantic import Field
 
-from headrace.ops.base import Declaration, Names, PlainOp, check_columns, default, operator
+from headrace.ops.base import Count, Declaration, Names, PlainOp, check_columns, default, operator
 from headrace.schema import Schema
 from headrace.table import Table
 
@@ -45,7 +45,7 @@ class Sample(PlainOp):
     shorthand: ClassVar[str] = "fraction"
     fraction: Annotated[float, Field(strict=True, ge=0, le=1)]
     key: Names = default(())
-    seed: int | None = None
+    seed: Count | None = None
 
     @property
     def needs_all_rows(self) -> bool:

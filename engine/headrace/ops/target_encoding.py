@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, Field
 
 from headrace.errors import DataError, JobError, JobErrors
 from headrace.keys import Keys
-from headrace.ops.base import Declaration, FittedOp, Groups, Setting, Sources, check_columns, default, operator
+from headrace.ops.base import Count, Declaration, FittedOp, Groups, Setting, Sources, check_columns, default, operator
 from headrace.ops.categorify import check_groups, column_name
 from headrace.schema import Schema, Type
 from headrace.states import Floats, GroupSums, Ints
@@ -55,7 +55,7 @@ class TargetEncoding(FittedOp[dict[str, GroupSums], dict[str, TargetMeans]]):
         A list of columns is one category.
     target : str or list of str
         A number or boolean column. Several are encoded each on its own, as ``<columns>_te_<target>``.
-    folds : int, at least 2
+    folds : int, 2 to 65,536
     smoothing : float
         How many rows of the prior are added to each category.
     classes : list of str, int or bool, optional
@@ -92,10 +92,10 @@ class TargetEncoding(FittedOp[dict[str, GroupSums], dict[str, TargetMeans]]):
     name: ClassVar[str] = "target_encoding"
     columns: Groups
     target: Setting[Annotated[str | Targets, BeforeValidator(_without_list)], str | Sequence[str]]
-    folds: Annotated[int, Field(strict=True, ge=2)] = 5
+    folds: Annotated[int, Field(strict=True, ge=2, le=65_536)] = 5
     smoothing: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 20.0
     key: Setting[tuple[str, ...], Sequence[str]] = default(())
-    seed: int | None = None
+    seed: Count | None = None
     dtype: Literal["float32", "float64"] = "float32"
     classes: Setting[Classes, Sequence[bool | int | str]] = default(())
 
