@@ -12,13 +12,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from llvmlite import ir
-from numba import carray, types
-from numba.extending import intrinsic, overload
 from numpy.typing import NDArray
 
 from headrace_kernels.column import Bitmap, Column, realigned
 from headrace_kernels.compiled import jit
 from headrace_kernels.elementary import Number
+from headrace_kernels.numba_names import carray, intrinsic, overload, types
 
 VALUES, BITS, ROWS = range(3)
 """Places in a column's row: the addresses of its values and of its bitmap (0: no row is null), and how many rows it has."""

@@ -17,19 +17,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+import llvmlite.binding as llvm
 import numpy as np
 
-from headrace_kernels.sparing import sparing
-
-# Numba asks the one for its version, and serves the other if it is at work: that is a fifth of what the import takes.
-with sparing("scipy", "coverage"):
-    import numba
-
-import llvmlite.binding as llvm
-from numba.core import caching
-from numba.core.codegen import JITCodeLibrary
-from numba.core.registry import CPUDispatcher
-from numba.core.runtime import rtsys
+from headrace_kernels.numba_names import CPUDispatcher, JITCodeLibrary, caching, numba, rtsys
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 _PLAIN = (int, float, complex, str, bytes, bool, type(None), np.generic, np.dtype, range, slice, numba.types.Type)

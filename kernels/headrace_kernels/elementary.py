@@ -9,7 +9,8 @@ Largest relative error (against 40-digit arithmetic; absolute for sines near the
 | function | float64 | float32 | domain |
 |---|---|---|---|
 | ``sin_degrees``, ``cos_degrees``, ``sin_turns``, ``cos_turns`` | 5e-16 | 3e-7 | up to 2**50 (2**21) turns |
-| ``atan_of_sqrt`` | 5e-16 | 3e-7 | a, b >= 0 |
+| ``sine_cosine_squared`` | 1.5e-15 | 1e-6 | up to 2**50 (2**21) half turns |
+| ``asin_of_sqrt`` | 5e-16 | 3e-7 | a, b >= 0, a + b = 1 |
 | ``compass_degrees`` | 1e-15 | 6e-7 | all |
 | ``log``, ``log1p`` | 6e-16 | 3e-7 | all; subnormal float64 too |
 | ``exp2`` | 4e-16 | 2e-7 | all; results below the smallest normal number become 0 |
@@ -20,6 +21,8 @@ like. Source of the reductions: Cody and Waite, *Software Manual for the Element
 
 from __future__ import annotations
 
+import ctypes
+import functools
 import math
 import struct
 from collections.abc import Callable
@@ -27,8 +30,8 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic, overload, register_jitable
+
+from headrace_kernels.numba_names import intrinsic, overload, register_jitable, types
 
 Number = Any  # a Python or NumPy number in plain Python, a machine number when compiled
 
@@ -91,6 +94,39 @@ def nearest(x: Number) -> Number:
     (3.0, -4.0)
     """
     return floor(x + like(0.5, x))  # not llvm.rint: CUDA's compiler does not take it
+
+
+@functools.cache
+def _fma_of_c(single: bool) -> Any:
+    function = ctypes.CDLL(None).fmaf if single else ctypes.CDLL(None).fma  # Python has its own from 3.13 on
+    type_ = ctypes.c_float if single else ctypes.c_double
+    function.argtypes, function.restype = [type_] * 3, type_
+    return function
+
+
+def fma(a: Number, b: Number, c: Number) -> Number:
+    """Return a * b + c for floats of one precision, rounded once: one instruction, and the same bits on every machine.
+
+    Left to themselves, CUDA's compiler makes one operation of both and LLVM two.
+
+    >>> fma(1 + 2.0**-30, 1 - 2.0**-30, -1.0) == -(2.0**-60)
+    True
+    """
+    return type(a)(_fma_of_c(isinstance(a, np.float32))(a, b, c))
+
+
+def _build_fma(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    return builder.fma(*arguments)
+
+
+@intrinsic
+def _fma(typingctx: Any, a: Any, b: Any, c: Any) -> Any:
+    return a(a, a, a), _build_fma
+
+
+@overload(fma, strict=False)
+def _compile_fma(a: Any, b: Any, c: Any) -> Any:
+    return lambda a, b, c: _fma(a, b, c)
 
 
 def to_bits(x: Number) -> Number:
@@ -184,7 +220,7 @@ def polynomial(double: tuple[float, ...], single: tuple[float, ...]) -> Callable
         coefficients = single if isinstance(z, np.float32) else double
         total = like(coefficients[-1], z)
         for coefficient in coefficients[-2::-1]:
-            total = total * z + like(coefficient, z)
+            total = fma(total, z, like(coefficient, z))
         return total
 
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -192,7 +228,7 @@ def polynomial(double: tuple[float, ...], single: tuple[float, ...]) -> Callable
         coefficients = single if signature.return_type == types.float32 else double
         total = ir.Constant(value.type, coefficients[-1])
         for coefficient in coefficients[-2::-1]:
-            total = builder.fadd(builder.fmul(total, value), ir.Constant(value.type, coefficient))
+            total = builder.fma(total, value, ir.Constant(value.type, coefficient))
         return total
 
     @intrinsic
@@ -212,6 +248,18 @@ _SINE = polynomial(  # sin(sqrt(z)) / sqrt(z), z in [0, (pi/2)**2]: 3e-19, 3e-11
      1.605894087848656e-10, -7.643026557971632e-13, 2.7215749422983443e-15),
     (0.9999999999829191, -0.16666666616815567, 0.008333330974207583, -0.00019840861179319552, 2.752526981229885e-06,
      -2.3889217773452806e-08),
+)
+_SHORT_SINE = polynomial(  # sin(sqrt(z)) / sqrt(z), z in [0, (pi/4)**2]: 1e-17, 3e-9
+    (1.0, -0.16666666666666616, 0.008333333333320363, -0.000198412698286503, 2.755731337640013e-06, -2.5050716974102745e-08,
+     1.5894736651849094e-10),
+    (0.9999999969177036, -0.16666650673996775, 0.00833203578559731, -0.000195039042508408),
+)
+_ARCSINE = polynomial(  # asin(sqrt(z)) / sqrt(z), z in [0, 1/2]: 3e-17, 3e-9
+    (1.0, 0.16666666666664987, 0.07500000000401816, 0.044642856762615, 0.030381963396751827, 0.022371584779320355, 0.017364281439103527,
+     0.01380344589589198, 0.013191002571753903, -0.002601537848299688, 0.07871611357002127, -0.2968705430689824, 1.0082016650534187,
+     -2.4908808126226116, 4.6420689099888435, -6.229299875397985, 5.7579408313146985, -3.278933156739812, 0.8892904367638688),
+    (1.0000000016226234, 0.16666614237824284, 0.07502757316352404, 0.04409161673371687, 0.03581423928401177, -0.0070205791522944755,
+     0.10740002130174647, -0.13591627123984387, 0.12391349490512975),
 )
 _ARCTANGENT = polynomial(  # atan(sqrt(z)) / sqrt(z), z in [0, 1]: 2e-16, 3e-9
     (0.9999999999999998, -0.333333333333188, 0.19999999998244405, -0.14285714201153485, 0.11111108947215684, -0.09090875100099982,
@@ -242,13 +290,14 @@ def _sine_of_turn(r: Number, turn: Number) -> Number:
     quarter = turn * like(0.25, r)
     s = half - r if r > quarter else r
     s = -half - r if r < -quarter else s
-    s = s * like(2 * math.pi, r) / turn
+    s = s * (like(2 * math.pi, r) / turn)
     return s * _SINE(s * s)
 
 
 @inlined
-def _reduced(x: Number, turn: Number) -> Number:
-    return x - turn * nearest(x / turn)
+def _reduced(x: Number) -> Number:
+    """Return an angle in degrees less whole turns."""
+    return fma(like(-360.0, x), nearest(x * like(1 / 360, x)), x)
 
 
 @inlined
@@ -256,10 +305,9 @@ def sin_degrees(x: Number) -> Number:
     """Return the sine of an angle in degrees; infinite gives NaN.
 
     >>> round(sin_degrees(30.0), 15)
-    np.float64(0.5)
+    0.5
     """
-    turn = like(360.0, x)
-    return _sine_of_turn(_reduced(x, turn), turn)
+    return _sine_of_turn(_reduced(x), like(360.0, x))
 
 
 @inlined
@@ -269,8 +317,7 @@ def cos_degrees(x: Number) -> Number:
     >>> float(cos_degrees(90.0)), float(cos_degrees(180.0))
     (0.0, -1.0)
     """
-    turn = like(360.0, x)
-    return _sine_of_turn(like(90.0, x) - abs(_reduced(x, turn)), turn)
+    return _sine_of_turn(like(90.0, x) - abs(_reduced(x)), like(360.0, x))
 
 
 @inlined
@@ -294,18 +341,50 @@ def cos_turns(x: Number) -> Number:
 
 
 @inlined
-def atan_of_sqrt(a: Number, b: Number) -> Number:
-    """Return atan(sqrt(a / b)) in radians for a, b >= 0, not both 0; exact in the same way for small, equal and large ratios.
+def sine_cosine_squared(x: Number, rest: Number) -> tuple[Number, Number]:
+    """Return the squares of the sine and of the cosine of x + rest degrees, where `rest` is below the last place of `x`.
 
-    >>> float(atan_of_sqrt(1.0, 0.0)) == math.pi / 2
+    >>> near_one, tiny = sine_cosine_squared(90.0, 1e-20)
+    >>> float(near_one), bool(tiny < 1e-43)
+    (1.0, True)
+    """
+    quarter = like(45.0, x)
+    r = fma(like(-180.0, x), nearest(x * like(1 / 180, x)), x)
+    rest = -rest if r < like(0.0, x) else rest
+    r = abs(r)
+    upper = r > quarter
+    t = (((like(90.0, x) - r) - rest) if upper else (r + rest)) * like(math.pi / 180, x)
+    s = t * _SHORT_SINE(t * t)
+    small = s * s
+    large = like(1.0, x) - small
+    return (large if upper else small), (small if upper else large)
+
+
+@inlined
+def exact_sum(x: Number, y: Number) -> tuple[Number, Number]:
+    """Return the sum of two floats as rounded, and what rounding took: together they are exact.
+
+    Source: TwoSum, D. E. Knuth, *The Art of Computer Programming*, volume 2, section 4.2.2.
+
+    >>> exact_sum(1.0, 1e-20)
+    (1.0, 1e-20)
+    """
+    total = x + y
+    part = total - x
+    return total, (x - (total - part)) + (y - part)
+
+
+@inlined
+def asin_of_sqrt(a: Number, b: Number) -> Number:
+    """Return asin(sqrt(a)) in radians for a >= 0 and b = 1 - a, each exact by itself.
+
+    >>> float(asin_of_sqrt(1.0, 0.0)) == math.pi / 2
     True
     """
     steep = a > b
     smaller = b if steep else a
-    larger = a if steep else b
-    z = smaller / larger  # one division outside the selects: LLVM would not run two unasked
-    angle = like(math.sqrt(z), z) * _ARCTANGENT(z)
-    return like(math.pi / 2, z) - angle if steep else angle
+    angle = like(math.sqrt(smaller), a) * _ARCSINE(smaller)
+    return like(math.pi / 2, a) - angle if steep else angle
 
 
 @inlined

@@ -1,13 +1,25 @@
 """Distances, directions and grid cells on the sphere, from latitudes and longitudes in degrees.
 
-Source of the formulas: R. W. Sinnott, *Virtues of the Haversine*, Sky and Telescope 68 (1984), with 1 - h written as a sum of squares
-too, so that points nearly opposite are as exact as points nearly equal. Mean Earth radius: IUGG, (2a + b) / 3 of GRS 80, H. Moritz,
+Source of the formulas: R. W. Sinnott, *Virtues of the Haversine*, Sky and Telescope 68 (1984), with the cosines' product taken apart by
+half angles: h and 1 - h are then sums of products of squares, of which none can be lost in another, and three angles are all it takes. Mean Earth radius: IUGG, (2a + b) / 3 of GRS 80, H. Moritz,
 *Geodetic Reference System 1980*.
 """
 
 from __future__ import annotations
 
-from headrace_kernels.elementary import Number, atan_of_sqrt, compass_degrees, cos_degrees, floor, inlined, like, sin_degrees
+from headrace_kernels.elementary import (
+    Number,
+    asin_of_sqrt,
+    compass_degrees,
+    cos_degrees,
+    exact_sum,
+    floor,
+    fma,
+    inlined,
+    like,
+    sin_degrees,
+    sine_cosine_squared,
+)
 from headrace_kernels.kernel import kernel
 
 EARTH_RADIUS_KM = 6371.0088
@@ -17,16 +29,18 @@ EARTH_RADIUS_KM = 6371.0088
 def haversine_km(lat1: Number, lon1: Number, lat2: Number, lon2: Number, radius_km: Number = EARTH_RADIUS_KM) -> Number:
     """Great-circle distance in km of two points in degrees.
 
-    Relative error at most 4e-15 for float64 and 2e-6 for float32 columns, for any two points. The sphere itself is up to 0.56 % off
+    Relative error at most 1e-15 for float64 and 5e-7 for float32 columns, for any two points. The sphere itself is up to 0.56 % off
     the ellipsoid. A latitude or longitude that is null gives null; NaN or infinite gives NaN.
     """
     half = like(0.5, lat1)
-    across = cos_degrees(lat1) * cos_degrees(lat2)
-    north, middle = sin_degrees(half * (lat2 - lat1)), sin_degrees(half * (lat2 + lat1))
-    east, east_cos = sin_degrees(half * (lon2 - lon1)), cos_degrees(half * (lon2 - lon1))
-    near = north * north + across * (east * east)
-    far = middle * middle + across * (east_cos * east_cos)  # 1 - near, without the loss
-    return (radius_km + radius_km) * atan_of_sqrt(near, far)
+    middle, middle_rest = exact_sum(lat1, lat2)
+    east, east_rest = exact_sum(lon2, -lon1)
+    sin_north, cos_north = sine_cosine_squared(half * (lat2 - lat1), like(0.0, lat1))
+    sin_middle, cos_middle = sine_cosine_squared(half * middle, half * middle_rest)
+    sin_east, cos_east = sine_cosine_squared(half * east, half * east_rest)
+    near = fma(sin_north, cos_east, cos_middle * sin_east)
+    far = fma(sin_middle, sin_east, cos_north * cos_east)  # 1 - near, without the loss
+    return (radius_km + radius_km) * asin_of_sqrt(near, far)
 
 
 @kernel(output="same")

@@ -14,14 +14,13 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import types
-from numba.extending import overload
 from numpy.typing import NDArray
 
 from headrace_kernels.column import Column, is_valid
 from headrace_kernels.compiled import jit
 from headrace_kernels.elementary import inlined, to_bits
 from headrace_kernels.limbs import LIMB_BITS, deposit, normalise
+from headrace_kernels.numba_names import overload, types
 
 _MASK = 0xFFFFFFFF
 _NO_BITS = -(1 << 20)

@@ -16,13 +16,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import types
-from numba.extending import intrinsic, overload
 from numpy.typing import NDArray
 
 from headrace_kernels.compiled import jit
 from headrace_kernels.elementary import Number, inlined, to_bits
 from headrace_kernels.kernel import kernel
+from headrace_kernels.numba_names import intrinsic, overload, types
 from headrace_kernels.words import AHEAD_BYTES, prefetch
 
 U64 = np.uint64

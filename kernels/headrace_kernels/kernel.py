@@ -21,12 +21,12 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-from numba.extending import overload
 from numpy.typing import NDArray
 
 from headrace_kernels.column import Column, merged_validity
 from headrace_kernels.compiled import jit
 from headrace_kernels.elementary import inlined
+from headrace_kernels.numba_names import overload
 from headrace_kernels.threads import over_chunks
 
 Scalar = Callable[..., Any]

@@ -26,14 +26,13 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-from numba import types
-from numba.extending import overload
 from numpy.typing import NDArray
 
 from headrace_kernels.column import Column, is_valid, merged_validity
 from headrace_kernels.compiled import jit
-from headrace_kernels.elementary import Number, exp2, inlined
+from headrace_kernels.elementary import Number, exp2, fma, inlined
 from headrace_kernels.kernel import row_of
+from headrace_kernels.numba_names import overload, types
 from headrace_kernels.threads import over_chunks
 
 Scalar = Callable[..., Any]
@@ -272,15 +271,14 @@ def share_left(value_before: Number, seconds_before: Number, value: Number, seco
 @segment_kernel(output="float64", start=(0.0,), between=share_left)
 def decayed_sum(state: Any, left: Number, value: Number, seconds: Number, half_life: Number = 86400.0) -> Any:
     """Sum of the values so far, each halved every `half_life` seconds since: total * 2**(-(t - t_last) / half_life) + value."""
-    total = state[0] * left + value
+    total = fma(state[0], left, value)
     return total, (total,)
 
 
 @segment_kernel(output="float64", start=(0.0,), between=share_left)
 def decayed_sum_before(state: Any, left: Number, value: Number, seconds: Number, half_life: Number = 86400.0) -> Any:
     """What `decayed_sum` is just before a row's own value is added."""
-    total = state[0] * left
-    return total, (total + value,)
+    return state[0] * left, (fma(state[0], left, value),)
 
 
 @inlined

@@ -69,11 +69,13 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 
 GPU_PACKAGES = ("cudf", "cuml", "cupy", "rmm", "dask_cudf", "dask_cuda", "pynvml", "numba_cuda")
 
+CUDA_MODULES = tuple(f"headrace_kernels.{name}" for name in ("cuda", "cuda_catalogue", "cuda_codes", "cuda_dense"))
+
 # Outside package -> where alone it may be imported.
 PLACES: dict[str, tuple[str, ...]] = {
     "dask": ("cluster", "execution"),
     "distributed": ("cluster", "execution"),
-    "numba": ("headrace_kernels",),
+    "numba": ("headrace_kernels.numba_names", *CUDA_MODULES),
     "llvmlite": ("headrace_kernels",),
     "xgboost": ("models",),
     "sklearn": ("models", "metrics"),

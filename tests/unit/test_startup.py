@@ -89,6 +89,11 @@ def test_arrow_imports_pandas_for_who_asks_for_a_data_frame(tmp_path: Path) -> N
     assert found.split() == ["3", "[1]"]
 
 
+def test_kernels_bring_no_package_that_numba_can_do_without(tmp_path: Path) -> None:
+    found = run("import sys, headrace_kernels.addresses; print([name for name in ('scipy', 'coverage') if name in sys.modules])", tmp_path)
+    assert found.strip() == "[]"
+
+
 def test_linear_algebra_works_in_kernels_though_scipy_is_imported_late(tmp_path: Path) -> None:
     found = run(
         "import sys, headrace_kernels.compiled, numba, numpy as np\n"

@@ -1,0 +1,32 @@
+"""What the kernels use of Numba, CUDA apart: imported here alone, without the optional packages that Numba would import with it.
+
+Numba asks SciPy for its version and serves coverage if it is at work: that is a fifth of what the import takes.
+"""
+
+from __future__ import annotations
+
+from headrace_kernels.sparing import sparing
+
+with sparing("scipy", "coverage"):
+    import numba
+
+from numba import carray, types
+from numba.core import caching, cgutils
+from numba.core.codegen import JITCodeLibrary
+from numba.core.registry import CPUDispatcher
+from numba.core.runtime import rtsys
+from numba.extending import intrinsic, overload, register_jitable
+
+__all__ = [
+    "CPUDispatcher",
+    "JITCodeLibrary",
+    "caching",
+    "carray",
+    "cgutils",
+    "intrinsic",
+    "numba",
+    "overload",
+    "register_jitable",
+    "rtsys",
+    "types",
+]
