@@ -57,6 +57,7 @@ def _yeo_johnson(x: Number, power: Number) -> Number:
     magnitude = log1p(abs(x))
     grown = _expm1(exponent * magnitude) / (1.0 if straight else exponent)
     size = magnitude if straight else grown
+    size = abs(x) if exponent == 1.0 else size  # not by way of a logarithm, so that a constant column becomes 0
     return -size if x < 0.0 else size
 
 

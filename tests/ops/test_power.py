@@ -90,8 +90,9 @@ def test_missing_values_stay_and_infinities_become_the_limit(backend: Backend) -
     assert_same_column(made.table["x"], pa.array(expected), 1e-12)
 
 
-def test_a_constant_column_becomes_0(backend: Backend) -> None:
-    made = applied(backend, Power(["x"]), column([5, 5, None], pa.int8()))
+@pytest.mark.parametrize(("value", "type_"), [(5, pa.int8()), (7.3, pa.float64()), (-3.3, pa.float32()), (123456.789, pa.float64())])
+def test_a_constant_column_becomes_0(backend: Backend, value: float, type_: pa.DataType) -> None:
+    made = applied(backend, Power(["x"], dtype="float64"), column([value, value, None], type_))
     assert made["x"] == [0.0, 0.0, None]
     assert made.state.powers == {"x": 1.0}
 

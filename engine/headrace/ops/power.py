@@ -131,7 +131,8 @@ def yeo_johnson(values: Floats, power: float) -> Floats:
     straight = exponents == 0
     with np.errstate(over="ignore"):
         grown = np.expm1(exponents * logs) / np.where(straight, 1.0, exponents)
-    return np.copysign(np.where(straight, logs, grown), values)
+    sizes = np.where(exponents == 1, np.abs(values), np.where(straight, logs, grown))
+    return np.copysign(sizes, values)
 
 
 def best_power(values: Floats, weights: Floats) -> float:
