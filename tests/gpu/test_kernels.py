@@ -50,5 +50,5 @@ def test_the_lines_that_count_are_those_of_kernels_and_of_what_they_call() -> No
     shown = {name: {source[name][line - 1].strip() for line in lines} for name, lines in found.items()}
     assert "cuda.atomic.add(counts, code, 1)" in shown["cuda_codes.py"]  # a kernel
     assert "cos2 = cos_degrees(lat2)" in shown["geo.py"]  # a scalar function that one is made of
-    assert "total = state[0] * left + value" in shown["segments.py"]  # a scan
+    assert "total = fma(state[0], left, value)" in shown["segments.py"]  # a scan
     assert not any("over_chunks" in line for lines in shown.values() for line in lines)  # the CPU's threads
