@@ -69,7 +69,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 
 GPU_PACKAGES = ("cudf", "cuml", "cupy", "rmm", "dask_cudf", "dask_cuda", "pynvml", "numba_cuda")
 
-CUDA_MODULES = tuple(f"headrace_kernels.{name}" for name in ("cuda", "cuda_catalogue", "cuda_codes", "cuda_dense"))
+CUDA_MODULES = tuple(f"headrace_kernels.{name}" for name in ("cuda", "cuda_catalogue", "cuda_codes", "cuda_dense", "cuda_rolling"))
 
 # Outside package -> where alone it may be imported.
 PLACES: dict[str, tuple[str, ...]] = {
