@@ -1,12 +1,11 @@
 """The command `headrace`: run, plan, predict, report, inspect, profile, doctor, data, bench.
 
 Progress bars on a terminal, plain lines elsewhere, one JSON object on standard output with `--json`. Exit codes:
-0 done, 1 the job failed, 2 the job file or the arguments are wrong.
+0 done, 1 the job failed, 2 the job file or the arguments are wrong, 130 and 143 stopped by Ctrl-C or SIGTERM.
 """
 
 from __future__ import annotations
 
-import signal
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from headrace.cli_bench import bench
-from headrace.commands import DebugOption, JsonOption, guarded, print_json, told_as_json
+from headrace.commands import DebugOption, JsonOption, guarded, heed_signals, print_json, told_as_json
 from headrace.errors import JobError
 from headrace.startup import collect_seldom, leave, sleep_soon
 
@@ -164,9 +163,11 @@ def report(
         done = Run.load(directory)
         place = done.report
         if out is not None:
+            from headrace.new_folder import new_file
             from headrace.report import render
 
-            out.write_text(render(done.record), encoding="utf-8")
+            with new_file(out) as hidden:
+                hidden.write_text(render(done.record), encoding="utf-8")
             place = out
         if as_json:
             print_json({"run": done.id, "report": str(place), "metrics": done.metrics, **_brief(done.record)})
@@ -352,10 +353,10 @@ def _brief(record: Any) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Run the command line; a request to end (SIGTERM) is heeded as Ctrl-C is: what was begun is cleared away."""
+    """Run the command line."""
     collect_seldom()
     sleep_soon()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    heed_signals()
     if "--json" in sys.argv:
         sys.exit(told_as_json(lambda: app(prog_name="headrace", standalone_mode=False)))
     app(prog_name="headrace")

@@ -6,9 +6,11 @@ Only this module and `execution` know Dask; the `local` kind does without import
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import multiprocessing
 import os
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
@@ -107,6 +109,8 @@ class LocalCluster:
     def __init__(self, n_workers: int | None = None) -> None:
         self.n_threads = os.cpu_count() or 1
         self.n_workers = n_workers or self.n_threads
+        self._busy: set[int] = set()  # threads that are at a task
+        self._lock = threading.Lock()
 
     @cached_property
     def _pool(self) -> ThreadPoolExecutor:
@@ -118,7 +122,18 @@ class LocalCluster:
     def submit(self, function: Callable[..., Any], *args: Any) -> Future[Any]:
         # A task waits for its arguments inside the pool. They were all submitted before it and the pool starts tasks in
         # order, so the oldest waiting task can always go on.
-        return self._pool.submit(_with_results, function, args)
+        return self._pool.submit(self._do, function, args)
+
+    def _do(self, function: Callable[..., Any], args: Iterable[Any]) -> Any:
+        thread = threading.get_ident()
+        with self._lock:
+            self._busy.add(thread)
+        try:
+            return function(*[arg.result() if isinstance(arg, Future) else arg for arg in args])
+        finally:
+            with self._lock:
+                self._busy.discard(thread)
+                _raise_in(thread, None)  # an interruption that came too late
 
     def submit_about(self, subject: int, function: Callable[..., Any], *args: Any) -> Future[Any]:
         return self.submit(function, *args)
@@ -142,8 +157,12 @@ class LocalCluster:
         for handle in handles:
             try:
                 handle.result()
-            except BaseException:
+            except BaseException as error:
                 self._pool.shutdown(wait=False, cancel_futures=True)
+                if isinstance(error, KeyboardInterrupt):
+                    with self._lock:
+                        for thread in self._busy:
+                            _raise_in(thread, KeyboardInterrupt)
                 raise
             if done:
                 done()
@@ -159,8 +178,9 @@ class LocalCluster:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _with_results(function: Callable[..., Any], args: Iterable[Any]) -> Any:
-    return function(*[arg.result() if isinstance(arg, Future) else arg for arg in args])
+def _raise_in(thread: int, error: type[BaseException] | None) -> None:
+    """Raise an error in a thread at its next step in Python, after a round of training for one; None takes back what was not raised yet."""
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), error and ctypes.py_object(error))
 
 
 class DaskCluster:
@@ -386,13 +406,25 @@ def _started(name: str, kind: Callable[..., Any], **settings: Any) -> DaskCluste
 
     # A starting child runs the script's top level; workers of its own would have children that do the same. `multiprocessing` itself
     # asks the same attribute (spawn._check_not_importing_main), and Dask loses its answer and waits for ever.
-    if getattr(multiprocessing.current_process(), "_inheriting", False):
+    process = multiprocessing.current_process()
+    if process.daemon:
+        raise ClusterError(
+            f"the cluster `{name}` starts processes, and this one may not: it is a daemon, as those of multiprocessing.Pool are",
+            hint="use the cluster `local` here, or the address of a scheduler; or call it from a process that is no daemon",
+        )
+    if getattr(process, "_inheriting", False):
         raise ClusterError(
             f"a worker of the cluster `{name}` ran the script that opens it again",
             hint='put what the script does below `if __name__ == "__main__":`: every worker imports the script when it starts',
         )
     try:
-        owned = kind(**settings)
+        with ThreadPoolExecutor(1) as starter:
+            starting = starter.submit(kind, **settings)
+            try:
+                owned = starting.result()
+            except KeyboardInterrupt:
+                starting.result().close()  # of one that has begun to start nothing else knows what to end
+                raise
         client = distributed.Client(owned)
         client.amm.stop()  # it would leave one copy of what all workers share, and a worker that dies would take that along
         return DaskCluster(name, client, owned)

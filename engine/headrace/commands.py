@@ -4,18 +4,38 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
-from headrace.errors import HeadraceError, JobError, JobErrors
+from headrace.errors import HeadraceError, JobError, JobErrors, MemoryBudgetError
 from headrace.startup import spare_pandas
 
 JsonOption = Annotated[bool, typer.Option("--json", metavar="", help="Print one JSON object and nothing else.")]
 DebugOption = Annotated[bool, typer.Option("--debug", metavar="", help="Show the traceback of an error.")]
+
+
+class Stopped(KeyboardInterrupt):
+    """The process was asked to end by a signal other than Ctrl-C's."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+
+def heed_signals() -> None:
+    """Heed requests to end as Ctrl-C is, unless they are ignored (`nohup`): what was begun is cleared away."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, _stop)
+
+
+def _stop(number: int, frame: object) -> NoReturn:
+    raise Stopped(number)
 
 
 def print_json(value: Any) -> None:
@@ -35,18 +55,24 @@ def guarded(act: Callable[[], None], *, as_json: bool, debug: bool, is_small: bo
     except HeadraceError as error:
         _show_error(error, as_json=as_json, debug=debug)
         raise typer.Exit(error.exit_code) from None
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interruption:
         stopped = HeadraceError("stopped; nothing of this run is kept")
         if as_json:
             print_json({"error": [_as_json(stopped, "Interrupted")]})
         print(stopped.message, file=sys.stderr)  # noqa: T201
-        raise typer.Exit(1) from None
+        raise typer.Exit(128 + getattr(interruption, "number", signal.SIGINT)) from None
     except BrokenPipeError:
         # The reader went away (`headrace plan | head`): no error of ours, and Python must not complain at exit either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(0) from None
     except typer.Exit:
         raise
+    except MemoryError as error:
+        used_up = MemoryBudgetError(
+            f"the system gives no more memory: {error}", hint="set run.memory, so that partitions are made to fit, or use fewer workers"
+        )
+        _show_error(used_up, as_json=as_json, debug=debug)
+        raise typer.Exit(used_up.exit_code) from None
     except Exception as error:  # noqa: BLE001  (the last line of defence: no traceback reaches a user by default)
         unexpected = HeadraceError(
             f"{type(error).__name__}: {error}", hint="this is a fault of headrace: run again with --debug and report what it shows"

@@ -196,6 +196,15 @@ def _refuse_twice(paths: Iterable[str]) -> None:
             raise JobError(f"{path!r} is named {n} times", hint="its rows would be read as often: name each file once")
 
 
+def takes_below(source: str, folder: str) -> bool:
+    """Say whether a source takes what will be written below a folder: it is, or is above, that folder and looks into all folders."""
+    root = source if Path(source).is_dir() else _before_marks(source) if "**" in source else None
+    place = Path(folder).absolute()
+    if root is None or not place.is_relative_to(Path(root).absolute()):
+        return False
+    return "**" in source or bool(_parquet_below(str(Path(root).absolute()), [f"{place}/x.parquet"]))
+
+
 def _find_remote(source: str) -> tuple[list[str], str]:
     import fsspec
 

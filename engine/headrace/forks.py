@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from multiprocessing import forkserver, set_forkserver_preload, util
+from multiprocessing import forkserver, resource_tracker, set_forkserver_preload, util
 from typing import Any
 
 # As multiprocessing names it. Elsewhere libraries start threads when they are imported, which no fork has.
@@ -27,9 +27,13 @@ def prepare_forks() -> None:
     set_forkserver_preload(["headrace.worker_imports"])
     unset = [name for name in _ONE_THREAD if name not in os.environ]
     os.environ.update(dict.fromkeys(unset, "1"))
+    # Ctrl-C goes to all processes of a terminal. Workers end when this one ends them, and say nothing.
+    resource_tracker.ensure_running()  # it is started on the way else, and lets the signal through again
+    masked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         forkserver.ensure_running()
     finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, masked)
         for name in unset:
             del os.environ[name]
 

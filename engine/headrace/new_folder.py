@@ -6,8 +6,8 @@ import errno
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from headrace.errors import JobError, OutputError
@@ -39,6 +39,42 @@ def writing(output: str | os.PathLike[str], key: str | None = None) -> Iterator[
 
 
 @contextmanager
+def new_file(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a hidden name beside the file `path`, with the folders above it; it takes the file's place in one step at the end, or goes.
+
+    Raises
+    ------
+    JobError
+        If the file cannot be written.
+    OutputError
+        If the disk takes no more.
+    """
+    final = Path(os.path.expanduser(path))  # noqa: PTH111
+    hidden = final.with_name(f".{final.name}-{uuid.uuid4().hex[:8]}")
+    made = [folder for folder in final.parents if not folder.exists()]
+    try:
+        final.parent.mkdir(parents=True, exist_ok=True)
+        with writing(path):
+            yield hidden
+            hidden.replace(final)
+    except BaseException as error:
+        with suppress(OSError):
+            hidden.unlink()
+        remove_empty(made)
+        if isinstance(error, OSError):
+            hint = "choose a path that you may write"
+            raise JobError(f"cannot write {os.fspath(path)!r}: {error.strerror or error}", hint=hint) from error
+        raise
+
+
+def remove_empty(folders: Iterable[Path]) -> None:
+    """Remove those of the folders, the deepest first, that are there and hold nothing."""
+    for folder in folders:
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+
+
+@contextmanager
 def new_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Give a hidden folder beside `path` to write into; it becomes `path` in one step at the end, or goes.
 
@@ -49,18 +85,20 @@ def new_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     OutputError
         If the disk takes no more.
     """
-    final = Path(path).absolute()  # a task may run in a process with another working folder
+    final = Path(os.path.expanduser(path)).absolute()  # noqa: PTH111  (a task may run in a process with another working folder)
     if final.exists():
         raise JobError(f"{str(path)!r} is there already", hint="name a folder that does not exist")
     hidden = final.with_name(f".{final.name}-{uuid.uuid4().hex[:8]}")
+    made = [folder for folder in final.parents if not folder.exists()]
     try:
-        hidden.mkdir(parents=True)
-    except OSError as error:
-        raise JobError(f"cannot write {str(path)!r}: {error.strerror}", hint="choose a folder that you may write") from error
-    try:
+        try:
+            hidden.mkdir(parents=True)
+        except OSError as error:
+            raise JobError(f"cannot write {str(path)!r}: {error.strerror}", hint="choose a folder that you may write") from error
         with writing(path):
             yield hidden
             hidden.rename(final)
     except BaseException:
         shutil.rmtree(hidden, ignore_errors=True)
+        remove_empty(made)
         raise

@@ -388,3 +388,32 @@ def test_a_folder_that_is_no_run_or_bundle_is_refused(desk: Any, arguments: tupl
     assert outcome.code == 1
     assert wants in outcome.stderr
     assert str(empty) in outcome.stderr
+
+
+@pytest.mark.parametrize("source", ["parcels", "**/parcels-?.parquet"])
+def test_an_output_that_the_source_would_take_for_rows_is_refused(desk: Any, source: str) -> None:
+    data = own_data(desk)
+    desk.swap("/parcels/*.parquet", f"/{source}")
+    desk.swap(f"output: {{path: {desk.out}}}", f"output: {{path: {data}/parcels/out}}")
+    outcome = desk("run", desk.job)
+    assert outcome.code == 2
+    assert f"output.path: '{data}/parcels/out' lies in '{data}/{source}'" in outcome.stderr
+    assert not (data / "parcels" / "out").exists()
+
+
+def test_a_hidden_output_in_the_source_is_none_of_its_files(desk: Any) -> None:
+    data = own_data(desk)
+    desk.swap("/parcels/*.parquet", "/parcels")
+    desk.swap(f"output: {{path: {desk.out}}}", f"output: {{path: {data}/parcels/_out}}")
+    assert desk("plan", desk.job).code == 0
+
+
+def test_a_report_goes_to_a_new_folder_or_says_why_not(finished: Any, tmp_path: Path) -> None:
+    run = finished.out / "latest"
+    assert finished("report", run, "--out", tmp_path / "new" / "page.html").code == 0
+    assert (tmp_path / "new" / "page.html").read_text(encoding="utf-8") == (run / "report.html").read_text(encoding="utf-8")
+    (tmp_path / "file").write_text("")
+    outcome = finished("report", run, "--out", tmp_path / "file" / "deeper" / "page.html")
+    assert outcome.code == 2
+    assert "cannot write" in outcome.stderr
+    assert "Not a directory" in outcome.stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -265,3 +266,22 @@ def test_a_run_hands_over_its_bundle_and_metrics(finished: Any, new_rows: pa.Tab
     run = hr.Run.load(finished.out / "latest")
     assert run.bundle.predict(new_rows).equals(expected)
     assert set(run.metrics) == {"auc", "log_loss"}
+
+
+def test_predictions_never_replace_the_rows_that_they_are_made_of(finished: Any, bundle: Path, tmp_path: Path) -> None:
+    rows = tmp_path / "part-00000.parquet"
+    shutil.copy(finished.data / "parcels" / "parcels-0.parquet", rows)
+    before = rows.read_bytes()
+    for source, output in ((rows, rows), (tmp_path, tmp_path)):
+        outcome = finished("predict", bundle, source, output)
+        assert outcome.code == 2
+        assert "is a file of the source, which predictions would replace" in outcome.stderr
+    assert rows.read_bytes() == before
+
+
+def test_threads_that_predict_into_one_file_do_not_disturb_each_other(finished: Any, loaded: Any, tmp_path: Path) -> None:
+    source = str(finished.data / "parcels" / "*.parquet")
+    with ThreadPoolExecutor(4) as pool:
+        ledgers = list(pool.map(lambda _: loaded.predict(source, tmp_path / "out.parquet"), range(8)))
+    assert [path.name for path in tmp_path.iterdir()] == ["out.parquet"]
+    assert pq.read_metadata(tmp_path / "out.parquet").num_rows == ledgers[0].rows()["out"]

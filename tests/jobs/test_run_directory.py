@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import signal
 from pathlib import Path
 from typing import Any
@@ -157,16 +158,38 @@ def test_a_run_that_is_killed_shows_nothing_and_the_next_one_is_whole(desk: Any,
     assert len(visible(desk.out / "runs")) == 2
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_run_that_is_stopped_says_so_and_leaves_nothing(desk: Any, number: signal.Signals) -> None:
     desk.swap("seed: 7, partition: 24kB", "seed: 7, partition: 4kB")
     process = desk.start("run", desk.job)
     next(line for line in process.stderr if line.startswith("fit 1"))
     process.send_signal(number)
     _, stderr = process.communicate(timeout=60)
-    assert process.returncode == 1
+    assert process.returncode == 128 + number
     assert stderr.splitlines()[-1] == "stopped; nothing of this run is kept"
     assert "Traceback" not in stderr
+    assert not desk.out.exists()
+
+
+def test_a_run_that_is_stopped_while_it_trains_waits_for_no_model(desk: Any) -> None:
+    desk.swap("rounds: 8", "rounds: 10000000")
+    process = desk.start("run", desk.job)
+    next(line for line in process.stderr if line.startswith("train:"))
+    process.send_signal(signal.SIGTERM)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert stderr.splitlines() == ["stopped; nothing of this run is kept"]
+    assert not desk.out.exists()
+
+
+def test_ctrl_c_while_workers_start_says_so_and_leaves_nothing(desk: Any) -> None:
+    process = desk.start("run", desk.job, "--cluster", "processes", start_new_session=True)
+    while not desk.out.exists():  # from then on workers are started
+        assert process.poll() is None
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    stdout, stderr = process.communicate(timeout=60)
+    assert (stdout, stderr) == ("", "stopped; nothing of this run is kept\n")
+    assert process.returncode == 128 + signal.SIGINT
     assert not desk.out.exists()
 
 

@@ -205,5 +205,16 @@ def test_a_run_that_is_stopped_is_one_json_object_too(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr("headrace.doctor.examine", stop)
     done = call("doctor", "--json")
-    assert done.exit_code == 1
+    assert done.exit_code == 130
     assert json.loads(done.stdout)["error"][0]["kind"] == "Interrupted"
+
+
+def test_memory_that_is_used_up_is_no_fault_of_headrace(monkeypatch: pytest.MonkeyPatch) -> None:
+    def examine() -> None:
+        raise MemoryError("Unable to allocate 7 GiB")
+
+    monkeypatch.setattr("headrace.doctor.examine", examine)
+    done = call("doctor", "--json")
+    assert done.exit_code == 1
+    (error,) = json.loads(done.stdout)["error"]
+    assert (error["kind"], error["message"]) == ("MemoryBudgetError", "the system gives no more memory: Unable to allocate 7 GiB")

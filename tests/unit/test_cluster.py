@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import importlib
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -314,3 +315,8 @@ def test_only_one_run_at_a_time_has_tasks_that_wait_for_each_other(cluster: Clus
         assert cluster.gather([cluster.submit(double, 2)]) == [4]
     with cluster.together():
         assert cluster.n_threads >= 1
+
+
+def test_a_daemon_is_told_that_it_may_start_no_processes() -> None:
+    with multiprocessing.get_context("spawn").Pool(1) as pool, pytest.raises(ClusterError, match="starts processes, and this one may not"):
+        pool.apply(open_cluster, ("processes", 1))

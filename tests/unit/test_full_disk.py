@@ -34,7 +34,7 @@ def little_room(nbytes: int = 100_000) -> Iterator[None]:
 def test_transformed_files_that_do_not_fit_leave_nothing(tmp_path: Path) -> None:
     fitted = hr.Pipeline([hr.Normalize(["x"], dtype="float64")]).fit(ROWS)
     with little_room(), pytest.raises(OutputError, match=r"out' cannot be written: File too large"):
-        fitted.transform(ROWS, tmp_path / "out")
+        fitted.transform(ROWS, tmp_path / "new" / "out")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -47,7 +47,7 @@ def test_a_pipeline_that_does_not_fit_leaves_nothing(tmp_path: Path) -> None:
 
 def test_predictions_that_do_not_fit_leave_nothing(tmp_path: Path) -> None:
     with little_room(), pytest.raises(OutputError, match=r"rows.parquet' cannot be written"):
-        write_output(tmp_path / "rows.parquet", [ROWS], ROWS.schema)
+        write_output(tmp_path / "new" / "rows.parquet", [ROWS], ROWS.schema)
     assert list(tmp_path.iterdir()) == []
 
 

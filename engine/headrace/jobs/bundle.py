@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 from collections import deque
@@ -16,13 +15,14 @@ import pyarrow as pa
 
 from headrace.backends import counting
 from headrace.cluster import Cluster
+from headrace.dataset import Dataset
 from headrace.errors import BundleError, JobError
 from headrace.exchange import Rows, exchange_steps, exchanging
 from headrace.execution import Progress, Silent, Work, transform_partition
 from headrace.fitted import FittedSteps, read_fitted, write_fitted
 from headrace.ledger import Ledger
 from headrace.models import Model, load_model
-from headrace.new_folder import writing
+from headrace.new_folder import new_file
 from headrace.opened import Tables, open_source
 from headrace.partitions import Partition, Source, cut
 from headrace.pipeline import FittedPipeline
@@ -136,6 +136,9 @@ class Bundle:
             given.
         """
         opened, back = open_source(source)
+        target = None if output is None else output_file(output)
+        if target is not None and target.exists():
+            _refuse_source(opened, target)
         asked = Asked.of(self, opened)
         states, sides = serve_tables(self.fitted.ops, self.fitted.tables, self.fitted.states, asked.steps, tables or {})
         ready = Work(opened, self.fitted.ops, Serving(), states, asked.key, expects=self.fitted.source, sides=sides)
@@ -149,9 +152,9 @@ class Bundle:
             ledgers: list[Ledger] = []
             parts = _in_order(workers, handles, ledgers, progress or Silent())
             schema = asked.schema.to_arrow()
-            if output is None:
+            if target is None:
                 return back(pa.concat_tables([schema.empty_table(), *parts]))
-            write_output(Path(output), parts, schema)
+            write_output(target, parts, schema)
             return Ledger.total(ledgers)
 
 
@@ -223,19 +226,21 @@ def predict_partition(work: Work, what: tuple[Model, Asked], partition: Partitio
     return pa.concat_tables(tables) if tables else asked.schema.to_arrow().empty_table(), ledger
 
 
-def write_output(path: Path, tables: Sequence[pa.Table] | Iterator[pa.Table], schema: pa.Schema) -> None:
+def output_file(output: str | os.PathLike[str]) -> Path:
+    """Return the file that predictions go to: the one that is named, or one in the folder that is."""
+    path = Path(os.path.expanduser(output))  # noqa: PTH111
+    return path if path.suffix == ".parquet" else path / "part-00000.parquet"
+
+
+def _refuse_source(opened: Source, target: Path) -> None:
+    """Raise JobError if predictions would take the place of the rows that they are made of."""
+    if isinstance(opened, Dataset) and any(Path(file.path).exists() and target.samefile(file.path) for file in opened.files):
+        raise JobError(f"{str(target)!r} is a file of the source, which predictions would replace", hint="name another output")
+
+
+def write_output(target: Path, tables: Sequence[pa.Table] | Iterator[pa.Table], schema: pa.Schema) -> None:
     """Write one Parquet file under a hidden name and make it visible in one step."""
     from headrace.backends.arrow.write import write_batches  # loads Numba
 
-    target = path if path.suffix == ".parquet" else path / "part-00000.parquet"
-    hidden = target.with_name(f".{target.name}.writing-{os.getpid()}")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with writing(path):
-            write_batches(hidden, tables, schema)
-            hidden.replace(target)
-    except OSError as error:
-        raise JobError(f"cannot write {str(path)!r}: {error.strerror or error}", hint="choose a path that you may write") from error
-    finally:
-        with contextlib.suppress(OSError):
-            hidden.unlink()  # it is there only if something was raised
+    with new_file(target) as hidden:
+        write_batches(hidden, tables, schema)

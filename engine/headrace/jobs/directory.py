@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from headrace import json_text
 from headrace.errors import JobError
-from headrace.new_folder import writing
+from headrace.new_folder import remove_empty, writing
 from headrace.sha256sums import sha256_of
 from headrace_kernels.threads import over_items
 
@@ -47,26 +47,18 @@ def run_directory(output: str, run_id: str) -> Iterator[Path]:
         raise JobError(f"{str(latest)!r} is no link to a run", key="output.path", hint="move it away: headrace points it to the last run")
     made = [folder for folder in (runs, *runs.parents) if not folder.exists()]
     try:
-        hidden.mkdir(parents=True)
-    except OSError as error:
-        _remove_empty(made)
-        raise JobError(
-            f"cannot write to {output!r}: {error.strerror}", key="output.path", hint="choose a folder that you may write"
-        ) from error
-    try:
+        try:
+            hidden.mkdir(parents=True)
+        except OSError as error:
+            message, hint = f"cannot write to {output!r}: {error.strerror}", "choose a folder that you may write"
+            raise JobError(message, key="output.path", hint=hint) from error
         with writing(output, key="output.path"):
             yield hidden
             commit(hidden, runs / run_id, latest)
     except BaseException:
         shutil.rmtree(hidden, ignore_errors=True)
-        _remove_empty(made)  # leave nothing of a first run that failed
+        remove_empty(made)  # leave nothing of a first run that failed
         raise
-
-
-def _remove_empty(folders: Sequence[Path]) -> None:
-    for folder in folders:
-        if folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()
 
 
 def commit(hidden: Path, final: Path, latest: Path) -> None:

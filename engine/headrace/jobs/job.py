@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from headrace import yaml_text
 from headrace.backends import find_device, thread_count
 from headrace.cluster import is_remote, planned_workers, prepare_cluster
-from headrace.dataset import Dataset
+from headrace.dataset import Dataset, takes_below
 from headrace.errors import HeadraceError, JobError, JobErrors, MemoryBudgetError, unknown_name
 from headrace.jobs.settings import JobSettings, ModelSection, RunSettings, check_settings
 from headrace.metrics import check_metrics, metric_names
@@ -134,6 +134,11 @@ class Job:
                 raise JobError(error.message, key="source.path", hint=error.hint) from error
             tables = self._open_tables()
             errors: list[JobError] = []
+            output = self.settings.output.path
+            above = [place for place in (*self.settings.source.path, *self.settings.tables.values()) if takes_below(place, output)]
+            if above:
+                message = f"{output!r} lies in {above[0]!r}: the next run would take what this one writes for rows of the source"
+                errors.append(JobError(message, key="output.path", hint="write elsewhere, or name the source's files by a glob"))
             steps = None
             for index, name in enumerate(self.settings.source.key):
                 if name not in source.schema:

@@ -191,7 +191,7 @@ def preload(kind: str) -> threading.Thread:
 def _import_quietly(kind: str) -> None:
     try:
         _implementation(kind)
-    except MissingLibraryError:
+    except Exception:  # noqa: BLE001
         return  # the job's own call of the same function tells the user
 
 
