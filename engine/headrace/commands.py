@@ -12,7 +12,8 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from headrace.errors import HeadraceError, JobError, JobErrors, MemoryBudgetError
+from headrace.errors import HeadraceError, JobError, JobErrors, MemoryBudgetError, OutputError
+from headrace.new_folder import DISK_ERRORS
 from headrace.startup import spare_pandas
 
 JsonOption = Annotated[bool, typer.Option("--json", metavar="", help="Print one JSON object and nothing else.")]
@@ -52,6 +53,8 @@ def guarded(act: Callable[[], None], *, as_json: bool, debug: bool, is_small: bo
         if not is_small:
             spare_pandas()
         act()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except HeadraceError as error:
         _show_error(error, as_json=as_json, debug=debug)
         raise typer.Exit(error.exit_code) from None
@@ -67,6 +70,13 @@ def guarded(act: Callable[[], None], *, as_json: bool, debug: bool, is_small: bo
         raise typer.Exit(0) from None
     except typer.Exit:
         raise
+    except OSError as error:
+        if error.errno not in DISK_ERRORS:
+            _show_unexpected(error, as_json=as_json, debug=debug)
+            raise typer.Exit(1) from None
+        full = OutputError(f"what was to be written could not be: {os.strerror(error.errno)}", hint="make room, or write elsewhere")
+        _show_error(full, as_json=False, debug=debug)  # standard output may be what is full
+        raise typer.Exit(full.exit_code) from None
     except MemoryError as error:
         used_up = MemoryBudgetError(
             f"the system gives no more memory: {error}", hint="set run.memory, so that partitions are made to fit, or use fewer workers"
@@ -74,11 +84,13 @@ def guarded(act: Callable[[], None], *, as_json: bool, debug: bool, is_small: bo
         _show_error(used_up, as_json=as_json, debug=debug)
         raise typer.Exit(used_up.exit_code) from None
     except Exception as error:  # noqa: BLE001  (the last line of defence: no traceback reaches a user by default)
-        unexpected = HeadraceError(
-            f"{type(error).__name__}: {error}", hint="this is a fault of headrace: run again with --debug and report what it shows"
-        )
-        _show_error(unexpected, as_json=as_json, debug=debug)
+        _show_unexpected(error, as_json=as_json, debug=debug)
         raise typer.Exit(1) from None
+
+
+def _show_unexpected(error: Exception, *, as_json: bool, debug: bool) -> None:
+    hint = "this is a fault of headrace: run again with --debug and report what it shows"
+    _show_error(HeadraceError(f"{type(error).__name__}: {error}", hint=hint), as_json=as_json, debug=debug)
 
 
 def _show_error(error: HeadraceError, *, as_json: bool, debug: bool) -> None:

@@ -59,7 +59,7 @@ class HeadraceError(Exception):
     def __str__(self) -> str:
         place = self.file or ""
         if self.line is not None:
-            place += f":{self.line}"
+            place += f":{self.line}" if place else f"line {self.line}"
         if self.row_group is not None:
             place += f", row group {self.row_group}"
         if self.column is not None:

@@ -85,10 +85,13 @@ def read_fitted(folder: Path, ops: Sequence[Any] = ()) -> FittedSteps:
         source = Schema.from_arrow(streams[content["source"]["stream"]].schema)
         tables = {name: Schema.from_arrow(streams[place["stream"]].schema) for name, place in content["tables"].items()}
         states = {int(index): unpack(_stateful(made[int(index)]).state_type(), one, streams) for index, one in content["states"].items()}
+        unlearnt = [op.name for index, op in enumerate(made) if isinstance(op, StatefulOp) and index not in states]
+        if unlearnt:
+            raise BundleError(f"holds no state for {unlearnt[0]}")
         parts = {int(index): unpack(_fitted(made[int(index)]).part_type(), one, streams) for index, one in content["parts"].items()}
     except BundleError as error:
         raise BundleError(error.message, file=error.file or str(folder), hint=error.hint) from error
-    except (JobError, OSError, AttributeError, KeyError, IndexError, TypeError, ValueError, pa.ArrowException) as error:
+    except (JobError, OSError, AttributeError, KeyError, IndexError, TypeError, ValueError, RecursionError, pa.ArrowException) as error:
         raise BundleError(f"holds no fitted pipeline: {type(error).__name__}: {error}", file=str(folder)) from error
     return FittedSteps(made, source, tables, states, parts)
 

@@ -80,7 +80,7 @@ def to_arrow(frame: Any) -> tuple[pa.Table, Callable[[pa.Table], Any]]:
 
     try:
         return _checked(wrapped.to_arrow()), back
-    except pa.ArrowException as error:
+    except (pa.ArrowException, TypeError) as error:
         raise DataError(f"a column of the table has no one type: {error.args[0]}", hint=_hint_of(error)) from error
 
 

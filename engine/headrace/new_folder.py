@@ -13,7 +13,7 @@ from pathlib import Path
 from headrace.errors import JobError, OutputError
 
 # What a disk may say in the middle of a run; all else that a system refuses has a place of its own.
-_DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.ESTALE})
+DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.ESTALE})
 
 
 @contextmanager
@@ -32,7 +32,7 @@ def writing(output: str | os.PathLike[str], key: str | None = None) -> Iterator[
     try:
         yield
     except OSError as error:
-        if error.errno not in _DISK_ERRORS:
+        if error.errno not in DISK_ERRORS:
             raise
         reason, hint = os.strerror(error.errno), "nothing of it is kept; make room there, or write elsewhere"
         raise OutputError(f"{os.fspath(output)!r} cannot be written: {reason}", key=key, hint=hint) from error

@@ -69,6 +69,8 @@ class Pipeline:
     steps: tuple[Op, ...]
 
     def __init__(self, steps: Sequence[Op]) -> None:
+        if isinstance(steps, Op):
+            raise JobError("a pipeline is a list of operators, and this is one alone", hint='write [hr.Normalize(["x"])]')
         wrong = next((step for step in steps if not isinstance(step, Op)), None)
         if wrong is not None:
             raise JobError(f"a pipeline is a list of operators, and {wrong!r} is none", hint='write them as hr.Normalize(["x"])')

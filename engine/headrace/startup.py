@@ -148,5 +148,9 @@ def leave(code: int) -> NoReturn:
     """
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
-        stream.flush()
+        try:
+            if stream is not None:  # it was closed before Python began
+                stream.flush()
+        except OSError:
+            code = code or 1
     os._exit(code)

@@ -26,7 +26,16 @@ if TYPE_CHECKING:
     from headrace.plan import Plan
     from headrace.rates import Estimate
 
-out = Console(highlight=False)
+
+class Output(Console):
+    """Standard output."""
+
+    def on_broken_pipe(self) -> None:
+        """Leave to the command what it does when its reader goes away; rich would exit with 1."""
+        raise
+
+
+out = Output(highlight=False)
 if not out.is_terminal:
     out.width = 1_000  # a log or a pipe has no width: nothing is cut to fit one
 

@@ -17,6 +17,7 @@ import pytest
 
 import headrace as hr
 from headrace.errors import BundleError, DataError
+from headrace.sha256sums import write_sums
 
 
 @pytest.fixture(scope="module")
@@ -99,17 +100,33 @@ def test_a_file_too_many_is_refused(own: Path) -> None:
         ("pipeline.json", '"normalize"', '"os.system"'),
         ("pipeline.json", '"format": 3', '"format": 99'),
         ("bundle.json", '"target": "late"', '"goal": "late"'),
+        ("bundle.json", '"format": 1', '"format": 2'),
+        ("bundle.json", '"km"', '"kn"'),
         ("model/model.json", '"xgboost"', '"subprocess"'),
     ],
 )
 def test_a_bundle_that_does_not_hold_together_is_refused_although_its_sums_are_right(own: Path, name: str, old: str, new: str) -> None:
-    from headrace.sha256sums import write_sums
-
     text = (own / name).read_text()
     assert old in text
     (own / name).write_text(text.replace(old, new, 1))
     write_sums(own)
     with pytest.raises(BundleError):
+        hr.load(str(own))
+
+
+@pytest.mark.parametrize("name", ["pipeline.json", "bundle.json"])
+def test_json_that_is_nested_too_deeply_is_refused(own: Path, name: str) -> None:
+    (own / name).write_text("[" * 100_000)
+    write_sums(own)
+    with pytest.raises(BundleError):
+        hr.load(str(own))
+
+
+def test_a_pipeline_without_what_a_step_learnt_is_refused(own: Path) -> None:
+    content = json.loads((own / "pipeline.json").read_text())
+    (own / "pipeline.json").write_text(json.dumps({**content, "states": {}}))
+    write_sums(own)
+    with pytest.raises(BundleError, match="holds no state for join_external"):
         hr.load(str(own))
 
 

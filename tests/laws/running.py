@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from headrace.cluster import LocalCluster
 from headrace.exchange import exchange_steps, exchanging
 from headrace.execution import Silent, fit_steps, transform_to_tables
 from headrace.keys import Keys
 from headrace.ledger import Ledger
+from headrace.local_cluster import LocalCluster
 from headrace.opened import Opened
 from headrace.ops.base import Op
 from headrace.plan import make_plan

@@ -218,3 +218,17 @@ def test_memory_that_is_used_up_is_no_fault_of_headrace(monkeypatch: pytest.Monk
     assert done.exit_code == 1
     (error,) = json.loads(done.stdout)["error"]
     assert (error["kind"], error["message"]) == ("MemoryBudgetError", "the system gives no more memory: Unable to allocate 7 GiB")
+
+
+@pytest.mark.parametrize("command", [("profile", "DATA"), ("plan", "JOB")])
+@pytest.mark.parametrize(("output", "code"), [(">&-", 0), ("2>&-", 0), ("> /dev/full", 1), ("| true", 0)])
+def test_an_output_that_takes_nothing_ends_in_no_traceback(tmp_path: Path, command: tuple[str, str], output: str, code: int) -> None:
+    places = {"DATA": tmp_path / "a.parquet", "JOB": tmp_path / "job.yaml"}
+    pq.write_table(pa.table({"x": [1.0, 2.0]}), places["DATA"])
+    places["JOB"].write_text(f"job: a\nsource: {{path: {places['DATA']}}}\npipeline: [normalize: [x]]\noutput: {{path: {tmp_path}/out}}\n")
+    call = f"{sys.executable} -c 'from headrace.cli import command; command()' {command[0]} {places[command[1]]} {output}"
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", call], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "fault of headrace" not in done.stderr
+    assert ("No space left on device" in done.stderr) == bool(code)

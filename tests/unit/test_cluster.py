@@ -18,8 +18,11 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from headrace.cluster import FAN_IN, Cluster, LocalCluster, merge_neighbours, open_cluster, reduce_tree
+import headrace as hr
+from headrace.cluster import FAN_IN, Cluster, merge_neighbours, open_cluster, reduce_tree
 from headrace.errors import ClusterError, DataError, JobError
+from headrace.local_cluster import LocalCluster
+from headrace.workers import told_if_lost
 
 
 @pytest.fixture(scope="module")
@@ -320,3 +323,34 @@ def test_only_one_run_at_a_time_has_tasks_that_wait_for_each_other(cluster: Clus
 def test_a_daemon_is_told_that_it_may_start_no_processes() -> None:
     with multiprocessing.get_context("spawn").Pool(1) as pool, pytest.raises(ClusterError, match="starts processes, and this one may not"):
         pool.apply(open_cluster, ("processes", 1))
+
+
+@pytest.mark.parametrize("cluster", [None, 4])
+def test_what_is_no_cluster_is_refused(cluster: Any) -> None:
+    with pytest.raises(JobError, match=r"is no cluster\n  give its name"):
+        hr.Pipeline([hr.Normalize(["x"])]).fit(pa.table({"x": [1.0, 2.0]}), cluster=cluster)
+
+
+def test_a_client_of_dask_s_is_told_to_give_its_address() -> None:
+    import distributed
+
+    with (
+        distributed.Client(processes=False, n_workers=1, dashboard_address=None) as client,
+        pytest.raises(JobError, match=r"Client is no cluster\n  give its scheduler's address, 'inproc:"),
+    ):
+        hr.Pipeline([hr.Normalize(["x"])]).fit(pa.table({"x": [1.0, 2.0]}), cluster=client)  # type: ignore[arg-type]
+
+
+def test_a_scheduler_without_workers_is_told_while_the_job_waits(caplog: pytest.LogCaptureFixture) -> None:
+    import distributed
+
+    with distributed.LocalCluster(n_workers=0, processes=False, protocol="tcp", dashboard_address=None) as empty:
+        open_cluster(empty.scheduler_address).close()
+        assert f"no worker has joined the scheduler yet, and the job waits for one: dask worker {empty.scheduler_address}" in caplog.text
+
+
+def test_a_scheduler_that_goes_away_is_a_cluster_error() -> None:
+    from distributed.comm import CommClosedError
+
+    with pytest.raises(ClusterError, match="the scheduler has gone away: closed"), told_if_lost():
+        raise CommClosedError("closed")

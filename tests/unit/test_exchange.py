@@ -305,7 +305,7 @@ from headrace import Pipeline, Rolling, plan
 plan.usual_bytes = lambda: int(sys.argv[2])
 ops = [Rolling([f"x{n}" for n in range(6)], window=100, order="t", by=["k"], stats=["mean", "max"])]
 from headrace.opened import Opened
-from headrace.cluster import LocalCluster
+from headrace.local_cluster import LocalCluster
 from headrace.exchange import Rows, exchange_steps, exchanging
 from headrace.execution import Silent, transform_partition
 from headrace.ledger import Ledger

@@ -117,3 +117,9 @@ def test_a_table_of_dask_is_not_written_or_learnt_from(tmp_path: Path) -> None:
         fitted.transform(frame, tmp_path / "out")
     with pytest.raises(JobError, match="write it with `to_parquet`"):
         Pipeline.from_yaml(STEPS).fit(frame)
+
+
+def test_a_sparse_column_is_refused_by_name() -> None:
+    frame = pd.DataFrame({"x": pd.arrays.SparseArray([1.0, 2.0])})
+    with pytest.raises(DataError, match="column x"):
+        to_arrow(frame)

@@ -13,9 +13,9 @@ import pytest
 from tests.comparing import assert_same_table
 
 import headrace as hr
-from headrace.cluster import LocalCluster
 from headrace.errors import BundleError, DataError, JobError, JobErrors
 from headrace.fitted import read_fitted
+from headrace.local_cluster import LocalCluster
 from headrace.pipeline import FittedPipeline, Pipeline
 from headrace.sha256sums import write_sums
 
@@ -304,3 +304,8 @@ def test_what_is_no_saved_pipeline_is_refused(tmp_path: Path) -> None:
         hr.load(str(tmp_path))
     with pytest.raises(BundleError):
         hr.load(str(tmp_path / "gone"))
+
+
+def test_one_operator_is_no_pipeline() -> None:
+    with pytest.raises(JobError, match="a pipeline is a list of operators, and this is one alone"):
+        Pipeline(hr.Normalize(["km"]))  # type: ignore[arg-type]

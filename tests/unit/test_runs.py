@@ -220,7 +220,7 @@ def is_spilled(fitted: hr.FittedPipeline, index: int, name: str) -> bool:
 def test_a_pipeline_learns_the_same_in_little_memory(
     parquet: Callable[..., Path], tight: Path, cluster: int, row_groups: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from headrace.cluster import LocalCluster
+    from headrace.local_cluster import LocalCluster
 
     data = rows()
     path = parquet(data, row_groups, use_dictionary=["encoded"])
@@ -337,7 +337,7 @@ MEASURED = """
 import re, sys
 from dataclasses import replace
 import headrace as hr
-from headrace.cluster import LocalCluster
+from headrace.local_cluster import LocalCluster
 from headrace.execution import Silent, fit_steps, keeping_rows
 from headrace.opened import Opened
 from headrace.plan import make_plan

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from headrace.cluster import LocalCluster
 from headrace.jobs.tasks import Counted, Prepared, sample_rows
 from headrace.ledger import Ledger
+from headrace.local_cluster import LocalCluster
 
 ROWS = 100
 MATRIX = np.arange(2 * ROWS, dtype=np.float32).reshape(ROWS, 2)

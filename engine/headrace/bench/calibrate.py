@@ -118,7 +118,7 @@ def _joined(tables: Sequence[pa.Table]) -> pa.Table:
 
 
 def _transform(job: OpenJob, table: pa.Table, workers: int, device: str) -> pa.Table:
-    from headrace.cluster import LocalCluster
+    from headrace.local_cluster import LocalCluster
 
     cluster = LocalCluster(workers)
     try:

@@ -34,6 +34,7 @@ from headrace.split import Serving
 from headrace.table import KEY, ROW, Table
 from headrace.workers import using, worker_device
 
+FORMAT = 1
 _TYPES = {"float32": FLOAT32, "int32": INT32}
 
 
@@ -64,7 +65,7 @@ class Bundle:
         (folder / "model").mkdir()
         self.model.save(folder / "model")
         content = {
-            "format": 1,
+            "format": FORMAT,
             "job": self.job,
             "features": list(self.features),
             "target": self.target,
@@ -95,13 +96,17 @@ class Bundle:
         check_sums(folder)
         try:
             content = json.loads((folder / "bundle.json").read_text())
+            if content["format"] != FORMAT:
+                raise BundleError(f"has format {content['format']}, and this headrace reads {FORMAT}", file=str(folder))
             features, target, key = tuple(content["features"]), content["target"], tuple(content["key"])
             if not isinstance(target, str | None):
                 raise TypeError("its target is no name")
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise BundleError(f"is no bundle with a model: {error}", file=str(folder)) from error
-        fitted = read_fitted(folder, ops)
-        return cls(fitted, load_model(folder / "model"), features, target, key, content.get("job", ""), content.get("metrics", {}))
+        fitted, model = read_fitted(folder, ops), load_model(folder / "model")
+        if features != model.features or not set(features) <= set(fitted.steps.schema):
+            raise BundleError("names other features than its model or its pipeline has", file=str(folder))
+        return cls(fitted, model, features, target, key, content.get("job", ""), content.get("metrics", {}))
 
     def predict(
         self,

@@ -40,7 +40,7 @@ from headrace.profile import merge_profiles
 from headrace.startup import ahead, touch_memory
 from headrace.versions import installed_versions
 from headrace.worker_setup import load_kernels
-from headrace.workers import worker_device
+from headrace.workers import told_if_lost, worker_device
 
 if TYPE_CHECKING:
     from headrace.jobs.job import Job, OpenJob
@@ -128,7 +128,8 @@ def run_job(job: Job, progress: Progress | None = None) -> Run:
             cluster = open_cluster(run.cluster, thread_count(run.cluster, run.workers, run.device))
         try:
             execution = _Execution(opened, cluster, folder, listing, progress or Silent(), stages, loaded)
-            record = execution.execute()
+            with told_if_lost():
+                record = execution.execute()
         finally:
             cluster.close()
         record = {

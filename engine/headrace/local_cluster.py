@@ -1,0 +1,96 @@
+"""The cluster `local`: tasks in threads of this process."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
+from functools import cached_property
+from typing import Any
+
+
+class LocalCluster:
+    """Threads of this process: opens no port and imports no Dask. Kernels and Arrow release the GIL."""
+
+    name = "local"
+    one_process = True
+    one_machine = True
+
+    def __init__(self, n_workers: int | None = None) -> None:
+        self.n_threads = os.cpu_count() or 1
+        self.n_workers = n_workers or self.n_threads
+        self._busy: set[int] = set()  # threads that are at a task
+        self._lock = threading.Lock()
+
+    @cached_property
+    def _pool(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(self.n_workers, thread_name_prefix="headrace")
+
+    def share(self, value: Any) -> Any:
+        return value
+
+    def submit(self, function: Callable[..., Any], *args: Any) -> Future[Any]:
+        # A task waits for its arguments inside the pool. They were all submitted before it and the pool starts tasks in
+        # order, so the oldest waiting task can always go on.
+        return self._pool.submit(self._do, function, args)
+
+    def _do(self, function: Callable[..., Any], args: Iterable[Any]) -> Any:
+        thread = threading.get_ident()
+        with self._lock:
+            self._busy.add(thread)
+        try:
+            return function(*[arg.result() if isinstance(arg, Future) else arg for arg in args])
+        finally:
+            with self._lock:
+                self._busy.discard(thread)
+                _raise_in(thread, None)  # an interruption that came too late
+
+    def submit_about(self, subject: int, function: Callable[..., Any], *args: Any) -> Future[Any]:
+        return self.submit(function, *args)
+
+    def spread(self, n_subjects: int) -> list[int]:
+        return [0] * n_subjects  # threads share their memory
+
+    def neighbours(self, handles: Sequence[Future[Any]]) -> list[list[Future[Any]]]:
+        return [[handle] for handle in handles]  # as many merges at once as there are threads
+
+    def submit_beside(self, result: Future[Any], function: Callable[..., Any], *args: Any) -> Future[Any]:
+        return self.submit(function, *args)
+
+    def submit_at(self, place: int, function: Callable[..., Any], *args: Any) -> Future[Any]:
+        return self.submit(function, *args)
+
+    def together(self) -> AbstractContextManager[Any]:
+        return nullcontext()
+
+    def wait(self, handles: Sequence[Future[Any]], done: Callable[[], None] | None = None) -> None:
+        for handle in handles:
+            try:
+                handle.result()
+            except BaseException as error:
+                self._pool.shutdown(wait=False, cancel_futures=True)
+                if isinstance(error, KeyboardInterrupt):
+                    with self._lock:
+                        for thread in self._busy:
+                            _raise_in(thread, KeyboardInterrupt)
+                raise
+            if done:
+                done()
+
+    def gather(self, handles: Sequence[Future[Any]]) -> list[Any]:
+        self.wait(handles)
+        return [handle.result() for handle in handles]
+
+    def everywhere(self, function: Callable[..., Any], *args: Any) -> None:
+        function(*args)
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _raise_in(thread: int, error: type[BaseException] | None) -> None:
+    """Raise an error in a thread at its next step in Python, after a round of training for one; None takes back what was not raised yet."""
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), error and ctypes.py_object(error))
