@@ -128,7 +128,7 @@ def run_summary(run: Run, report: Path | None = None) -> None:
         *([f"{rows['quarantined']:,} quarantined"] if rows["quarantined"] else []),
         f"{rows['out']:,} out",
     ]
-    say(f"{rows['in']:,} rows of {_count(dataset['files'], 'file')} in = {' + '.join(went)}", indent=2)
+    say(f"{_count(rows['in'], 'row')} of {_count(dataset['files'], 'file')} in = {' + '.join(went)}", indent=2)
     if "model" in record:
         split, model = record["split"], record["model"]
         trained = f"{split['train_rows']:,} rows trained, {split['test_rows']:,} tested"
@@ -154,7 +154,7 @@ def show_plan(opened: OpenJob, plan: Plan, estimate: Estimate) -> None:
     source, ops = plan.source, opened.steps.ops
     say(f" on {plan.device}; nothing is computed yet", label=opened.job.name)
     groups = f"{_count(source['files'], 'file')}, {_count(source['row_groups'], 'row group')}"
-    say(f"{source['rows']:,} rows in {groups}, {human_bytes(source['bytes'])}", label="source: ", indent=2)
+    say(f"{_count(source['rows'], 'row')} in {groups}, {human_bytes(source['bytes'])}", label="source: ", indent=2)
     largest = max((partition.nbytes for partition in plan.partitions), default=0)
     say(f"{len(plan.partitions)}, the largest {human_bytes(largest)}", label="partitions: ", indent=2)
     say(f"{human_bytes(plan.predicted_peak_bytes)} predicted", label="peak memory: ", indent=2)
@@ -205,7 +205,7 @@ def show_plan(opened: OpenJob, plan: Plan, estimate: Estimate) -> None:
 def predict_summary(output: Path, ledger: Ledger) -> None:
     """Show what predicting did."""
     rows = ledger.rows()
-    say(f"{rows['in']:,} rows in, {rows['filtered']:,} filtered, {rows['out']:,} predicted: {_shown_path(output)}")
+    say(f"{_count(rows['in'], 'row')} in, {rows['filtered']:,} filtered, {rows['out']:,} predicted: {_shown_path(output)}")
 
 
 def describe_bundle(loaded: Any) -> dict[str, Any]:
@@ -254,7 +254,7 @@ def show_profile(found: Mapping[str, Any]) -> None:
     """Show a profile."""
     source = found["source"]
     groups = f"{_count(source['files'], 'file')}, {_count(source['row_groups'], 'row group')}"
-    say(f"{source['rows']:,} rows, {groups}, {human_bytes(source['bytes'])}")
+    say(f"{_count(source['rows'], 'row')}, {groups}, {human_bytes(source['bytes'])}")
     table = Table(box=None, padding=(0, 1), show_edge=False)
     rows = [_profile_row(column) for column in found["columns"]]
     for index, name in enumerate(("column", "type", "nulls", "distinct")):
@@ -281,7 +281,7 @@ def show_findings(findings: Sequence[Mapping[str, str]]) -> None:
 def show_written(written: Sequence[Any]) -> None:
     """Show the sample files that are there now."""
     for file in written:
-        say(f"{_shown_path(file.path)}: {file.rows:,} rows, {human_bytes(file.nbytes)}")
+        say(f"{_shown_path(file.path)}: {_count(file.rows, 'row')}, {human_bytes(file.nbytes)}")
 
 
 def _count(n: int, noun: str) -> str:

@@ -173,8 +173,10 @@ def test_names_from_the_data_are_text(record: dict[str, Any]) -> None:
 def test_characters_that_no_page_can_hold_are_shown_as_replaced(record: dict[str, Any]) -> None:
     record["profile"][0]["column"] = "a\x00b\ud800c"
     record["importance"]["by_feature"][0]["name"] = "a\x0bb"
+    record["importance"]["by_feature"][1]["name"] = "safe\u202etxt"  # would be read as safetxt backwards, and all after it too
     html = render(record)
     assert "a\ufffdb\ufffdc" in html
+    assert "safe\ufffdtxt" in html
     assert html.encode("utf-8")
 
 
@@ -331,3 +333,8 @@ def test_figures_of_a_sample_are_said_to_be_of_a_sample(record: dict[str, Any]) 
     assert "sample:" not in Page(render(record)).words
     record["profile"] = [{**column, "rows": 1000} for column in record["profile"]]
     assert f"of a sample: 1,000 of {record['dataset']['rows']:,} rows" in Page(render(record)).words
+
+
+def test_one_file_is_counted_as_one(record: dict[str, Any]) -> None:
+    record["dataset"] |= {"files": 1, "rows": 1}
+    assert "1 row</strong> from 1 file</p>" in render(record)

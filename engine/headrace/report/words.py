@@ -85,7 +85,8 @@ _STAGES = {
 # A folder of this name says how the data are kept, not what a row is.
 _NOT_A_ROW = {"rows", "files", "parts", "partitions", "features", "tables", "records", "columns", "datasets", "batches"}
 _UNITS = ("B", "kB", "MB", "GB", "TB")
-_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ufffe\uffff\ud800-\udfff]")
+# Controls, what turns the direction of all text after it (a name could read as another one), and what is no character.
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufffe\uffff\ud800-\udfff]")
 _PLURAL = re.compile(r"\b(value|row|file)s\b")
 _UTC_TIME = re.compile(r"^(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d)(?::00(?:\.0+)?)?(?:\+00:00|Z)$")
 
@@ -250,7 +251,7 @@ def row_noun(path: str) -> str:
 
 
 def clean(text: str) -> str:
-    """Return the text with every character that a page cannot hold (controls, lone surrogates) shown as U+FFFD."""
+    """Return the text with every character that a page cannot hold (controls, turns of direction, lone surrogates) shown as U+FFFD."""
     return _UNPRINTABLE.sub("\ufffd", text)
 
 
