@@ -26,6 +26,7 @@ from headrace.backends.arrow.expression.operands import (
     overflow,
     to_numpy,
 )
+from headrace.backends.arrow.expression.zones import instants_of, local_times
 from headrace.errors import DataError, JobError
 from headrace.expressions.functions import FIXED_PARTS
 from headrace.expressions.nodes import Literal
@@ -240,21 +241,10 @@ def _at_time_zone(function: str, operands: Sequence[Operand]) -> Values:
     zone = constant(function, operands, 1, pa.string())
     value = as_values(operands[:1])[0]
     if pa.types.is_timestamp(value.type) and value.type.tz:
-        return pc.local_timestamp(as_type(broadcast([value])[0], pa.timestamp(value.type.unit, tz=zone)))
-    return _instants(_clocks(function, operands, 0), zone).cast(pa.timestamp("ns" if value.type == pa.timestamp("ns") else "us", tz="UTC"))
-
-
-def _instants(local: pa.Array, zone: str) -> pa.Array:
-    """Return the instants of local times: the later of two, and what a clock left unchanged would show for none."""
-    try:
-        return pc.assume_timezone(local, zone, ambiguous="latest", nonexistent="raise")
-    except pa.ArrowInvalid:
-        # The clock skips these times: Arrow gives the last instant before, whose offset from UTC still held.
-        before = pc.assume_timezone(local, zone, ambiguous="latest", nonexistent="earliest")
-        offset = pc.subtract(pc.local_timestamp(before), before.cast(local.type))
-        skipped = pc.not_equal(pc.local_timestamp(before), local)
-        moved = pc.subtract(local, offset).cast(before.type)
-        return pc.if_else(skipped, moved, before)
+        return local_times(broadcast([value])[0], zone)
+    return instants_of(_clocks(function, operands, 0), zone).cast(
+        pa.timestamp("ns" if value.type == pa.timestamp("ns") else "us", tz="UTC")
+    )
 
 
 def _interval(function: str, operands: Sequence[Operand]) -> Values:
