@@ -56,6 +56,8 @@ def _interpolated(x: Number, xs: Number, ys: Number) -> Number:
         return ys[0]
     if above == len(xs):
         return ys[above - 1]
-    # halves: the distance of two large numbers of unlike sign may be beyond float64
-    share = (0.5 * x - 0.5 * xs[above - 1]) / (0.5 * xs[above] - 0.5 * xs[above - 1])
+    low, high = xs[above - 1], xs[above]
+    # Of halves where the distance of two large numbers of unlike sign is beyond float64; the half of the smallest number is 0.
+    scale = 0.5 if high - low == math.inf else 1.0
+    share = (scale * x - scale * low) / (scale * high - scale * low)
     return ys[above - 1] + share * (ys[above] - ys[above - 1])

@@ -42,6 +42,12 @@ def test_lines_equal_numpys(values: list[float], xs: np.ndarray) -> None:
     assert interpolate_float64.reference(values[0], xs, ys) == pytest.approx(float(found.values[0]), nan_ok=True)
 
 
+def test_points_beside_the_smallest_number_are_met() -> None:
+    xs, ys = np.array([-5e-324, 0.0, 5e-324, 1.0]), np.array([1.0, 2.0, 3.0, 4.0])
+    (found,) = get_kernel("interpolate_float64").launch([Column(np.append(xs, -0.0))], {"xs": xs, "ys": ys})
+    assert found.values.tolist() == [1.0, 2.0, 3.0, 4.0, 2.0]
+
+
 def test_points_are_met_exactly_and_the_ends_go_on_level() -> None:
     xs, ys = np.array([-1.7e308, 0.0, 1.7e308]), np.array([1.0, 2.0, 5.0])
     (found,) = get_kernel("interpolate_float32").launch([Column(np.array([-INF, *xs, INF, NAN, 0.85e308]))], {"xs": xs, "ys": ys})

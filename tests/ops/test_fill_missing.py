@@ -174,3 +174,9 @@ def test_the_median_is_the_middle_of_the_sorted_values(values: list[int | None])
 def test_a_value_that_no_file_of_settings_holds_is_refused(value: float) -> None:
     with pytest.raises(JobErrors, match=r"value: a finite number is needed, not (nan|inf)"):
         hr.Pipeline([hr.FillMissing(["x"], value=value)]).fit(pa.table({"x": [1.0, None]}))
+
+
+def test_integers_that_no_float_holds_are_refused_beside_a_mean(backend: Backend) -> None:
+    data = pa.table({"ok": [1, 2], "x": [2**53 + 1, None]})
+    with pytest.raises(DataError, match=r"column 'x': cannot be cast from int64 to double(.|\n)*median, mode or a constant"):
+        applied(backend, FillMissing(["ok", "x"], value="mean"), data)

@@ -11,6 +11,7 @@ import pytest
 from headrace.decimals import nearest_floats
 from headrace.ops.bucketize import Bucketize
 from headrace.ops.derive import Derive
+from headrace.ops.fill_missing import FillMissing
 from headrace.ops.groupby import Groupby
 from headrace.pipeline import Pipeline
 
@@ -36,5 +37,9 @@ def test_a_price_stays_what_it_is_as_a_float() -> None:
     assert one.fit_transform(prices).table.to_pylist() == [
         {"k": 1, "price_max": 4966373.81, "price_mean": 4966373.81, "float_sum": 4966373.81}
     ]
+    filled = Pipeline([FillMissing(["price"], value="mean")]).fit_transform(
+        pa.concat_tables([prices, pa.table({"k": [2], "price": [None]}, prices.schema)])
+    )
+    assert filled.table["price"].to_pylist() == [4966373.81, 4966373.81]
     found = Pipeline([Bucketize(["price"], edges=[4966373.81])]).fit_transform(prices)
     assert found.table["price"].to_pylist() == [1]

@@ -139,7 +139,7 @@ class FillMissing(ColumnOp, FittedOp[dict[str, Any], FillValues]):
         values = table[column]
         table.count("nulls_filled", column, table.backend.missing_count(values))
         if self.value == "mean" and not table.backend.type_of(values).is_float:
-            values = table.backend.cast(values, FLOAT64)
+            values = _as_floats(table, column)
         if self.by:
             return self._filled_by_group(table, values, state.groups[column])
         return table.backend.fill(values, _fitting(state.values[column], table.backend.type_of(values)))
@@ -208,6 +208,14 @@ class FillMissing(ColumnOp, FittedOp[dict[str, Any], FillValues]):
 
     def _no_value(self, column: str) -> DataError:
         return DataError(f"has no value to take the {self.value} of", column=column, hint="fill it with a constant, or drop the column")
+
+
+def _as_floats(table: Table, column: str) -> Device:
+    try:
+        return table.backend.cast(table[column], FLOAT64)
+    except DataError as error:
+        hint = "a mean makes the column float64, which does not hold each of its values: fill with median, mode or a constant"
+        raise DataError(error.message, column=column, hint=hint) from error
 
 
 def _as_array(values: list[Any]) -> npt.NDArray[Any]:

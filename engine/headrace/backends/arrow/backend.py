@@ -16,10 +16,9 @@ from headrace.backends.arrow.groups import sorted_groups
 from headrace.backends.arrow.lookup import encode_strings, find_keys, find_numbered
 from headrace.backends.arrow.memory import choose_memory_pool
 from headrace.backends.arrow.read import read_batches
-from headrace.backends.arrow.values import array_of, float_values, hash_array, kernel_column, standard_layout, to_array
+from headrace.backends.arrow.values import array_of, cast_safely, float_values, hash_array, kernel_column, standard_layout, to_array
 from headrace.counts import Counts, Ints, NumberedCounts, SpilledCounts
 from headrace.dataset import Dataset, RowGroup
-from headrace.errors import DataError
 from headrace.group_stats import GroupStats, column_stats
 from headrace.keys import Keys, factorize, factorize_array, plain_values
 from headrace.order import comparable, order_values, units
@@ -104,10 +103,7 @@ class ArrowBackend:
         if Type.from_arrow(column.type) == type_:
             return column
         plain = column.dictionary.take(column.indices) if pa.types.is_dictionary(column.type) else column
-        try:
-            return plain.cast(type_.arrow)
-        except pa.ArrowException as error:
-            raise DataError(f"cannot be cast from {Type.from_arrow(column.type)} to {type_}: {error}") from error
+        return cast_safely(plain, type_)
 
     # ---- missing values -----------------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace.decimals import nearest_floats
+from headrace.errors import DataError
 from headrace.keys import is_text, string_buffers
 from headrace.schema import Type
 
@@ -99,6 +100,15 @@ def float_values(array: pa.Array) -> npt.NDArray[Any]:
     if array.null_count:
         array = array.fill_null(pa.scalar(float("nan"), array.type))
     return array.to_numpy(zero_copy_only=False)
+
+
+def cast_safely(array: pa.Array, type_: Type) -> pa.Array:
+    """Return an array in another type; raise DataError for a value that does not fit. Decimals become the nearest floats."""
+    try:
+        floats = nearest_floats(array) if pa.types.is_decimal(array.type) and type_.is_float else array
+        return floats.cast(type_.arrow)
+    except pa.ArrowException as error:
+        raise DataError(f"cannot be cast from {Type.from_arrow(array.type)} to {type_}: {error}") from error
 
 
 def hash_array(array: pa.Array, seed: int) -> npt.NDArray[np.uint64]:

@@ -6,10 +6,10 @@ import cupy
 import numpy as np
 import pyarrow as pa
 
+from headrace.backends.arrow.values import cast_safely
 from headrace.backends.cudf.by_value import by_value
 from headrace.backends.cudf.column import Column, Plain, is_valid, storage
 from headrace.backends.cudf.values import as_float64
-from headrace.errors import DataError
 from headrace.expressions.promotion import integer_range
 from headrace.schema import Type
 
@@ -24,14 +24,7 @@ def cast_exactly(column: Column, type_: Type) -> Column:
     quickly = _quickly(column, type_.arrow)
     if quickly is not None:
         return quickly
-
-    def converted(arrays: list[pa.Array]) -> pa.Array:
-        try:
-            return arrays[0].cast(type_.arrow)
-        except pa.ArrowException as error:
-            raise DataError(f"cannot be cast from {Type.from_arrow(arrays[0].type)} to {type_}: {error}") from error
-
-    return by_value(converted, [column])
+    return by_value(lambda arrays: cast_safely(arrays[0], type_), [column])
 
 
 def _quickly(column: Column, target: pa.DataType) -> Column | None:
