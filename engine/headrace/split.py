@@ -48,11 +48,17 @@ class Split:
             raise _no_column(schema, self.by, "split.by")
         if isinstance(self.test_from, float) and not math.isfinite(self.test_from):
             raise JobError(f"a finite number is needed, not {self.test_from}", key="split.test_from")
+        type_ = schema[self.by]
+        if not (type_.is_number or type_.is_string or type_.is_temporal):
+            raise JobError(f"{self.by!r} is {type_}, and a number, string, date or timestamp is needed", key="split.by")
+        if self.zone is not None and type_.zone is None:
+            hint = "leave `zone` out: `test_from` is read on the clock that the column shows"
+            raise JobError(f"{self.by!r} is {type_}, without a zone", key="split.zone", hint=hint)
         try:
             infer_type(parse(self._condition(schema)), schema)
         except JobError as error:
-            message = f"{self.by!r} is {schema[self.by]}, and does not compare with {self.test_from!r}"
-            raise error if error.key else JobError(message, key="split.test_from", hint=error.hint) from error
+            message = f"{self.by!r} is {type_}, and does not compare with {self.test_from!r}"
+            raise error if error.key else JobError(message, key="split.test_from") from error
 
     def mark(self, table: Table) -> Table:
         """Return the table with each row known as a training row, a test row, or neither."""
@@ -69,10 +75,12 @@ class Split:
         if type_.is_timestamp:
             point = _instant(self.test_from, self.zone, aware=type_.zone is not None)
             return f"{column} < CAST('{point}' AS {'TIMESTAMPTZ' if type_.zone else 'TIMESTAMP'})"
+        if type_.is_temporal:
+            return f"{column} < CAST('{_day(self.test_from)}' AS DATE)"
         if isinstance(self.test_from, int | float):
             return f"{column} < {self.test_from!r}"
         text = "'" + str(self.test_from).replace("'", "''") + "'"
-        return f"{column} < " + (f"CAST({text} AS DATE)" if type_.is_temporal else text)
+        return f"{column} < {text}"
 
 
 @dataclass(frozen=True)
@@ -96,10 +104,11 @@ class HashSplit:
         return self.key
 
     def check(self, schema: Schema) -> None:
-        """Raise JobError if a key column is not there."""
+        """Raise JobError if a key column is not there or cannot be a key."""
         for index, name in enumerate(self.key):
             if name not in schema:
                 raise _no_column(schema, name, f"split.key[{index}]")
+            check_key(schema, name, f"split.key[{index}]")
 
     def mark(self, table: Table) -> Table:
         """Return the table with each row known as a training or a test row."""
@@ -160,6 +169,12 @@ def make_split(settings: Mapping[str, Any] | None, seed: int) -> AnySplit:
     return Split(settings["by"], settings["test_from"], settings.get("zone"))
 
 
+def check_key(schema: Schema, name: str, key: str) -> None:
+    """Raise JobError if a column cannot name a row: a list, a struct or a map."""
+    if schema[name].is_nested:
+        raise JobError(f"{name!r} is {schema[name]}, and a number, string, date or time is needed", key=key)
+
+
 def _no_column(schema: Schema, name: str, key: str) -> JobError:
     message, hint = unknown_name("column", name, schema)
     return JobError(message, key=key, hint=f"{hint}\nit must be a column of the source: the split comes before all steps")
@@ -169,14 +184,25 @@ def _marked(table: Table, training: npt.NDArray[np.bool_], known: npt.NDArray[np
     return table.with_columns({TRAINING: table.backend.from_numpy(training), TEST: table.backend.from_numpy(~training & known)})
 
 
+def _day(value: Any) -> str:
+    """Return a date as an ISO text."""
+    point = _point(value)
+    if point.time() != dt.time():
+        raise JobError(f"{value!r} is a time, and the column holds dates", key="split.test_from", hint="write it as 2013-11-01")
+    return point.date().isoformat()
+
+
+def _point(value: Any) -> dt.datetime:
+    try:
+        return dt.datetime.fromisoformat(str(value))
+    except ValueError:
+        hint = "write it as 2013-11-01 or 2013-11-01T06:00"
+        raise JobError(f"{value!r} is no ISO date or time", key="split.test_from", hint=hint) from None
+
+
 def _instant(value: Any, zone: str | None, *, aware: bool) -> str:
     """Return a point in time as an ISO text in UTC (or on no clock, for timestamps without a zone)."""
-    try:
-        point = dt.datetime.fromisoformat(str(value))
-    except ValueError:
-        raise JobError(
-            f"{value!r} is no ISO date or time", key="split.test_from", hint="write it as 2013-11-01 or 2013-11-01T06:00"
-        ) from None
+    point = _point(value)
     if not aware:
         return point.isoformat(sep=" ")
     try:

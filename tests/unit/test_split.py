@@ -120,9 +120,28 @@ def test_mistakes_name_their_key(split: AnySplit, key: str, message: str) -> Non
     assert (caught.value.key, caught.value.message) == (key, message)
 
 
-def test_a_point_of_another_kind_is_refused() -> None:
-    with pytest.raises(JobError):
-        Split("n", "x").check(Schema.from_arrow(pa.schema([("n", pa.int64())])))
+@pytest.mark.parametrize(
+    ("split", "type_", "key", "message"),
+    [
+        (Split("n", "x"), pa.int64(), "split.test_from", "'n' is int64, and does not compare with 'x'"),
+        (Split("n", 5), pa.string(), "split.test_from", "'n' is string, and does not compare with 5"),
+        (Split("n", 5), pa.date32(), "split.test_from", "5 is no ISO date or time"),
+        (Split("n", "2013-13-01"), pa.date32(), "split.test_from", "'2013-13-01' is no ISO date or time"),
+        (Split("n", "2013-11-01T12:00"), pa.date32(), "split.test_from", "'2013-11-01T12:00' is a time, and the column holds dates"),
+        (Split("n", 1), pa.list_(pa.int64()), "split.by", "'n' is list<item: int64>, and a number, string, date or timestamp is needed"),
+        (Split("n", "2013-11-01", "Europe/Oslo"), pa.timestamp("us"), "split.zone", "'n' is timestamp[us], without a zone"),
+        (
+            HashSplit(("n",), 0.5),
+            pa.list_(pa.int64()),
+            "split.key[0]",
+            "'n' is list<item: int64>, and a number, string, date or time is needed",
+        ),
+    ],
+)
+def test_a_column_of_another_kind_is_refused(split: AnySplit, type_: pa.DataType, key: str, message: str) -> None:
+    with pytest.raises(JobError) as caught:
+        split.check(Schema.from_arrow(pa.schema([("n", type_)])))
+    assert (caught.value.key, caught.value.message) == (key, message)
 
 
 def test_a_split_says_what_it_does() -> None:

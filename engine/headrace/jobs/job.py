@@ -24,7 +24,7 @@ from headrace.pipeline import Pipeline
 from headrace.plan import Plan, make_plan
 from headrace.rates import Estimate, MachineRates, estimate
 from headrace.side_tables import SideTables
-from headrace.split import AnySplit, make_split
+from headrace.split import AnySplit, check_key, make_split
 from headrace.steps import Steps
 
 if TYPE_CHECKING:
@@ -144,6 +144,9 @@ class Job:
                 if name not in source.schema:
                     message, hint = unknown_name("column", name, source.schema)
                     errors.append(JobError(message, key=f"source.key[{index}]", hint=hint))
+                    continue
+                with _gathered(errors):
+                    check_key(source.schema, name, f"source.key[{index}]")
             with _gathered(errors):
                 self.split.check(source.schema)
             with _gathered(errors):
