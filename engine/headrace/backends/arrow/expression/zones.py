@@ -26,15 +26,17 @@ _EPOCH = dt.datetime(1970, 1, 1)
 def local_times(instants: pa.Array, zone: str) -> pa.Array:
     """Return what a zone's clock shows at some instants, as timestamps without a zone."""
     shown = pc.local_timestamp(instants.cast(pa.timestamp(instants.type.unit, tz=zone)))
-    clock = ZoneInfo(zone)
-    return _by_rule(instants, shown, lambda time: _offset(time.replace(tzinfo=dt.UTC).astimezone(clock)))
+    return _by_rule(instants, shown, zone, lambda time, clock: _offset(time.replace(tzinfo=dt.UTC).astimezone(clock)))
 
 
 def instants_of(local: pa.Array, zone: str) -> pa.Array:
     """Return the instants of local times: the later of two, and what a clock left unchanged would show for none."""
-    clock = ZoneInfo(zone)
-    # Of a time that comes twice and of one that is skipped the two offsets differ, and the smaller is meant.
-    return _by_rule(local, _listed(local, zone), lambda time: -min(_offset(time.replace(tzinfo=clock, fold=fold)) for fold in (0, 1)))
+
+    def to_add(time: dt.datetime, clock: ZoneInfo) -> int:
+        # Of a time that comes twice and of one that is skipped the two offsets differ, and the smaller is meant.
+        return -min(_offset(time.replace(tzinfo=clock, fold=fold)) for fold in (0, 1))
+
+    return _by_rule(local, _listed(local, zone), zone, to_add)
 
 
 def _listed(local: pa.Array, zone: str) -> pa.Array:
@@ -49,7 +51,7 @@ def _listed(local: pa.Array, zone: str) -> pa.Array:
         return pc.if_else(skipped, moved, before)
 
 
-def _by_rule(times: pa.Array, listed: pa.Array, seconds_to_add: Callable[[dt.datetime], int]) -> pa.Array:
+def _by_rule(times: pa.Array, listed: pa.Array, zone: str, seconds_to_add: Callable[[dt.datetime, ZoneInfo], int]) -> pa.Array:
     """Return what Arrow's list of changes gives for times, but of those after its end what the zone's rule adds to them."""
     per_second = PER_SECOND[times.type.unit]
     values = times.cast(pa.int64())
@@ -59,8 +61,8 @@ def _by_rule(times: pa.Array, listed: pa.Array, seconds_to_add: Callable[[dt.dat
         return listed
     quarters, places = np.unique(seconds[late] // _QUARTER * _QUARTER, return_inverse=True)
     within = np.where(quarters < _LATE, quarters, _LATE + (quarters - _LATE) % _CYCLE).tolist()
-    added = np.zeros(len(seconds), np.int64)
-    added[late] = np.array([seconds_to_add(_EPOCH + dt.timedelta(seconds=second)) for second in within])[places] * per_second
+    clock, added = ZoneInfo(zone), np.zeros(len(seconds), np.int64)
+    added[late] = np.array([seconds_to_add(_EPOCH + dt.timedelta(seconds=second), clock) for second in within])[places] * per_second
     return pc.if_else(pa.array(late), pc.add_checked(values, pa.array(added)).cast(listed.type), listed)
 
 
