@@ -15,6 +15,9 @@ from tests.laws.running import Outcome, canonical, run
 
 from headrace.errors import HeadraceError
 from headrace.ops.base import Op
+from headrace.ops.clip import Clip
+from headrace.ops.filter import Filter
+from headrace.ops.log import Log
 
 pytestmark = MARKS
 
@@ -96,4 +99,12 @@ def test_an_operator_does_on_a_gpu_what_it_does_on_a_cpu(name: str, op: Op, edge
     assert {step: canonical(state) for step, state in found.states.items()} == {
         step: canonical(state) for step, state in expected.states.items()
     }
+    assert_same_table(found.table, expected.table, TOLERANCE)
+
+
+@pytest.mark.parametrize("op", [Clip(["x"], min=0, max=1), Filter("x > 0"), Log(["x"], plus=0)])
+def test_singles_below_the_normal_numbers_are_changed_and_counted_as_on_the_cpu(op: Op) -> None:
+    table = pa.table({"x": pa.array([1e-45, -1e-45, 0.0, -0.0, 1e-38, None, float("nan"), 2.0], pa.float32())})
+    expected, found = (run([op], table, {}, partition_size=None, device=device) for device in ("cpu", "gpu"))
+    assert found.counts() == expected.counts()
     assert_same_table(found.table, expected.table, TOLERANCE)

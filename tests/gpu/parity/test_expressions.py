@@ -109,6 +109,17 @@ def drawn(draw: random.Random, function: str) -> Node:
     return Call(function, tuple(args))
 
 
+COMPARING = ["x > 0", "x = 0", "x <= y", "x BETWEEN 0 AND 1", "x IN (0, 1)", "x IS DISTINCT FROM y", "CAST(x AS BOOLEAN)", "sign(x)"]
+
+
+@pytest.mark.parametrize("sql", [*COMPARING, "CASE WHEN x < 0 THEN y END", "nullif(x, y)", "greatest(x, y)"])
+def test_singles_below_the_normal_numbers_are_no_zeros(sql: str, cpu: Backend, gpu: Backend) -> None:
+    values = {"x": [1e-45, -1e-45, 0.0, -0.0, 1e-38, 2.0], "y": [0.0, 0.0, 1e-45, 1e-39, 1e-39, 1.0]}
+    arrays = {name: pa.array(column, pa.float32()) for name, column in values.items()}
+    there = {name: gpu.from_arrow(array) for name, array in arrays.items()}
+    assert_same_column(outcome(gpu, parse(sql), there, 6), outcome(cpu, parse(sql), arrays, 6), name=sql)
+
+
 @pytest.mark.parametrize("n_rows", [0, 1])
 def test_no_row_and_one_row_are_as_on_the_cpu(n_rows: int, cpu: Backend, gpu: Backend) -> None:
     few = {name: array.slice(0, n_rows) for name, array in OTHERS.items()}

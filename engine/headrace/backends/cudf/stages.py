@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from headrace.backends.cudf.column import Column, Plain, Rows, both
 from headrace.backends.cudf.kernels import launch
-from headrace.backends.cudf.values import as_float64
+from headrace.backends.cudf.values import as_float64, comparable
 from headrace.schema import FLOAT32
 from headrace.table import Stage
 
@@ -50,15 +50,15 @@ def _fill(values: Rows, valid: Rows | None, stage: Stage) -> Staged:
 
 def _clip(values: Rows, valid: Rows | None, stage: Stage) -> Staged:
     low, high = values.dtype.type(stage.first), values.dtype.type(stage.second)
-    outside = (values < low) | (values > high)
-    n_changed = int(cupy.count_nonzero(outside if valid is None else outside & valid))
-    raised = cupy.where(values < low, low, values)
-    return cupy.where(raised > high, high, raised), valid, n_changed
+    compared = comparable(values)
+    under, over = compared < low, compared > high
+    n_changed = int(cupy.count_nonzero(under | over if valid is None else (under | over) & valid))
+    return cupy.where(under, low, cupy.where(over, high, values)), valid, n_changed
 
 
 def _logarithm(plus: float, values: Rows, valid: Rows | None) -> Staged:
     """Return values that all have a logarithm, null where they had none; NaN is none of these."""
-    none = values <= -values.dtype.type(plus)
+    none = comparable(values) <= -values.dtype.type(plus)
     n_changed = int(cupy.count_nonzero(none if valid is None else none & valid))
     return cupy.where(none, values.dtype.type(1), values), both(valid, ~none) if n_changed else valid, n_changed
 

@@ -115,6 +115,11 @@ def as_float64(values: Rows) -> Rows:
     return cupy.where(small, cupy.where(bits < 0, -size, size), values.astype(np.float64))
 
 
+def comparable(values: Rows) -> Rows:
+    """Return values as they compare on a CPU: a float32 below the normal numbers is no 0."""
+    return as_float64(values) if values.dtype == np.float32 else values
+
+
 def words(column: Plain) -> Rows:
     """Return 64 bits of each value as int64, equal where values are: NaN equals NaN and -0.0 is 0.0. What is null has any."""
     values = column.values

@@ -29,6 +29,7 @@ from headrace.backends.cudf.expression.operands import (
     on_device,
     side,
 )
+from headrace.backends.cudf.values import comparable
 from headrace.expressions.promotion import integer_range, number_type
 
 
@@ -188,7 +189,8 @@ def _sign(function: str, operands: Sequence[Operand]) -> Column | None:
     if found is None:
         return None
     (one,), _ = found
-    signs = (one.values > 0).astype(np.int8) - (one.values < 0).astype(np.int8)  # NaN is neither
+    values = comparable(one.values)
+    signs = (values > 0).astype(np.int8) - (values < 0).astype(np.int8)  # NaN is neither
     return computed(signs, [one], pa.int8())
 
 

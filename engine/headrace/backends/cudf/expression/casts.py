@@ -10,7 +10,7 @@ from headrace.backends.arrow.expression.casts import PER_SECOND
 from headrace.backends.arrow.expression.casts import convert as convert_on_host
 from headrace.backends.cudf.column import Column, Plain, Rows, is_valid, null_count, only, storage, take
 from headrace.backends.cudf.transfers import DISTINCT
-from headrace.backends.cudf.values import as_float64, to_arrow, towards_zero
+from headrace.backends.cudf.values import as_float64, comparable, to_arrow, towards_zero
 from headrace.expressions.promotion import integer_range
 
 _SECONDS_A_DAY = 86_400
@@ -35,7 +35,7 @@ def _converted(column: Plain, target: pa.DataType) -> Plain | None:
     if pa.types.is_boolean(source) and _is_number(target):
         return _converted(Plain(column.values.astype(np.int8), column.valid, pa.int8()), target)
     if pa.types.is_boolean(target) and _is_number(source):
-        return Plain(column.values != 0, column.valid, target)
+        return Plain(comparable(column.values) != 0, column.valid, target)
     if _is_number(source) and _is_number(target):
         return _number(column, target)
     if _is_time(source) and _is_time(target):

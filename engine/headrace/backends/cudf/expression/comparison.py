@@ -30,6 +30,7 @@ from headrace.backends.cudf.expression.operands import (
     on_device,
     side,
 )
+from headrace.backends.cudf.values import comparable
 from headrace.expressions.nodes import Literal
 from headrace.expressions.promotion import common_type
 
@@ -46,13 +47,13 @@ def _is_float(one: Side) -> bool:
 
 def are_equal(left: Side, right: Side) -> Any:
     """Return where two sides are equal."""
-    equal = left.values == right.values
+    equal = comparable(left.values) == comparable(right.values)
     return equal | (cupy.isnan(left.values) & cupy.isnan(right.values)) if _is_float(left) else equal
 
 
 def is_less(left: Side, right: Side) -> Any:
     """Return where the left side is less."""
-    less = left.values < right.values
+    less = comparable(left.values) < comparable(right.values)
     return less | (cupy.isnan(right.values) & ~cupy.isnan(left.values)) if _is_float(left) else less
 
 
