@@ -118,14 +118,14 @@ class CudaSegmentKernel:
         starts : array of int64, length n_groups + 1
             First row of each group, and the number of rows.
         valid : array of truth values, optional
-            Rows to take; the others leave the state alone and have output 0.
+            Rows to take; the others leave the state alone, and what stands in their output means nothing.
         constants : mapping of str to number, optional
             Values that replace defaults.
         """
         arrays = tuple(device_array_of(x) for x in inputs)
         starts = device_array_of(starts)
         n_groups = len(starts) - 1
-        out = cuda.to_device(np.zeros(len(arrays[0]), self.kernel.output))
+        out = cuda.device_array(len(arrays[0]), self.kernel.output)
         flags = device_array_of(np.ones(1, np.bool_) if valid is None else valid)
         if self._compiled is None:
             self._compiled = compiled(self._body())

@@ -46,6 +46,8 @@ class CudaForm:
         Bytes a row beside them: an eighth for a validity bit, 16 for the text of a string.
     compile : callable
         Takes a compute capability, returns PTX.
+    stores : int, optional
+        Stores that the code of a row has, where they are more than its outputs: in either branch, into memory of its own.
     """
 
     name: str
@@ -54,6 +56,7 @@ class CudaForm:
     writes: tuple[str, ...]
     extra_bytes: float
     compile: Callable[[Capability], str]
+    stores: int | None = None
 
     @property
     def bytes_a_row(self) -> float:
@@ -155,5 +158,6 @@ CUDA_ONLY = (
             types.boolean,
             *(array_type(name) for name in ("int64", "float64", "float64", "float64", "int64", "int64")),
         ),
+        stores=10,
     ),
 )

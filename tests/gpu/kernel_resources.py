@@ -46,7 +46,7 @@ def compile_all() -> dict[str, dict[str, Resources]]:
         dispatcher.get_current_device = lambda capability=capability: SimpleNamespace(compute_capability=capability)
         for form in cuda_forms():
             ptx = form.compile(capability)
-            resources = {**_assembled(ptx, capability), "fp64_slots_a_row": _fp64_slots(ptx, len(form.writes))}
+            resources = {**_assembled(ptx, capability), "fp64_slots_a_row": _fp64_slots(ptx, form.stores or len(form.writes))}
             found[form.name][f"sm_{capability[0]}{capability[1]}"] = resources
     return found
 
@@ -98,10 +98,10 @@ def _assembled(ptx: str, capability: tuple[int, int]) -> Resources:
     }
 
 
-def _fp64_slots(ptx: str, n_outputs: int) -> int:
-    """Return the double-precision slots of one row: the compiler may have unrolled a loop, and each copy of the row stores its outputs."""
+def _fp64_slots(ptx: str, n_stores: int) -> int:
+    """Return the double-precision slots of one row: the compiler may have unrolled a loop, and each copy of the row has its stores."""
     slots = sum(_SLOW_SLOTS if match["slow"] else 1 for match in _FP64.finditer(ptx))
-    return round(slots * n_outputs / ptx.count("st.global."))
+    return round(slots * n_stores / ptx.count("st.global."))
 
 
 def _number(pattern: str, report: str) -> int:
