@@ -99,12 +99,11 @@ class AsOfJoin(Join[AsOfTable]):
         values = other.select(list(self.columns.values())).rename_columns(list(self.columns))
         return AsOfTable.of(by, other.column(self.on[self._time]), values)
 
-    def find(self, table: Table, state: AsOfTable) -> tuple[Ints, pa.Table]:
+    def find(self, table: Table, state: AsOfTable) -> Ints:
         tolerance = math.inf
         if self.tolerance is not None:
             tolerance = ticks(length(self.tolerance), table.backend.type_of(table[self._time]))
-        rows = state.rows_for(table, tuple(self.by), self._time, tolerance, allow_exact=self.allow_exact_matches)
-        return rows, state.values
+        return state.rows_for(table, tuple(self.by), self._time, tolerance, allow_exact=self.allow_exact_matches)
 
     def kept(self, state: AsOfTable) -> str:
         return f"{state.values.num_rows:,} rows of {self.table}"

@@ -5,20 +5,32 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar
 
 from pydantic import BeforeValidator, Field
 
 from headrace.errors import DataError, JobError, JobErrors, unknown_name
+from headrace.keys import Keys
 from headrace.ops.base import BoundOp, Setting
 from headrace.schema import Schema
 from headrace.states import Ints
-from headrace.table import ByRow, Device, Table
+from headrace.table import Backend, ByRow, Device, Table
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-S = TypeVar("S")
+
+class Partners(Protocol):
+    """What is kept of the other table: its distinct keys, and the columns that it brings."""
+
+    @property
+    def keys(self) -> Keys: ...
+
+    @property
+    def values(self) -> pa.Table: ...
+
+
+S = TypeVar("S", bound=Partners)
 
 MATCHED = "\0matched"
 
@@ -63,8 +75,8 @@ class Join(BoundOp[S | Apart]):
         """Return the columns of this table that partners are found by."""
 
     @abstractmethod
-    def find(self, table: Table, state: S) -> tuple[Ints, pa.Table]:
-        """Return the partner of each row, -1 where there is none, as a row of the table of columns that are brought."""
+    def find(self, table: Table, state: S) -> Ints:
+        """Return the partner of each row, -1 where there is none, as a row of the columns that are brought."""
 
     def refused(self, other: pa.Table) -> tuple[int, DataError] | None:
         """Return the first row of the other table that must not be there, and the error that says so; None if all may."""
@@ -79,9 +91,8 @@ class Join(BoundOp[S | Apart]):
 
     def look_up(self, table: Table, state: S) -> dict[str, Device]:
         """Return the columns brought for a table's rows, and which of them have a partner."""
-        rows, values = self.find(table, state)
-        brought = Table.from_arrow(table.backend, values)
-        return {**table.backend.take(brought.columns, rows), MATCHED: table.backend.from_numpy(rows >= 0)}
+        rows = self.find(table, state)
+        return {**table.backend.take(_brought(state, table.backend), rows), MATCHED: table.backend.from_numpy(rows >= 0)}
 
     def apply(self, table: Table, state: Any) -> Table:
         found = state.of(table) if isinstance(state, ByRow) else self.look_up(table, state)
@@ -125,6 +136,15 @@ class Join(BoundOp[S | Apart]):
         ]
         if errors:
             raise JobErrors(errors)
+
+
+def _brought(state: Partners, backend: Backend) -> Mapping[str, Device]:
+    """Return the columns that are brought, on the device: taken there once, and kept with what is made ready of the keys."""
+    prepared, place = state.keys.prepared, (backend.name, "brought")
+    if place not in prepared:
+        prepared[place] = Table.from_arrow(backend, state.values).columns
+    columns: Mapping[str, Device] = prepared[place]
+    return columns
 
 
 def short_names(names: Mapping[str, str]) -> list[str] | dict[str, str]:

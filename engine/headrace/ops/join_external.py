@@ -114,8 +114,8 @@ class JoinExternal(Join[Joined]):
         )
         return row, error
 
-    def find(self, table: Table, state: Joined) -> tuple[Ints, pa.Table]:
-        return table.find(tuple(self.on), state.keys).astype(np.int64), state.values
+    def find(self, table: Table, state: Joined) -> Ints:
+        return table.find(tuple(self.on), state.keys).astype(np.int64)
 
     def kept(self, state: Joined) -> str:
         return f"{len(state.keys):,} keys of {self.table}"

@@ -78,6 +78,17 @@ def test_a_large_join_brings_what_it_brings_on_the_cpu_in_any_cut(row_groups: in
     same_as_on_the_cpu(found, on_the_cpu(name))
 
 
+def test_what_a_join_brings_is_taken_to_the_device_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from headrace.backends.cudf.backend import CudfBackend
+
+    taken, real = [], CudfBackend.from_arrow
+    monkeypatch.setattr(CudfBackend, "from_arrow", lambda self, array: (taken.append(len(array)), real(self, array))[1])
+    (join,) = EXAMPLES["join_external"]
+    found = run([join], folder / "7.parquet", TABLES, device="gpu")
+    assert found.partitions == 7
+    assert taken.count(TABLES["cities"].num_rows) == len(join.columns)
+
+
 def test_steps_on_each_others_results_and_between_fitted_ones(parquet: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
     """Of two exchanges the second is of what the first found; what is learnt of it is the CPU's, and new rows are transformed alike."""
     monkeypatch.setattr(dealing, "BUCKET_ROWS", 90)
