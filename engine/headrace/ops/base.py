@@ -303,8 +303,8 @@ class OrderedOp(Op):
         ----------
         table : Table
             The columns of `grouping().reads`, sorted by key, order and row.
-        starts : ndarray of int64, length n_groups + 1
-            The first row of each group, and the number of rows.
+        starts : array of int64, length n_groups + 1
+            The first row of each group, and the number of rows: an array of the table's device, as all that is made of rows.
         """
 
     def apply(self, table: Table, found: ByRow) -> Table:
