@@ -417,3 +417,11 @@ def test_a_report_goes_to_a_new_folder_or_says_why_not(finished: Any, tmp_path: 
     assert outcome.code == 2
     assert "cannot write" in outcome.stderr
     assert "Not a directory" in outcome.stderr
+
+
+@pytest.mark.parametrize("record", ['{"format": 2}', '{"format": 1, "run": "x"}', "[]"])
+def test_a_record_of_another_version_is_refused(desk: Any, record: str) -> None:
+    (desk.folder / "run.json").write_text(record)
+    outcome = desk("report", desk.folder)
+    assert outcome.code == 1
+    assert "holds a run.json that this headrace does not read" in outcome.stderr

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 PACKAGES = ("headrace", "pyarrow", "numpy", "numba", "xgboost-cpu", "xgboost", "scikit-learn", "dask", "pandas")
 # Up to this many values, rows times columns, all are profiled; of more, about that many, from the start of every partition.
 PROFILE_VALUES, SAMPLED_VALUES = 16_000_000, 1_600_000
+FORMAT = 1
 # How often a run looks for feature files that are complete.
 LOOKS = 16
 
@@ -67,13 +68,19 @@ class Run:
         """Read a run from its directory (or from `latest`)."""
         folder = Path(directory).resolve()
         try:
-            return cls(folder, json.loads((folder / "run.json").read_text()))
+            record = json.loads((folder / "run.json").read_text())
         except (OSError, ValueError) as error:
             raise DataError(
                 "holds no run: there is no readable run.json",
                 file=str(directory),
                 hint="name a folder below <output.path>/runs, or <output.path>/latest",
             ) from error
+        needed = {"run", "job", "seconds", "dataset", "ledger"}
+        if not isinstance(record, dict) or record.get("format") != FORMAT or not needed <= record.keys():
+            raise DataError(
+                "holds a run.json that this headrace does not read", file=str(directory), hint="it was altered, or is of another version"
+            )
+        return cls(folder, record)
 
     @property
     def id(self) -> str:
@@ -133,7 +140,7 @@ def run_job(job: Job, progress: Progress | None = None) -> Run:
         finally:
             cluster.close()
         record = {
-            "format": 1,
+            "format": FORMAT,
             "run": run_id,
             "job": _job_record(job),
             "status": "done",
