@@ -17,10 +17,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-import llvmlite.binding as llvm
 import numpy as np
 
-from headrace_kernels.numba_names import CPUDispatcher, JITCodeLibrary, caching, numba, rtsys
+from headrace_kernels import bodies
+from headrace_kernels.numba_names import CPUDispatcher, caching, numba, rtsys
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 _PLAIN = (int, float, complex, str, bytes, bool, type(None), np.generic, np.dtype, range, slice, numba.types.Type)
@@ -36,12 +36,12 @@ def jit(function: Function, *, exact_order: bool = True, inline: bool = False) -
     exact_order : bool
         False lets LLVM reorder floating-point sums. Only for sums whose every partial result is exact.
     inline : bool
-        True makes LLVM put it into each compiled caller, whatever its size; it is then not kept by itself.
+        True makes LLVM put it into each compiled caller, whatever its size; what Python calls of it is then not kept.
 
     Returns
     -------
     callable
-        Numba's dispatcher; its ``py_func`` is the function.
+        A dispatcher of Numba's; its ``py_func`` is the function.
 
     Examples
     --------
@@ -53,9 +53,12 @@ def jit(function: Function, *, exact_order: bool = True, inline: bool = False) -
     """
     # "numpy": a division by zero gives inf or nan as in NumPy; Python's error would be a branch in every loop
     fastmath = False if exact_order else {"reassoc"}
-    dispatcher = numba.njit(nogil=True, error_model="numpy", fastmath=fastmath, forceinline=inline)(function)
+    options = {"nopython": True, "boundscheck": None, "nogil": True, "error_model": "numpy", "fastmath": fastmath, "forceinline": inline}
+    if numba.config.DISABLE_JIT:
+        return function
+    dispatcher = bodies.Dispatcher(function, targetoptions=options)
     mark = None if inline else fingerprint(function)
-    if mark is not None and hasattr(dispatcher, "_cache"):
+    if mark is not None:
         dispatcher._cache = _FingerprintCache(function, mark if exact_order else mark[::-1])
     return cast(Function, dispatcher)
 
@@ -66,7 +69,7 @@ def fingerprint(function: Callable[..., Any]) -> str | None:
     >>> fingerprint(lambda x: x + 1) == fingerprint(lambda x: x + 2)
     False
     """
-    digest = hashlib.sha256(numba.__version__.encode())
+    digest = hashlib.sha256(f"{numba.__version__} {_file_digest(bodies.__file__)}".encode())
     try:
         for piece in _pieces(function, set()):
             digest.update(piece.encode() + b"\0")
@@ -138,33 +141,6 @@ class _FingerprintFile(caching.IndexDataCacheFile):  # type: ignore[misc]
         self._save_index(overloads)
 
 
-class _LoadedLibrary(JITCodeLibrary):  # type: ignore[misc]
-    """Machine code from a file. Numba would parse the bitcode beside it at once, half of what loading takes: it is for callers to come."""
-
-    _shared_module: Any
-    _bitcode = b""
-
-    @classmethod
-    def _unserialize(cls, codegen: Any, state: tuple[str, str, tuple[bytes, bytes]]) -> _LoadedLibrary:
-        name, _, (machine_code, bitcode) = state
-        library = cls(codegen, name)
-        library.enable_object_caching()
-        library._set_compiled_object(machine_code)
-        library._bitcode = bitcode
-        library._finalize_final_module()
-        return library
-
-    def get_pointer_to_function(self, name: str) -> int:
-        return int(self._codegen._engine.get_function_address(name))
-
-    def _get_module_for_linking(self) -> Any:
-        """Return what a function that is compiled now puts into itself to call this one."""
-        if self._shared_module is None:
-            self._shared_module = llvm.parse_bitcode(self._bitcode)
-            self._codegen._engine._load_defined_symbols(self._shared_module)
-        return self._shared_module
-
-
 class _FingerprintCache(caching.FunctionCache):  # type: ignore[misc]
     """Find compiled code by the fingerprint of its source."""
 
@@ -181,7 +157,7 @@ class _FingerprintCache(caching.FunctionCache):  # type: ignore[misc]
         # Numba first declares all that a compiler may meet (0.1 s). Compiled code needs its run time only.
         rtsys.initialize(target_context)
         codegen = target_context.codegen()
-        codegen._library_class = _LoadedLibrary  # whoever compiles waits for the lock that the caller holds
+        codegen._library_class = bodies.LoadedEntry  # whoever compiles waits for the lock that the caller holds
         try:
             with self._guard_against_spurious_io_errors():
                 return self._load_overload(sig, target_context)

@@ -13,17 +13,26 @@ with sparing("scipy", "coverage"):
 from numba import carray, types
 from numba.core import caching, cgutils
 from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler import Compiler, Flags, compile_extra
+from numba.core.dispatcher import _FunctionCompiler as FunctionCompiler
 from numba.core.registry import CPUDispatcher
 from numba.core.runtime import rtsys
+from numba.core.target_extension import CPU, jit_registry
 from numba.extending import intrinsic, overload, register_jitable
 
 __all__ = [
+    "CPU",
     "CPUDispatcher",
+    "Compiler",
+    "Flags",
+    "FunctionCompiler",
     "JITCodeLibrary",
     "caching",
     "carray",
     "cgutils",
+    "compile_extra",
     "intrinsic",
+    "jit_registry",
     "numba",
     "overload",
     "register_jitable",
