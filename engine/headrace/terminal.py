@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import textwrap
 import time
@@ -38,6 +39,7 @@ class Output(Console):
 out = Output(highlight=False)
 if not out.is_terminal:
     out.width = 1_000  # a log or a pipe has no width: nothing is cut to fit one
+_COMPILING = "compiling, once for this machine; later runs find them"
 
 
 class PlainProgress:
@@ -45,6 +47,7 @@ class PlainProgress:
 
     def __init__(self) -> None:
         self._stage, self._started, self._total = "", time.perf_counter(), 0
+        self._n_compiled = 0
 
     def start(self, stage: str, total: int) -> None:
         self.finish()
@@ -54,10 +57,22 @@ class PlainProgress:
     def advance(self) -> None:
         """Say nothing: lines for every task would drown a log."""
 
+    def compile_kernel(self) -> None:
+        """Say so of the first."""
+        self._n_compiled += 1
+        if self._n_compiled == 1:
+            print(f"kernels: {_COMPILING}", file=sys.stderr, flush=True)  # noqa: T201
+
     def finish(self) -> None:
         """Say how long the stage took."""
         if self._stage:
             print(f"{self._stage}: done in {time.perf_counter() - self._started:.1f} s", file=sys.stderr, flush=True)  # noqa: T201
+
+    def close(self) -> None:
+        """Finish the last stage, and say how many kernels were compiled."""
+        self.finish()
+        if self._n_compiled:
+            print(f"kernels: {self._n_compiled} compiled", file=sys.stderr, flush=True)  # noqa: T201
 
 
 class BarProgress:
@@ -65,6 +80,7 @@ class BarProgress:
 
     def __init__(self, bars: Any) -> None:
         self._bars, self._task = bars, None
+        self._kernels: Any = None
 
     def start(self, stage: str, total: int) -> None:
         self._task = self._bars.add_task(stage, total=total)
@@ -72,6 +88,37 @@ class BarProgress:
     def advance(self) -> None:
         if self._task is not None:
             self._bars.advance(self._task)
+
+    def compile_kernel(self) -> None:
+        """Count them on a bar that has no end."""
+        if self._kernels is None:
+            self._bars.console.print(Text(f"kernels: {_COMPILING}"))
+            self._kernels = self._bars.add_task("kernels", total=None)
+        self._bars.advance(self._kernels)
+
+
+class _Compilations(logging.Handler):
+    """Hear of kernels that this process compiles: a first run spends half a minute on them, and would seem to hang."""
+
+    def __init__(self, progress: PlainProgress | BarProgress) -> None:
+        super().__init__(logging.INFO)
+        self._progress = progress
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._progress.compile_kernel()
+
+
+@contextmanager
+def _hearing_of_kernels(progress: PlainProgress | BarProgress) -> Iterator[None]:
+    log, handler = logging.getLogger("headrace_kernels"), _Compilations(progress)
+    level = log.level
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
+        log.removeHandler(handler)
 
 
 @contextmanager
@@ -83,11 +130,14 @@ def make_progress() -> Iterator[Progress]:
         from rich.progress import Progress as Bars
 
         with Bars(TextColumn("{task.description:>12}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console) as bars:
-            yield BarProgress(bars)
+            shown = BarProgress(bars)
+            with _hearing_of_kernels(shown):
+                yield shown
     else:
         plain = PlainProgress()
-        yield plain
-        plain.finish()
+        with _hearing_of_kernels(plain):
+            yield plain
+        plain.close()
 
 
 def say(text: str, *, label: str = "", indent: int = 0, style: str = "", console: Console | None = None) -> None:

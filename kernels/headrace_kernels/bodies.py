@@ -8,6 +8,7 @@ That takes half the time, and the machine code is as fast.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -25,6 +26,8 @@ from headrace_kernels.numba_names import (
     compile_extra,
     jit_registry,
 )
+
+_log = logging.getLogger(__name__)
 
 
 class Body(JITCodeLibrary):  # type: ignore[misc]
@@ -122,6 +125,7 @@ class _EntryCompiler(FunctionCompiler):  # type: ignore[misc]
         return _BodyDispatcher(self.py_func, self.locals, self.targetoptions)
 
     def _compile_core(self, args: Any, return_type: Any) -> Any:
+        _log.info("compiling %s", self.py_func.__qualname__)
         with _overloads_as_bodies():
             self.bodies.compile(tuple(args))
         body = self.bodies.overloads[tuple(args)]

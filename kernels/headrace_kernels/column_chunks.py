@@ -67,11 +67,11 @@ _UNKNOWN = -2
 
 
 @jit
-def _unpacked(data: Any, page: Any, skip: Number, codec: int, packed: bool, space: Any) -> tuple[bool, Any]:
+def _unpacked(data: Any, page: Any, skip: Number, codec: int, packed: Number, space: Any) -> tuple[bool, Any]:
     """Return whether a page's bytes after the first `skip` are as many as its header says, and what they are unpacked."""
     stored = data[page[BODY] + skip : page[BODY] + page[STORED_SIZE]]
     size = page[SIZE] - skip
-    if codec != SNAPPY or not packed:
+    if codec != SNAPPY or packed == 0:
         return len(stored) == size, stored
     return unpack(stored, size, space), space[:size]
 
@@ -95,7 +95,7 @@ def _open(data: Any, page: Any, codec: int, optional: bool, checksum: int, space
     if page[KIND] == DATA_PAGE:
         if (optional and page[V1_LEVELS] != RLE) or page[V1_LEVELS] == ABSENT or page[V1_REPETITION] == ABSENT:
             return damaged
-        good, body = _unpacked(data, page, 0, codec, True, space)
+        good, body = _unpacked(data, page, np.int64(0), codec, np.int64(1), space)
         placed = LEVELS_BEFORE if optional else NO_LEVELS
         return (page[V1_VALUES], np.int64(_UNKNOWN), page[V1_ENCODING], np.int64(placed), nothing, body) if good else damaged
     n_levels = page[V2_LEVEL_BYTES]
@@ -104,7 +104,7 @@ def _open(data: Any, page: Any, codec: int, optional: bool, checksum: int, space
     if page[V2_ROWS] != page[V2_VALUES]:
         return damaged
     # a header that does not say is of a compressed page
-    good, body = _unpacked(data, page, n_levels, codec, page[V2_COMPRESSED] != 0, space)
+    good, body = _unpacked(data, page, n_levels, codec, page[V2_COMPRESSED], space)
     placed = LEVELS_APART if optional else NO_LEVELS
     levels = data[page[BODY] : page[BODY] + n_levels]
     n_wanted = page[V2_VALUES] - page[V2_NULLS]
@@ -117,7 +117,7 @@ def _open_dictionary(data: Any, page: Any, codec: int, checksum: int, space: Any
     is_plain = page[DICTIONARY_ENCODING] == PLAIN or page[DICTIONARY_ENCODING] == PLAIN_DICTIONARY
     if not is_plain or page[DICTIONARY_VALUES] < 0 or not _is_whole(data, page, checksum):
         return np.int64(DAMAGED), data[:0]
-    good, body = _unpacked(data, page, 0, codec, True, space)
+    good, body = _unpacked(data, page, np.int64(0), codec, np.int64(1), space)
     return page[DICTIONARY_VALUES] if good else np.int64(DAMAGED), body
 
 

@@ -5,6 +5,8 @@ a random id), a change in another file that a function calls is not noticed, and
 other's half-written entry. The cache here keys machine code by a fingerprint of all source that a function reaches, and names data
 files by that key. It is kept where Numba keeps its own: ``NUMBA_CACHE_DIR``, else ``__pycache__``, else the user's cache directory.
 
+A constant that is an argument of a compiled function is written ``np.int64(4)``: of each bare ``4`` Numba makes a type, and compiles for it.
+
 No function here is ever compiled with ``parallel=True``; all release the GIL, and threads are the caller's.
 """
 

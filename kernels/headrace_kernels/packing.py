@@ -242,7 +242,7 @@ def number_distinct(values: Any, distinct: Any, codes: Any) -> int:
     """
     slots = np.zeros(1 << _FIRST_BITS, np.int32)
     unused = U64(64 - _FIRST_BITS)
-    done, n_distinct = _number_from(values, 0, distinct, 0, codes, slots, unused)
+    done, n_distinct = _number_from(values, np.int64(0), distinct, np.int64(0), codes, slots, unused)
     while done < len(values):
         if n_distinct == len(distinct):
             return -1
@@ -254,7 +254,9 @@ def number_distinct(values: Any, distinct: Any, codes: Any) -> int:
 
 
 @jit
-def _number_from(values: Any, start: int, distinct: Any, n_distinct: int, codes: Any, slots: Any, unused: Number) -> tuple[Number, Number]:
+def _number_from(
+    values: Any, start: Number, distinct: Any, n_distinct: Number, codes: Any, slots: Any, unused: Number
+) -> tuple[Number, Number]:
     """Number values from `start` on until `distinct` or the slots are full; return where that is, and how many are distinct.
 
     Slots are an argument: in a loop that may replace them, each step counts references to them (15 ns a new value, and 2 so).

@@ -352,13 +352,13 @@ def _open_page(levels: Any, placed: int, page: Any, first_row: int, n_rows: int,
     if placed == NO_LEVELS:
         return n_rows, 0
     if placed == LEVELS_APART:
-        return decode_levels(levels, 0, len(levels), first_row, n_rows, bits), 0
+        return decode_levels(levels, np.int64(0), len(levels), first_row, n_rows, bits), 0
     if len(page) < 4:
         return DAMAGED, 0
     stop = 4 + _length_at(page, 0)
     if stop > len(page):
         return DAMAGED, 0
-    return decode_levels(page, 4, stop, first_row, n_rows, bits), stop
+    return decode_levels(page, np.int64(4), stop, first_row, n_rows, bits), stop
 
 
 @jit
