@@ -85,8 +85,8 @@ class _NoStableDigestError(Exception):
 
 
 def _pieces(value: object, seen: set[int]) -> Iterator[str]:
-    if isinstance(value, CPUDispatcher):
-        value = value.py_func
+    if isinstance(value, (CPUDispatcher, functools._lru_cache_wrapper)):
+        value = value.__wrapped__
     if isinstance(value, types.FunctionType):
         if id(value) not in seen:
             seen.add(id(value))

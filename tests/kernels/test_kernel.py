@@ -1,13 +1,17 @@
+import functools
+import importlib
 import math
 import os
+import pkgutil
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 
+import headrace_kernels
 from headrace_kernels import __all__ as exported
-from headrace_kernels import get_kernel, kernel_names
+from headrace_kernels import bodies, get_kernel, kernel_names
 from headrace_kernels.column import Column
 from headrace_kernels.compiled import fingerprint, jit
 from headrace_kernels.kernel import Kernel, kernel
@@ -101,18 +105,12 @@ def test_every_built_in_is_a_kernel_of_its_name():
 
 
 def test_every_exported_name_is_there():
-    import headrace_kernels
-
     assert all(getattr(headrace_kernels, name) is not None for name in exported)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         headrace_kernels.nothing  # noqa: B018
 
 
 def test_no_exported_name_is_hidden_by_a_module():
-    import pkgutil
-
-    import headrace_kernels
-
     assert not {module.name for module in pkgutil.iter_modules(headrace_kernels.__path__)} & set(exported)
 
 
@@ -178,3 +176,20 @@ def test_the_fingerprint_sees_all_that_a_function_reaches():
     assert fingerprint(lambda i: table[i]) is not None
     unknown = object()
     assert fingerprint(lambda: unknown) is None
+
+
+def test_every_compiled_function_of_the_package_is_kept():
+    names = {module.name for module in pkgutil.iter_modules(headrace_kernels.__path__) if not module.name.startswith("cuda")}
+    modules = [importlib.import_module(f"headrace_kernels.{name}") for name in names]
+    functions = [value for module in modules for value in vars(module).values() if isinstance(value, bodies.Dispatcher)]
+    assert len(functions) > 100
+    assert [function.__name__ for function in functions if fingerprint(function.py_func) is None] == []
+
+
+def test_the_fingerprint_sees_behind_a_cache():
+    def calling(value):
+        remembered = functools.cache(lambda: value)
+        return lambda: remembered()
+
+    assert fingerprint(calling(1)) == fingerprint(calling(1)) is not None
+    assert fingerprint(calling(1)) != fingerprint(calling(2))
