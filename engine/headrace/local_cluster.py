@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import ctypes
 import os
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from typing import Any
+
+INTERRUPT_AGAIN_S = 0.5
 
 
 class LocalCluster:
@@ -23,7 +27,9 @@ class LocalCluster:
         self.n_threads = os.cpu_count() or 1
         self.n_workers = n_workers or self.n_threads
         self._busy: set[int] = set()  # threads that are at a task
-        self._lock = threading.Lock()
+        self._interrupted: set[int] = set()  # those that were told to stop
+        self._stopped = False
+        self._lock = threading.Lock()  # a condition, which Python enters in two steps, could be left locked by an interruption
 
     @cached_property
     def _pool(self) -> ThreadPoolExecutor:
@@ -40,13 +46,18 @@ class LocalCluster:
     def _do(self, function: Callable[..., Any], args: Iterable[Any]) -> Any:
         thread = threading.get_ident()
         with self._lock:
+            if self._stopped:
+                raise CancelledError
             self._busy.add(thread)
         try:
             return function(*[arg.result() if isinstance(arg, Future) else arg for arg in args])
         finally:
             with self._lock:
                 self._busy.discard(thread)
-                _raise_in(thread, None)  # an interruption that came too late
+                interrupted = thread in self._interrupted
+                self._interrupted.discard(thread)
+            if interrupted:
+                _meet_interruption(thread)
 
     def submit_about(self, subject: int, function: Callable[..., Any], *args: Any) -> Future[Any]:
         return self.submit(function, *args)
@@ -73,9 +84,7 @@ class LocalCluster:
             except BaseException as error:
                 self._pool.shutdown(wait=False, cancel_futures=True)
                 if isinstance(error, KeyboardInterrupt):
-                    with self._lock:
-                        for thread in self._busy:
-                            _raise_in(thread, KeyboardInterrupt)
+                    self._interrupt()
                 raise
             if done:
                 done()
@@ -88,9 +97,38 @@ class LocalCluster:
         function(*args)
 
     def close(self) -> None:
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        if isinstance(sys.exc_info()[1], KeyboardInterrupt):
+            self._interrupt()
+        self._pool.shutdown(wait=True)
+
+    def _interrupt(self) -> None:
+        """Interrupt the threads that are at a task, after a round of training for one, again and again: what C calls back may lose it."""
+        self._stopped = True
+        while self._busy:
+            with self._lock:
+                for thread in self._busy:
+                    self._interrupted.add(thread)
+                    _raise_in(thread)
+            until = time.monotonic() + INTERRUPT_AGAIN_S
+            while self._busy and time.monotonic() < until:
+                time.sleep(0.01)
 
 
-def _raise_in(thread: int, error: type[BaseException] | None) -> None:
-    """Raise an error in a thread at its next step in Python, after a round of training for one; None takes back what was not raised yet."""
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), error and ctypes.py_object(error))
+def _raise_in(thread: int) -> None:
+    """Raise an interruption in a thread at its next step in Python."""
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(KeyboardInterrupt))
+
+
+def _meet_interruption(thread: int) -> None:
+    """Let an interruption that came too late come here, to this thread.
+
+    One in its place is certain to come. To take it back would leave Python's flag for it up, at which CPython 3.11 goes round in circles
+    under a debugger or coverage.
+    """
+    try:
+        _raise_in(thread)
+        while True:
+            time.sleep(0)
+    except KeyboardInterrupt:
+        pass

@@ -176,7 +176,10 @@ def test_a_run_that_is_stopped_while_it_trains_waits_for_no_model(desk: Any) -> 
     process = desk.start("run", desk.job)
     next(line for line in process.stderr if line.startswith("train:"))
     process.send_signal(signal.SIGTERM)
-    _, stderr = process.communicate(timeout=60)
+    try:
+        _, stderr = process.communicate(timeout=60)
+    finally:
+        process.kill()  # it would train for a day
     assert process.returncode == 128 + signal.SIGTERM
     assert stderr.splitlines() == ["stopped; nothing of this run is kept"]
     assert not desk.out.exists()

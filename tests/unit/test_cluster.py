@@ -122,6 +122,42 @@ def test_after_an_error_no_further_task_starts() -> None:
     assert len(started) <= 1
 
 
+INTERRUPTED = """
+import os, signal, sys, threading, time
+from headrace.local_cluster import LocalCluster
+
+threading.settrace(lambda *_: None)  # as coverage and debuggers do
+opened = LocalCluster(2)
+assert opened.gather([opened.submit(int, "7") for _ in range(20)]) == [7] * 20
+
+def lose_one():
+    try:
+        while True:
+            time.sleep(0)
+    except KeyboardInterrupt:
+        pass
+    while True:
+        time.sleep(0)
+
+def end_well():
+    time.sleep(1)
+
+threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+try:
+    try:
+        opened.wait([opened.submit(lose_one), opened.submit(end_well)])
+    finally:
+        opened.close()
+except KeyboardInterrupt:
+    print("stopped")
+"""
+
+
+def test_an_interruption_ends_all_tasks_though_one_loses_it() -> None:
+    ran = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, timeout=60, check=False)
+    assert (ran.stdout, ran.stderr) == ("stopped\n", "")
+
+
 def test_threads_work_side_by_side() -> None:
     opened = LocalCluster(2)
     barrier = threading.Barrier(2, timeout=10)
