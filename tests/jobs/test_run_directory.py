@@ -181,7 +181,8 @@ def test_a_run_that_is_stopped_while_it_trains_waits_for_no_model(desk: Any) -> 
     finally:
         process.kill()  # it would train for a day
     assert process.returncode == 128 + signal.SIGTERM
-    assert stderr.splitlines() == ["stopped; nothing of this run is kept"]
+    assert stderr.splitlines()[-1] == "stopped; nothing of this run is kept"  # before it how many kernels were compiled, if any
+    assert "Traceback" not in stderr
     assert not desk.out.exists()
 
 
