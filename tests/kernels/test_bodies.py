@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import platform
 import re
 
 import numba
 import numpy as np
 import pytest
 from numba.core import event
+from numba.core.caching import NullCache
 
-from headrace_kernels import bodies
+from headrace_kernels import bodies, segments
 from headrace_kernels.compiled import fingerprint, jit
+from headrace_kernels.segments import decayed_sum
 
 
 @jit
@@ -82,3 +85,15 @@ def test_code_that_was_kept_by_another_way_of_compiling_is_not_found(monkeypatch
     before = fingerprint(doubled.py_func)
     monkeypatch.setattr(bodies, "__file__", __file__)
     assert fingerprint(doubled.py_func) != before
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="looks for this processor's names of instructions")
+def test_loops_over_functions_of_functions_vectorise() -> None:
+    scan = segments._scan_of(decayed_sum)
+    scan._cache = NullCache()  # what is loaded has no assembly
+    values, starts = np.ones(4), np.array([0, 4])
+    for array in (values, starts):
+        array.setflags(write=False)
+    scan((values, values), (1.0,), np.ones(1, np.bool_), False, starts, np.empty(4), 0, 1)
+    (compiled,) = scan.overloads.values()
+    assert len(re.findall(r"\b(?:vfmadd\w+|v?mul|v?add)pd\b", compiled.library.get_asm_str())) > 12  # the exponential's terms
