@@ -41,6 +41,10 @@ class Keys:
     def __reduce__(self) -> tuple[object, ...]:
         return Keys, (self.table,)
 
+    def __dask_tokenize__(self) -> object:
+        """What Dask names its tasks by: the value, without what was prepared of it."""
+        return self.__reduce__()
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Keys) and bool(self.table.equals(other.table))
 

@@ -89,6 +89,7 @@ def test_a_table_of_dask_is_transformed_when_it_is_computed(n_partitions: int) -
     computed = made.compute()
     pd.testing.assert_frame_equal(computed.reset_index(drop=True), fitted.transform(MANY))
     assert computed.dtypes.to_dict() == made.dtypes.to_dict()
+    pd.testing.assert_frame_equal(fitted.transform(frame).compute(), computed)  # what was looked up before does not matter
     elsewhere = pickle.loads(pickle.dumps(fitted))  # as it goes to workers
     pd.testing.assert_frame_equal(elsewhere.transform(frame).compute(), computed)
 
