@@ -27,6 +27,7 @@ from headrace.states import GroupSums, Moments, Quantiles
 if TYPE_CHECKING:
     from headrace.dataset import Dataset, RowGroup
     from headrace.expressions import Expression
+    from headrace_kernels.kernel import Kernel
 
 # Columns that travel with the rows and are no part of the schema. A name with a NUL cannot stand in a Parquet file.
 ROW = "\0row"
@@ -159,8 +160,8 @@ class Backend(Protocol):
     def implode(self, lengths: npt.NDArray[np.int64], elements: Device) -> Device:
         """Return lists of these lengths, null for -1, of consecutive elements: the inverse of `explode`."""
 
-    def launch(self, kernel: str, columns: Sequence[Device], constants: Mapping[str, Any]) -> tuple[Device, ...]:
-        """Run a kernel of `headrace_kernels` over columns."""
+    def launch(self, kernel: str | Kernel, columns: Sequence[Device], constants: Mapping[str, Any]) -> tuple[Device, ...]:
+        """Run a kernel over columns: one of `headrace_kernels` by its name, or a user's."""
 
     def run_stages(self, columns: Sequence[Device], chains: Sequence[Sequence[Stage]]) -> list[tuple[Device, tuple[int, ...]] | None]:
         """Take each column through its chain of stages in one loop; return it and how many rows each changed.
@@ -318,7 +319,7 @@ class Table:
         """Return values[codes] as a column."""
         return self.backend.look_up(codes, values)
 
-    def launch(self, kernel: str, names: Sequence[str], constants: Mapping[str, Any]) -> tuple[Device, ...]:
+    def launch(self, kernel: str | Kernel, names: Sequence[str], constants: Mapping[str, Any]) -> tuple[Device, ...]:
         """Run a kernel over some columns."""
         return self.backend.launch(kernel, [self[name] for name in names], constants)
 

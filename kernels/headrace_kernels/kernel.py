@@ -51,13 +51,16 @@ class Kernel:
         self.inputs = tuple(p.name for p in parameters if p.default is p.empty)
         self.constants: Mapping[str, float] = MappingProxyType({p.name: p.default for p in parameters if p.default is not p.empty})
         self.outputs: Mapping[str, str] = MappingProxyType(dict(outputs))
-        self.__doc__ = function.__doc__
+        self.__doc__, self.__module__, self.__qualname__ = function.__doc__, function.__module__, function.__qualname__
         self._scalar: Scalar | None = None
         self._loops: dict[np.dtype[Any] | None, Scalar] = {}
         if not self.inputs:
             raise TypeError(f"kernel {self.name!r} has no parameter without a default: nothing to read")
         if [p.name for p in parameters][: len(self.inputs)] != list(self.inputs):
             raise TypeError(f"kernel {self.name!r}: columns come first, then the constants with their defaults")
+
+    def __reduce__(self) -> str:
+        return self.__qualname__  # as a function goes to other processes: by where it stands
 
     def __repr__(self) -> str:
         return f"Kernel({self.name}: {', '.join(self.inputs)} -> {dict(self.outputs)})"

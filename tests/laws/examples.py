@@ -54,6 +54,7 @@ from headrace.ops.target_encoding import TargetEncoding
 from headrace.ops.time_since import TimeSince
 from headrace.ops.time_since_last import TimeSinceLast
 from headrace.ops.token_hash import TokenHash
+from headrace_kernels.kernel import kernel
 
 N_ROWS = 1_300  # no multiple of 7 or 64: parts are of unlike length
 CITIES = ["Oslo", "Łódź", "東京", "", "oslo", "São Paulo", "\U0001f30a" * 3, "x" * 300]
@@ -65,8 +66,14 @@ def in_percent(frame: nw.DataFrame[Any]) -> nw.DataFrame[Any]:
     return frame.select((nw.col("measure") * 100).alias("percent"), nw.col("city").str.to_uppercase().alias("town"))
 
 
+@kernel(output="same")
+def share(part: Any, whole: Any, scale: Any = 1.0) -> Any:
+    """Return a part of a whole: a user's kernel, found by its name alone."""
+    return part / (abs(whole) + scale)
+
+
 # Users' code that the examples name: passed whenever one of them is loaded.
-CODE = (in_percent,)
+CODE = (in_percent, share)
 
 EXAMPLES: Mapping[str, tuple[Op, ...]] = {
     "apply": (Apply(in_percent, columns=["measure", "city"], outputs={"percent": "float64", "town": "string"}),),
@@ -129,7 +136,10 @@ EXAMPLES: Mapping[str, tuple[Op, ...]] = {
         JoinGroupby(["city", "flag"], {"measure": ["count", "sum", "mean", "std", "min", "max"], "delay": ["mean", "max"]}),
         JoinGroupby("when", {"code": ["sum", "std", "min"], "price": ["sum", "max"], "flag": ["mean", "min"]}),
     ),
-    "kernel": (Kernel("haversine_km", inputs=["lat", "lon", "measure", "lon"], output="km"),),
+    "kernel": (
+        Kernel("haversine_km", inputs=["lat", "lon", "measure", "lon"], output="km"),
+        Kernel(share, inputs=["measure", "lat"], output="share", constants={"scale": 2}),
+    ),
     "list_hash": (ListHash(["tags", "visits"], buckets=4), ListHash(["tags"], buckets=100, output="list", seed=1)),
     "list_slice": (ListSlice(["tags", "visits"], start=-2), ListSlice("visits", start=1, stop=3, pad=-1)),
     "log": (Log(["measure", "delay", "price"]), Log(["delay"], base=10, plus=0.5)),

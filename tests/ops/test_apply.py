@@ -79,7 +79,7 @@ def test_what_a_function_does_wrong_is_told(backend: Backend, function: Callable
 
 def test_a_function_without_a_name_is_refused() -> None:
     for function in (lambda frame: frame, in_miles.__get__(1)):
-        with pytest.raises(JobError, match="function: a function that is defined at the top of a module is needed"):
+        with pytest.raises(JobError, match="function: it must be defined at the top of a module"):
             Apply(function, columns=["km"], outputs={"km": "float64"})
 
 

@@ -1,20 +1,25 @@
-"""Kernel: a built-in kernel of `headrace_kernels` over columns."""
+"""Kernel: a kernel of `headrace_kernels`, or a user's own, over columns."""
 
 from __future__ import annotations
 
 import datetime as dt
 import math
+import pickle
 from decimal import Decimal
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
 from tests.applying import applied
 from tests.comparing import FLOAT32, assert_same_column
 
-from headrace.errors import JobError, JobErrors
+import headrace as hr
+from headrace.errors import BundleError, DataError, JobError, JobErrors
 from headrace.ops.categorify import Categorify
 from headrace.ops.kernel import Kernel
+from headrace.pipeline import Pipeline
 from headrace.table import Backend
+from headrace_kernels.kernel import kernel
 
 NAN, INF = math.nan, math.inf
 KM = Kernel("haversine_km", inputs=["olat", "olon", "dlat", "dlon"], output="km")
@@ -122,3 +127,61 @@ def test_mistakes_name_key_and_nearest(backend: Backend) -> None:
     ]
     with pytest.raises(JobErrors, match=r"inputs\[0\]: 'x' is string, and a number is needed"):
         applied(backend, Kernel("hash64", inputs="x", output="h"), pa.table({"x": ["a"]}))
+
+
+@kernel(output="same")
+def change(old, new, scale=1.0):
+    return (new - old) / old * scale
+
+
+@kernel(outputs={"half": "float32", "root": "float64"})
+def parts(x):
+    return x / 2, math.sqrt(x)
+
+
+@kernel(output="float64")
+def wrong(x):
+    return x.upper()
+
+
+def unmarked(x):
+    return x
+
+
+PRICES = pa.table({"old": [2.0, 4.0, None], "new": [3.0, 4.0, 5.0]})
+CHANGE = Kernel(change, inputs=["old", "new"], output="change", constants={"scale": 100})
+
+
+def test_a_users_kernel_makes_columns(backend: Backend) -> None:
+    assert applied(backend, CHANGE, PRICES)["change"] == [50.0, 0.0, None]
+    made = applied(backend, Kernel(parts, inputs=["old"], output=["half", "root"]), PRICES)
+    assert_same_column(made.table["half"], pa.array([1, 2, None], pa.float32()))
+    assert_same_column(made.table["root"], pa.array([math.sqrt(2), 2.0, None]))
+
+
+def test_a_users_kernel_goes_to_processes_and_files_by_its_name(tmp_path: Path) -> None:
+    assert pickle.loads(pickle.dumps(CHANGE)) == CHANGE
+    pipeline = Pipeline([CHANGE])
+    assert "name: tests.ops.test_kernel:change" in pipeline.to_yaml()
+    assert Pipeline.from_yaml(pipeline.to_yaml()) == pipeline
+    pipeline.fit(PRICES).save(tmp_path / "fitted")
+    with pytest.raises(BundleError, match=r"needs tests.ops.test_kernel:change.*\n  pass it: headrace.load\(path, ops=\[change\]\)"):
+        hr.load(str(tmp_path / "fitted"))
+    loaded = hr.load(str(tmp_path / "fitted"), ops=[change])
+    assert loaded.transform(PRICES)["change"].to_pylist() == [50.0, 0.0, None]
+
+
+def test_a_kernel_that_others_cannot_find_is_refused() -> None:
+    with pytest.raises(JobError, match="kernel: it must be defined at the top of a module"):
+        Kernel(kernel(output="same")(lambda x: x), inputs=["old"], output="y")
+    with pytest.raises(JobError, match="what @kernel made of a function, not <function unmarked"):
+        Kernel(unmarked, inputs=["old"], output="y")
+    with pytest.raises(JobError, match=r"pipeline\[0\].kernel.name: .*no name 'chnge'\n  nearest: 'change'"):
+        Pipeline.from_yaml("- kernel: {name: 'tests.ops.test_kernel:chnge', inputs: [old, new], output: y}")
+
+
+def test_a_users_kernel_that_does_not_compile_is_told_by_name_and_line() -> None:
+    with pytest.raises(DataError, match="test_kernel:wrong failed: TypingError: Unknown attribute 'upper' of type float64") as caught:
+        Pipeline([Kernel(wrong, inputs=["old"], output="y")]).fit_transform(PRICES)
+    assert "x.upper()" in str(caught.value)
+    assert "nopython" not in str(caught.value)

@@ -89,8 +89,10 @@ def make_op(name: str, value: Any, find: Find = imported) -> Op:
     """
     name = str(name)  # YAML's keys need not be text
     made_by = _users_class(name, find) if ":" in name else op_class(name)
-    if made_by.code is not None and isinstance(value, Mapping) and isinstance(value.get(made_by.code), str):
-        value = {**value, made_by.code: _users_function(value[made_by.code], made_by.code, find)}
+    key = made_by.code
+    named = value.get(key) if key is not None and isinstance(value, Mapping) else None
+    if key is not None and isinstance(named, str) and not made_by.has_built_in(named):
+        value = {**value, key: _users_function(named, key, find)}
     return made_by.from_settings(value)
 
 

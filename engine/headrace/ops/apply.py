@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, ClassVar
 
@@ -11,17 +10,9 @@ from pydantic import AfterValidator, Field
 from headrace.errors import DataError, JobError, JobErrors
 from headrace.frames import call_on_frame
 from headrace.ops.base import Columns, Declaration, PlainOp, Sources, check_columns, operator
-from headrace.ops.code import code_name
+from headrace.ops.code import code_name, findable
 from headrace.schema import Schema, Type
 from headrace.table import Table
-
-
-def _importable(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Refuse a function that no other process could find by its name."""
-    module = sys.modules.get(getattr(function, "__module__", ""))
-    if getattr(module, getattr(function, "__qualname__", ""), None) is not function:
-        raise ValueError("a function that is defined at the top of a module is needed: workers and bundles find it by its name")
-    return function
 
 
 @operator
@@ -61,7 +52,7 @@ class Apply(PlainOp):
     name: ClassVar[str] = "apply"
     shorthand: ClassVar[str] = "function"
     code: ClassVar[str | None] = "function"
-    function: Annotated[Callable[..., Any], AfterValidator(_importable)]
+    function: Annotated[Callable[..., Any], AfterValidator(findable)]
     columns: Columns
     outputs: Annotated[dict[str, str], Field(min_length=1)]
 

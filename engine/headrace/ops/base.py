@@ -124,8 +124,13 @@ class Op(ABC):
     shorthand: ClassVar[str] = "columns"
     # True where the whole YAML mapping is the shorthand setting (`derive: {late: "..."}`).
     takes_mapping: ClassVar[bool] = False
-    # The setting that holds a user's function, if there is one: files hold its name.
+    # The key that holds a user's function or kernel, if there is one: files hold its name.
     code: ClassVar[str | None] = None
+
+    @classmethod
+    def has_built_in(cls, name: str) -> bool:
+        """Say whether a name under `code` is not a user's but Headrace's own."""
+        return False
 
     @abstractmethod
     def declare(self, schema: Schema, tables: Mapping[str, Schema]) -> Declaration:

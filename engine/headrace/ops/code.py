@@ -6,6 +6,7 @@ with what the caller passes and what is installed under the entry point group `h
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -25,6 +26,18 @@ def code_name(thing: Any) -> str:
     'headrace.errors:JobError'
     """
     return f"{thing.__module__}:{thing.__qualname__}"
+
+
+def findable(thing: Any) -> Any:
+    """Return code that other processes and bundles find by its name; raise ValueError if they could not.
+
+    >>> findable(code_name) is code_name
+    True
+    """
+    module = sys.modules.get(getattr(thing, "__module__", ""))
+    if getattr(module, getattr(thing, "__qualname__", ""), None) is not thing:
+        raise ValueError("it must be defined at the top of a module: workers and bundles find it by its name")
+    return thing
 
 
 def imported(name: str) -> Any:

@@ -1,27 +1,41 @@
-"""Kernel: run a Numba kernel of `headrace_kernels` over columns."""
+"""Kernel: run a Numba kernel, of `headrace_kernels` or a user's own, over columns."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from headrace.errors import JobError, JobErrors, unknown_name
+from headrace.errors import DataError, JobError, JobErrors, unknown_name
 from headrace.ops.base import Columns, Declaration, PlainOp, Sources, check_columns, operator
+from headrace.ops.code import code_name, findable
 from headrace.schema import Schema, Type
 from headrace.table import Table
 
 
+def _known(kernel: Any) -> Any:
+    """Refuse what is neither a name nor a kernel that other processes find."""
+    if isinstance(kernel, str):
+        return kernel
+    from headrace_kernels.kernel import Kernel as Made
+
+    if not isinstance(kernel, Made):
+        raise ValueError("a built-in kernel's name is needed, or what @kernel made of a function")
+    return findable(kernel)
+
+
 @operator
 class Kernel(PlainOp):
-    """Make columns with a built-in kernel, such as ``haversine_km``.
+    """Make columns with a kernel: a built-in one, such as ``haversine_km``, or your own.
 
     Parameters
     ----------
-    kernel : str
-        Its name; in YAML the key is ``name``. See `docs/kernels.md`.
+    kernel : str or headrace_kernels.kernel.Kernel
+        A built-in one's name (`docs/kernels.md`), or what ``@kernel`` made of a function at the top of a module. In YAML the key is
+        ``name``, and your own is ``my_package.my_module:my_kernel``, which is imported when the job is read. A bundle holds the name
+        alone: pass the kernel again when loading, ``headrace.load(path, ops=[my_kernel])``.
     inputs : list of str
         Number columns, in the order of the kernel's parameters.
     output : str or list of str
@@ -33,6 +47,13 @@ class Kernel(PlainOp):
     -------------
     Null if any input is null; NaN as the kernel's formula has it.
 
+    Raises
+    ------
+    JobError
+        If there is no such kernel, it takes other inputs, or another number of outputs is named.
+    DataError
+        If your own cannot be compiled for the inputs' types.
+
     Examples
     --------
     >>> Kernel("haversine_km", inputs=["olat", "olon", "dlat", "dlon"], output="km").settings()
@@ -41,7 +62,8 @@ class Kernel(PlainOp):
 
     name: ClassVar[str] = "kernel"
     shorthand: ClassVar[str] = "kernel"
-    kernel: str
+    code: ClassVar[str | None] = "name"
+    kernel: Annotated[Any, AfterValidator(_known)]
     inputs: Columns
     output: Columns
     constants: dict[str, float] = Field(default_factory=dict)
@@ -58,7 +80,7 @@ class Kernel(PlainOp):
         return made
 
     def settings(self) -> Any:
-        settings: dict[str, Any] = {"name": self.kernel, "inputs": list(self.inputs)}
+        settings: dict[str, Any] = {"name": self._name, "inputs": list(self.inputs)}
         settings["output"] = self.output[0] if len(self.output) == 1 else list(self.output)
         return {**settings, **({"constants": dict(self.constants)} if self.constants else {})}
 
@@ -69,11 +91,11 @@ class Kernel(PlainOp):
         if len(self.inputs) != len(kernel.inputs):
             errors.append(
                 JobError(
-                    f"{self.kernel} takes {len(kernel.inputs)} inputs ({', '.join(kernel.inputs)}), not {len(self.inputs)}", key="inputs"
+                    f"{self._name} takes {len(kernel.inputs)} inputs ({', '.join(kernel.inputs)}), not {len(self.inputs)}", key="inputs"
                 )
             )
         if len(self.output) != len(kernel.outputs):
-            errors.append(JobError(f"{self.kernel} makes {len(kernel.outputs)} columns, not {len(self.output)}", key="output"))
+            errors.append(JobError(f"{self._name} makes {len(kernel.outputs)} columns, not {len(self.output)}", key="output"))
         for name in self.constants:
             if name not in kernel.constants:
                 message, hint = unknown_name("constant", name, kernel.constants)
@@ -85,16 +107,37 @@ class Kernel(PlainOp):
         return Declaration(self.inputs, schema.with_columns(made), dict.fromkeys(self.output, Sources(values=self.inputs)))
 
     def apply(self, table: Table) -> Table:
-        made = table.launch(self.kernel, self.inputs, self.constants)
+        try:
+            made = table.launch(self.kernel, self.inputs, self.constants)
+        except Exception as error:
+            if isinstance(self.kernel, str):
+                raise
+            raise DataError(f"{self._name} failed: {type(error).__name__}: {_told(error)}") from error
         return table.with_columns(dict(zip(self.output, made, strict=True)))
+
+    @classmethod
+    def has_built_in(cls, name: str) -> bool:
+        return ":" not in name
+
+    @property
+    def _name(self) -> str:
+        return self.kernel if isinstance(self.kernel, str) else code_name(self.kernel)
 
     def _found(self) -> Any:
         from headrace_kernels import get_kernel, kernel_names
 
+        if not isinstance(self.kernel, str):
+            return self.kernel
         if self.kernel not in kernel_names():
             message, hint = unknown_name("kernel", self.kernel, kernel_names())
             raise JobError(message, key="name", hint=hint)
         return get_kernel(self.kernel)
+
+
+def _told(error: Exception) -> str:
+    """Return what an error says of a user's function, without the passes of Numba's compiler that it came through."""
+    lines = str(error).partition("\n\nDuring: ")[0].splitlines()
+    return "\n".join(line for line in lines if line and not line.startswith("Failed in nopython mode"))
 
 
 def _with_key_name(error: JobError) -> JobError:

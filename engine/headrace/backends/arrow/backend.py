@@ -29,6 +29,7 @@ from headrace.table import Stage, one_array
 
 if TYPE_CHECKING:
     from headrace.expressions import Expression
+    from headrace_kernels.kernel import Kernel
 
 Array: TypeAlias = Any
 
@@ -228,10 +229,11 @@ class ArrowBackend:
         kind, offsets = (pa.ListArray, pa.int32()) if ends[-1] < 2**31 else (pa.LargeListArray, pa.int64())
         return kind.from_arrays(pa.array(ends, offsets), elements, mask=pa.array(lengths < 0))
 
-    def launch(self, kernel: str, columns: Sequence[Array], constants: Mapping[str, Any]) -> tuple[Array, ...]:
+    def launch(self, kernel: str | Kernel, columns: Sequence[Array], constants: Mapping[str, Any]) -> tuple[Array, ...]:
         from headrace_kernels import get_kernel
 
-        found = get_kernel(kernel).launch([kernel_column(column) for column in columns], constants)
+        launched = get_kernel(kernel) if isinstance(kernel, str) else kernel
+        found = launched.launch([kernel_column(column) for column in columns], constants)
         return tuple(to_array(column) for column in found)
 
     def run_stages(self, columns: Sequence[Array], chains: Sequence[Sequence[Stage]]) -> list[tuple[Array, tuple[int, ...]] | None]:

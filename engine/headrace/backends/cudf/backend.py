@@ -30,6 +30,7 @@ from headrace.table import Stage
 
 if TYPE_CHECKING:
     from headrace.expressions import Expression
+    from headrace_kernels.kernel import Kernel
 
 
 class CudfBackend:
@@ -195,7 +196,7 @@ class CudfBackend:
         valid = lengths >= 0
         return Lists(cupy.maximum(lengths, 0), None if bool(valid.all()) else valid, elements)
 
-    def launch(self, kernel: str, columns: Sequence[Column], constants: Mapping[str, Any]) -> tuple[Column, ...]:
+    def launch(self, kernel: str | Kernel, columns: Sequence[Column], constants: Mapping[str, Any]) -> tuple[Column, ...]:
         inputs = [numbers(column) for column in columns]
         valid = merged_valid(inputs)
         made = launch(kernel, [column.values for column in inputs], constants)
