@@ -77,6 +77,9 @@ class Dataset:
     schema: Schema
     hive: dict[str, Type]
 
+    def __repr__(self) -> str:
+        return f"Dataset({self.source!r}, files={len(self.files)}, rows={self.n_rows}, columns={list(self.schema.columns)})"
+
     @classmethod
     def open(cls, source: str | Path | Sequence[str | Path]) -> Dataset:
         """Read the footers of a file, a glob, a directory (hive folders included), or a list of files.

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import pyarrow as pa
@@ -215,6 +216,10 @@ class FittedPipeline:
     >>> import pyarrow as pa
     >>> from headrace.ops.categorify import Categorify
     >>> fitted = Pipeline([Categorify(["city"])]).fit(pa.table({"city": ["Oslo", "Rome", "Oslo"]}))
+    >>> fitted
+    FittedPipeline
+      0 categorify: city
+          learnt: city: 2 categories
     >>> fitted.transform(pa.table({"city": ["Rome", "Oslo", "Lima", None]}))["city"].to_pylist()
     [3, 2, 1, 0]
     >>> fitted.update(pa.table({"city": ["Lima"]})).transform(pa.table({"city": ["Lima", "Oslo"]}))["city"].to_pylist()
@@ -222,6 +227,14 @@ class FittedPipeline:
     """
 
     fitted: FittedSteps
+
+    def __repr__(self) -> str:
+        shown = ["FittedPipeline"]
+        for index, (op, learnt) in enumerate(zip(self.fitted.ops, self.learnt(), strict=True)):
+            shown.append("  " + shorten(f"{index} {op.name}: {op.text()}", 200, placeholder=" ..."))
+            if learnt:
+                shown.append("      " + shorten(f"learnt: {learnt}", 200, placeholder=" ..."))
+        return "\n".join(shown)
 
     @property
     def pipeline(self) -> Pipeline:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from headrace.backends import CPU
 from headrace.dealing import bucket_count
@@ -51,9 +51,34 @@ class Exchange:
         return {"step": self.step, "keys": list(self.keys), "order": self.order}
 
 
+class Line(NamedTuple):
+    """A line for people: what it is about, what is said, and how far it is indented."""
+
+    label: str
+    text: str
+    indent: int = 0
+
+
 @dataclass(frozen=True)
 class Plan:
-    """Passes over the data, partitions, columns read, bytes predicted, the device, and what would not run on it."""
+    """Passes over the data, partitions, columns read, bytes predicted, the device, and what would not run on it.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> from headrace.ops.normalize import Normalize
+    >>> from headrace.pipeline import Pipeline
+    >>> Pipeline([Normalize(["km"])]).plan(pa.table({"km": [1.0, 2.0]}), device="cpu")
+    device: cpu
+    source: 2 rows of a table in memory, 16 B
+    partitions: 1, the largest 16 B
+    peak memory: 300.0 MiB predicted
+    fit 1 of 1: reads 1 column, 16 B
+      columns: km
+      learns: 0 normalize
+    transform: reads 1 column, 16 B
+      columns: km
+    """
 
     source: dict[str, Any]
     partitions: tuple[Partition, ...]
@@ -72,6 +97,38 @@ class Plan:
     is_bounded: bool = False  # a budget was named
     fallbacks: tuple[str, ...] = ()
     training: str | None = None  # on one worker or on all; None without a model
+    ops: tuple[str, ...] = ()  # the steps' names
+
+    def __str__(self) -> str:
+        return "\n".join([f"device: {self.device}", *(" " * line.indent + line.label + line.text for line in self.lines())])
+
+    def __repr__(self) -> str:
+        return str(self)  # partitions and their row groups would be pages of numbers
+
+    def lines(self) -> Iterator[Line]:
+        """Return the plan for people to read."""
+        source = self.source
+        held = f"in {count_of(source['files'], 'file')}, {count_of(source['row_groups'], 'row group')}"
+        place = held if source["files"] else f"of {source['path']}"
+        yield Line("source: ", f"{count_of(source['rows'], 'row')} {place}, {human_bytes(source['bytes'])}")
+        largest = max((partition.nbytes for partition in self.partitions), default=0)
+        yield Line("partitions: ", f"{len(self.partitions)}, the largest {human_bytes(largest)}")
+        yield Line("peak memory: ", f"{human_bytes(self.predicted_peak_bytes)} predicted")
+        for one in self.passes:
+            yield Line(f"{one.name}: ", f"reads {count_of(len(one.columns), 'column')}, {human_bytes(one.nbytes)}")
+            yield Line("", f"columns: {', '.join(one.columns)}", 2)
+            if one.observed:
+                yield Line("", f"learns: {', '.join(f'{index} {self.ops[index]}' for index in one.observed)}", 2)
+        for exchange in self.exchanges:
+            order = f", in order of {exchange.order}" if exchange.order else ""
+            met = f"rows meet by {', '.join(exchange.keys) or 'nothing: all on one worker'}{order}"
+            yield Line(f"exchange for step {exchange.step}: ", met)
+        for look_up in self.look_ups:
+            way = f"shuffled: its rows meet the source's by {', '.join(look_up.keys)}" if look_up.shuffled else "broadcast: read whole"
+            size = f"{count_of(look_up.n_rows, 'row')}, {human_bytes(look_up.nbytes)} of columns needed"
+            yield Line(f"table {look_up.table} for step {look_up.step}: ", f"{way}; {size}")
+        if self.fallbacks:
+            yield Line("falls back to the CPU: ", "; ".join(self.fallbacks))
 
     def describe(self) -> dict[str, Any]:
         """Return the plan as JSON values."""
@@ -155,7 +212,7 @@ def make_plan(
     made = replace(
         made, look_ups=tuple(look_ups), cache_bytes=keeps, exchange_bytes=exchange, vocabulary_bytes=vocabulary, fallbacks=fallen
     )
-    made = replace(made, training=training)
+    made = replace(made, training=training, ops=tuple(op.name for op in steps.ops))
     lead = steps.lead({one.step for one in look_ups if not one.shuffled})
     columns = tuple(sorted(steps.columns_after(lead, outputs)))
     return replace(made, is_bounded=memory is not None, lead=lead, lead_columns=columns, lead_codes=steps.coded_columns(lead, outputs))
@@ -227,6 +284,15 @@ def _nbytes(source: Source, columns: Sequence[str]) -> int:
     if isinstance(source, TableSource):
         return sum(int(source.table.column(name).nbytes) for name in columns)
     return sum(group.nbytes.get(name, 0) for group in source.row_groups for name in columns)
+
+
+def count_of(n: int, noun: str) -> str:
+    """Return how many there are of something.
+
+    >>> count_of(1, "file"), count_of(1200, "row")
+    ('1 file', '1,200 rows')
+    """
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
 
 
 def human_bytes(nbytes: float) -> str:

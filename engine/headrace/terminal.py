@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from headrace.models.settings import ALL_WORKERS
-from headrace.plan import human_bytes
+from headrace.plan import count_of, human_bytes
 
 if TYPE_CHECKING:
     from headrace.errors import HeadraceError
@@ -178,11 +178,11 @@ def run_summary(run: Run, report: Path | None = None) -> None:
         *([f"{rows['quarantined']:,} quarantined"] if rows["quarantined"] else []),
         f"{rows['out']:,} out",
     ]
-    say(f"{_count(rows['in'], 'row')} of {_count(dataset['files'], 'file')} in = {' + '.join(went)}", indent=2)
+    say(f"{count_of(rows['in'], 'row')} of {count_of(dataset['files'], 'file')} in = {' + '.join(went)}", indent=2)
     if "model" in record:
         split, model = record["split"], record["model"]
         trained = f"{split['train_rows']:,} rows trained, {split['test_rows']:,} tested"
-        say(f"{model['kind']} with {_count(len(model['features']), 'feature')}: {trained}", indent=2)
+        say(f"{model['kind']} with {count_of(len(model['features']), 'feature')}: {trained}", indent=2)
         out.print(_metrics_table(record["metrics"], tested=split["test_rows"] > 0))
     say(_shown_path(report or run.report), label="report: ", indent=2)
     if "model" in record:
@@ -201,13 +201,9 @@ def _metrics_table(metrics: Mapping[str, Any], *, tested: bool) -> Table:
 
 def show_plan(opened: OpenJob, plan: Plan, estimate: Estimate) -> None:
     """Show a plan, and what it would take."""
-    source, ops = plan.source, opened.steps.ops
     say(f" on {plan.device}; nothing is computed yet", label=opened.job.name)
-    groups = f"{_count(source['files'], 'file')}, {_count(source['row_groups'], 'row group')}"
-    say(f"{_count(source['rows'], 'row')} in {groups}, {human_bytes(source['bytes'])}", label="source: ", indent=2)
-    largest = max((partition.nbytes for partition in plan.partitions), default=0)
-    say(f"{len(plan.partitions)}, the largest {human_bytes(largest)}", label="partitions: ", indent=2)
-    say(f"{human_bytes(plan.predicted_peak_bytes)} predicted", label="peak memory: ", indent=2)
+    for line in plan.lines():
+        say(line.text, label=line.label, indent=2 + line.indent)
     if plan.exchange_bytes:
         held = {
             "local": f"rows in memory up to {human_bytes(plan.exchange_bytes)}, beyond it in files of the temporary folder",
@@ -219,31 +215,13 @@ def show_plan(opened: OpenJob, plan: Plan, estimate: Estimate) -> None:
     if plan.vocabulary_bytes and (plan.is_bounded or not on_scheduler):
         beyond = "more is refused" if on_scheduler else "beyond it in files of the temporary folder"
         say(f"categories in memory up to {human_bytes(plan.vocabulary_bytes)}, {beyond}", label="vocabularies: ", indent=2)
-    for one in plan.passes:
-        say(f"reads {_count(len(one.columns), 'column')}, {human_bytes(one.nbytes)}", label=f"{one.name}: ", indent=2)
-        say(f"columns: {', '.join(one.columns)}", indent=4)
-        if one.observed:
-            say(f"learns: {', '.join(f'{index} {ops[index].name}' for index in one.observed)}", indent=4)
-    for exchange in plan.exchanges:
-        order = f", in order of {exchange.order}" if exchange.order else ""
-        say(
-            f"rows meet by {', '.join(exchange.keys) or 'nothing: all on one worker'}{order}",
-            label=f"exchange for step {exchange.step}: ",
-            indent=2,
-        )
-    for look_up in plan.look_ups:
-        way = f"shuffled: its rows meet the source's by {', '.join(look_up.keys)}" if look_up.shuffled else "broadcast: read whole"
-        size = f"{_count(look_up.n_rows, 'row')}, {human_bytes(look_up.nbytes)} of columns needed"
-        say(f"{way}; {size}", label=f"table {look_up.table} for step {look_up.step}: ", indent=2)
     say("", label="steps", indent=2)
-    for index, op in enumerate(ops):
+    for index, op in enumerate(opened.steps.ops):
         say(f"{index} {op.name}: {op.text()}", indent=4)
     if opened.features:
-        say(", ".join(opened.features), label=f"{_count(len(opened.features), 'feature')}: ", indent=2)
+        say(", ".join(opened.features), label=f"{count_of(len(opened.features), 'feature')}: ", indent=2)
     if plan.training == ALL_WORKERS:
         say("on all workers, each with the rows it has", label="training: ", indent=2)
-    if plan.fallbacks:
-        say("; ".join(plan.fallbacks), label="falls back to the CPU: ", indent=2)
     if estimate.device is None:
         say(estimate.why, label="time: ", indent=2)
     else:
@@ -255,7 +233,7 @@ def show_plan(opened: OpenJob, plan: Plan, estimate: Estimate) -> None:
 def predict_summary(output: Path, ledger: Ledger) -> None:
     """Show what predicting did."""
     rows = ledger.rows()
-    say(f"{_count(rows['in'], 'row')} in, {rows['filtered']:,} filtered, {rows['out']:,} predicted: {_shown_path(output)}")
+    say(f"{count_of(rows['in'], 'row')} in, {rows['filtered']:,} filtered, {rows['out']:,} predicted: {_shown_path(output)}")
 
 
 def describe_bundle(loaded: Any) -> dict[str, Any]:
@@ -295,7 +273,7 @@ def show_bundle(path: Path, loaded: Any) -> None:
         model = described["model"]
         aim = f" predicts {described['target']}" if described["target"] is not None else ""
         say(f"{model['kind']} ({model['task']}){aim}", label="model: ", indent=2)
-        say(", ".join(described["features"]), label=f"{_count(len(described['features']), 'feature')}: ", indent=2)
+        say(", ".join(described["features"]), label=f"{count_of(len(described['features']), 'feature')}: ", indent=2)
         for name, value in (described["metrics"].get("test") or {}).items():
             say(f"{name}: {_metric(value)}", indent=4)
 
@@ -303,8 +281,8 @@ def show_bundle(path: Path, loaded: Any) -> None:
 def show_profile(found: Mapping[str, Any]) -> None:
     """Show a profile."""
     source = found["source"]
-    groups = f"{_count(source['files'], 'file')}, {_count(source['row_groups'], 'row group')}"
-    say(f"{_count(source['rows'], 'row')}, {groups}, {human_bytes(source['bytes'])}")
+    groups = f"{count_of(source['files'], 'file')}, {count_of(source['row_groups'], 'row group')}"
+    say(f"{count_of(source['rows'], 'row')}, {groups}, {human_bytes(source['bytes'])}")
     table = Table(box=None, padding=(0, 1), show_edge=False)
     rows = [_profile_row(column) for column in found["columns"]]
     for index, name in enumerate(("column", "type", "nulls", "distinct")):
@@ -331,11 +309,7 @@ def show_findings(findings: Sequence[Mapping[str, str]]) -> None:
 def show_written(written: Sequence[Any]) -> None:
     """Show the sample files that are there now."""
     for file in written:
-        say(f"{_shown_path(file.path)}: {_count(file.rows, 'row')}, {human_bytes(file.nbytes)}")
-
-
-def _count(n: int, noun: str) -> str:
-    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+        say(f"{_shown_path(file.path)}: {count_of(file.rows, 'row')}, {human_bytes(file.nbytes)}")
 
 
 def _share(n: int, total: int) -> str:

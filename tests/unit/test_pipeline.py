@@ -309,3 +309,15 @@ def test_what_is_no_saved_pipeline_is_refused(tmp_path: Path) -> None:
 def test_one_operator_is_no_pipeline() -> None:
     with pytest.raises(JobError, match="a pipeline is a list of operators, and this is one alone"):
         Pipeline(hr.Normalize(["km"]))  # type: ignore[arg-type]
+
+
+def test_what_a_prompt_shows_of_a_fitted_pipeline_does_not_grow_with_what_it_learnt() -> None:
+    many = pa.table({f"c{i}": [f"{i}-{j}" for j in range(100)] for i in range(50)})
+    fitted = Pipeline([hr.Categorify(many.column_names), hr.Drop(["c0"])]).fit(many)
+    first, op, learnt, last = repr(fitted).splitlines()
+    assert first == "FittedPipeline"
+    assert op.startswith("  0 categorify: c0, c1, ")
+    assert learnt.startswith("      learnt: c0: 100 categories, c1: 100 categories, ")
+    assert learnt.endswith(" ...")
+    assert last == "  1 drop: c0"
+    assert len(repr(fitted)) < 500

@@ -142,3 +142,11 @@ def test_what_is_no_size_is_refused(text: str) -> None:
 )
 def test_sizes_are_shown_in_binary_units(nbytes: int, text: str) -> None:
     assert human_bytes(nbytes) == text
+
+
+def test_a_plan_is_printed_for_people_and_not_by_partition(dataset: Dataset) -> None:
+    printed = str(plan(dataset, partition_size=1000))
+    assert printed.startswith("device: cpu\nsource: 4,000 rows in 1 file, 8 row groups, ")
+    assert "  learns: 0 fill_missing, 2 categorify\n" in printed
+    assert "row_groups=" not in printed
+    assert repr(plan(dataset, partition_size=1000)) == printed

@@ -54,6 +54,10 @@ class Bundle:
     job: str = ""
     metrics: Mapping[str, Any] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        of = self.model.settings
+        return f"Bundle(job={self.job!r}, model={of.kind!r}, task={of.task!r}, target={self.target!r}, features={list(self.features)})"
+
     @property
     def pipeline(self) -> FittedPipeline:
         return FittedPipeline(self.fitted)

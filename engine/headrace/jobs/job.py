@@ -56,6 +56,9 @@ class Job:
     file: str | None = None
     lines: dict[str, int] = dataclasses.field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        return f"Job({self.name!r}, file={self.file!r})"
+
     @classmethod
     def load(cls, path: str | Path, overrides: Sequence[str] = ()) -> Job:
         """Read a job file.
