@@ -18,7 +18,7 @@ TEST = np.arange(ROWS) >= 70
 
 def partitions(*stops: int) -> list[tuple[Prepared, Counted]]:
     pieces = [slice(start, stop) for start, stop in zip((0, *stops), (*stops, ROWS), strict=True)]
-    return [(Prepared(MATRIX[piece], MATRIX[piece, 0], ~TEST[piece], TEST[piece], ()), Counted(Ledger(), {})) for piece in pieces]
+    return [(Prepared(MATRIX[piece], MATRIX[piece, 0], ~TEST[piece], TEST[piece], ()), Counted(Ledger(), {}, {})) for piece in pieces]
 
 
 def picked(which: str, n_rows: int, parts: list[tuple[Prepared, Counted]]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -35,7 +36,9 @@ SPECIAL = [0.0, -0.0, float("nan"), float("inf"), float("-inf"), 5e-324, 1.5]
 
 
 def _write(path: Path, batches: Sequence[pa.Table], schema: pa.Schema) -> Path:
-    assert write_batches(path, iter(batches), schema) == sum(batch.num_rows for batch in batches)
+    digest = hashlib.sha256()
+    assert write_batches(path, iter(batches), schema, digest) == sum(batch.num_rows for batch in batches)
+    assert digest.hexdigest() == hashlib.sha256(path.read_bytes()).hexdigest()
     return path
 
 

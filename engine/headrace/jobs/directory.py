@@ -10,9 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-
-import pyarrow.parquet as pq
+from typing import Any, NamedTuple
 
 from headrace import json_text
 from headrace.errors import JobError
@@ -75,52 +73,59 @@ def _flush(path: Path) -> None:
         os.fsync(handle.fileno())
 
 
+class Written(NamedTuple):
+    """What is known of a file from writing it, so that the manifest need not read it."""
+
+    sha256: str
+    rows: int | None = None  # of a Parquet file
+
+
 class Listing:
     """What the manifest says of a run's files: path, bytes, rows of Parquet files, and SHA-256.
 
-    Files that are complete early are read, hashed and flushed in the background while the run goes on: that needs no interpreter, and
-    what the run does after its last pass over the data needs little else.
+    Files that are complete early are flushed to the disk in the background while the run goes on. Who writes the rows hashes them, too:
+    on a cluster that is a worker.
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self._folder = folder.resolve()
         self._pool = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="listing")
-        self._entries: dict[Path, Future[dict[str, Any]]] = {}
-        self._known: dict[Path, str] = {}
+        self._flushed: dict[Path, Future[None]] = {}
+        self._known: dict[Path, Written] = {}
 
     def __enter__(self) -> Listing:
         return self
 
-    def know(self, sums: Mapping[Path, str]) -> None:
-        """Take checksums that somebody has computed: their files are not hashed again."""
-        self._known.update(sums)
+    def know(self, written: Mapping[Path, Written]) -> None:
+        """Take what somebody knows of files: they are not read again."""
+        self._known.update({path.resolve(): about for path, about in written.items()})
 
     def __exit__(self, *raised: object) -> None:
         self._pool.shutdown(cancel_futures=True)
 
-    def begin(self, folder: Path) -> None:
-        """Begin with the files below a folder that are complete: names of those being written start with a dot."""
-        for path in _files(folder):
-            if path not in self._entries and path.name[0] != ".":
-                self._entries[path] = self._pool.submit(file_entry, path, self._folder, self._known.get(path))
+    def begin(self) -> None:
+        """Begin with the files that are complete: names of those being written start with a dot."""
+        for path in _files(self._folder):
+            if path not in self._flushed and path.name[0] != ".":
+                self._flushed[path] = self._pool.submit(_flush, path)
 
     def entries(self) -> list[dict[str, Any]]:
         """Return the entries of all files that are there now, by path."""
-        self.begin(self._folder)
-        return [self._entries[path].result() for path in sorted(self._entries)]
+        self.begin()
+        for flushed in self._flushed.values():
+            flushed.result()
+        return [file_entry(path, self._folder, self._known.get(path)) for path in sorted(self._flushed)]
 
 
 def _files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
-def file_entry(path: Path, folder: Path, digest: str | None = None) -> dict[str, Any]:
-    """Return what the manifest says of one file, and see to it that the file is on the disk."""
-    _flush(path)
-    entry: dict[str, Any] = {"path": path.relative_to(folder).as_posix(), "bytes": path.stat().st_size, "sha256": digest or sha256_of(path)}
-    if path.suffix == ".parquet":
-        entry["rows"] = pq.read_metadata(path).num_rows
-    return entry
+def file_entry(path: Path, folder: Path, written: Written | None = None) -> dict[str, Any]:
+    """Return what the manifest says of one file."""
+    about = written or Written(sha256_of(path))
+    entry: dict[str, Any] = {"path": path.relative_to(folder).as_posix(), "bytes": path.stat().st_size, "sha256": about.sha256}
+    return entry if about.rows is None else {**entry, "rows": about.rows}
 
 
 def write_manifest(folder: Path, files: Sequence[Mapping[str, Any]]) -> None:

@@ -27,9 +27,9 @@ from headrace.exchange import Rows, exchange_steps, exchanging
 from headrace.execution import Progress, Silent, Work, fit_steps, keeping_rows
 from headrace.fitted import FittedSteps
 from headrace.jobs.bundle import Bundle, prediction_schema
-from headrace.jobs.directory import Listing, file_entry, new_run_id, run_directory, write_manifest
+from headrace.jobs.directory import Listing, Written, file_entry, new_run_id, run_directory, write_manifest
 from headrace.jobs.evaluation import Outcome, evaluated
-from headrace.jobs.tasks import Counted, Prepare, counted_of, predict_prepared, prepare_partition, sample_rows
+from headrace.jobs.tasks import Counted, Predicted, Prepare, counted_of, predict_prepared, prepare_partition, sample_rows
 from headrace.jobs.training import train_on_all, train_on_one
 from headrace.ledger import Ledger
 from headrace.models import Model, ModelSettings, preload
@@ -246,11 +246,13 @@ class _Execution:
         def done() -> None:
             self.progress.advance()
             if next(n_done) % look_every == 0:
-                self.listing.begin(self.folder)
+                self.listing.begin()
 
         self.cluster.wait(handles, done)
         runs = self.cluster.neighbours(handles)
         counted = self.cluster.gather([self.cluster.submit_beside(run[0], counted_of, *run) for run in runs])
+        for one in counted:
+            self.listing.know(one.files)
         if not sum(one.ledger.rows_out for one in counted):
             hint = "look at the filters: they leave nothing"
             raise DataError("no row is left after the pipeline", file=self.opened.source.source, hint=hint)
@@ -280,12 +282,14 @@ class _Execution:
             ]
             self.cluster.wait(asked, self.progress.advance)
             predicted = self.cluster.gather(asked)
-        self.listing.begin(self.folder)
+            for one in predicted:
+                self.listing.know(one.files)
+        self.listing.begin()
         with self.stages.stage("evaluate"):
             record = evaluated(opened, model, Outcome.of(predicted), lambda n, which: self._sample(n, which, predicted, handles))
         record["model"]["training"] = {"on": plan.training, "workers": n_trainers}
         bundle = Bundle(fitted, model, opened.features, section.target, opened.key, job.name, record["metrics"])
-        self.listing.know(bundle.write(self.folder / "bundle"))
+        self.listing.know(_hashed(bundle.write(self.folder / "bundle")))
         return record
 
     def _trained(self, plan: Plan, settings: ModelSettings, handles: list[Any]) -> tuple[Model, Any, int]:
@@ -297,9 +301,8 @@ class _Execution:
         handle = self.cluster.submit(train_on_one, settings, features, os.cpu_count() or 1, plan.device, *handles)
         return self.cluster.gather([handle])[0], handle, 1
 
-    def _sample(self, n_rows: int, which: str, predicted: list[Any], handles: list[Any]) -> np.ndarray:
-        flags = {"training": 2, "test": 3}
-        counts = [len(part[0]) if which == "all" else int(part[flags[which]].sum()) for part in predicted]
+    def _sample(self, n_rows: int, which: str, predicted: list[Predicted], handles: list[Any]) -> np.ndarray:
+        counts = [len(part.predicted) if which == "all" else int(getattr(part, which).sum()) for part in predicted]
         return sample_rows(self.cluster, n_rows, which, counts, handles)
 
     def _write_pipeline(self, fitted: FittedSteps) -> None:
@@ -309,7 +312,11 @@ class _Execution:
         folder = self.folder / "bundle"
         folder.mkdir()
         write_fitted(fitted, folder)
-        self.listing.know(write_sums(folder))
+        self.listing.know(_hashed(write_sums(folder)))
+
+
+def _hashed(sums: Mapping[Path, str]) -> dict[Path, Written]:
+    return {path: Written(digest) for path, digest in sums.items()}
 
 
 def _kept_bytes(plan: Plan, source: Dataset) -> int:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,7 @@ from headrace.backends import counting
 from headrace.cluster import Cluster
 from headrace.execution import Work, part_name, transform_partition
 from headrace.jobs.bundle import prediction_table
+from headrace.jobs.directory import Written
 from headrace.ledger import Ledger
 from headrace.models import Model
 from headrace.models.device import to_host
@@ -58,16 +60,25 @@ class Prepared:
 
 @dataclass(frozen=True, eq=False)
 class Counted:
-    """What preparing a partition counted: its ledger, and the profile of its rows or of the first of them."""
+    """What preparing a partition counted: its ledger, the profile of its rows or of the first of them, and its file."""
 
     ledger: Ledger
     profile: Profile
+    files: Mapping[Path, Written]
+
+
+class Predicted(NamedTuple):
+    """What was predicted for a partition's rows, their targets, which of them train and test, and its file."""
+
+    predicted: npt.NDArray[Any]
+    target: npt.NDArray[Any]
+    training: npt.NDArray[np.bool_]
+    test: npt.NDArray[np.bool_]
+    files: Mapping[Path, Written]
 
 
 def prepare_partition(work: Work, what: Prepare, partition: Partition) -> tuple[Prepared, Counted]:
     """Apply every step to a partition, write its feature file, and return the rows for the model and what was counted."""
-    from headrace.backends.arrow.write import write_batches  # loads Numba
-
     ledger = Ledger()
     rows: list[Prepared] = []
     profiles: list[Profile] = []
@@ -78,16 +89,17 @@ def prepare_partition(work: Work, what: Prepare, partition: Partition) -> tuple[
                 rows.append(_rows_for_model(table, what))
             yield feature_table(table, what)
 
+    files = {}
     with counting(work.device, ledger):
         if what.folder is not None:
             path = what.folder / part_name(partition)
             unfinished = path.with_name(f".{path.name}")
-            write_batches(unfinished, batches(), feature_schema(what))
+            files[path] = _write(unfinished, batches(), feature_schema(what))
             unfinished.rename(path)  # whoever sees the name may read the file
         else:
             for _ in batches():
                 pass
-    return _joined(rows, what), Counted(ledger, merge_profiles(profiles))
+    return _joined(rows, what), Counted(ledger, merge_profiles(profiles), files)
 
 
 def feature_schema(what: Prepare) -> pa.Schema:
@@ -115,12 +127,11 @@ def split_column(table: Table) -> pa.DictionaryArray:
 
 def predict_prepared(
     what: Prepare, schema: Schema, folder: Path | None, model: Model, part: tuple[Prepared, Counted], partition: Partition
-) -> Any:
-    """Predict a partition's rows and write them to its file; return predictions, targets and which rows train and test."""
-    from headrace.backends.arrow.write import write_batches  # loads Numba
-
+) -> Predicted:
+    """Predict a partition's rows and write them to its file."""
     prepared, _ = part
     predicted = model.predict(prepared.matrix)
+    files = {}
     if folder is not None:
         tables = []
         start = 0
@@ -130,14 +141,24 @@ def predict_prepared(
             start += table.n_rows
         arrow = schema.to_arrow()
         arrow = arrow.insert(0, SPLIT_FIELD) if what.has_split else arrow
-        write_batches(folder / part_name(partition), tables, arrow)
-    return predicted, *(to_host(rows) for rows in (prepared.target, prepared.training, prepared.test))
+        path = folder / part_name(partition)
+        files[path] = _write(path, tables, arrow)
+    return Predicted(predicted, to_host(prepared.target), to_host(prepared.training), to_host(prepared.test), files)
+
+
+def _write(path: Path, tables: Iterable[pa.Table], schema: pa.Schema) -> Written:
+    from headrace.backends.arrow.write import write_batches  # loads Numba
+
+    digest = hashlib.sha256()
+    rows = write_batches(path, tables, schema, digest)
+    return Written(digest.hexdigest(), rows)
 
 
 def counted_of(*parts: tuple[Prepared, Counted]) -> Counted:
     """Return only what was counted of some partitions, merged, so that the rows need not leave their worker."""
     counted = [one for _, one in parts]
-    return Counted(Ledger.total(one.ledger for one in counted), merge_profiles([one.profile for one in counted]))
+    files = {path: written for one in counted for path, written in one.files.items()}
+    return Counted(Ledger.total(one.ledger for one in counted), merge_profiles([one.profile for one in counted]), files)
 
 
 def sample_rows(cluster: Cluster, n_rows: int, which: str, counts: Sequence[int], handles: Sequence[Any]) -> npt.NDArray[np.float32]:

@@ -28,6 +28,9 @@ Piece = Any  # whatever has the bytes: bytes, a contiguous NumPy array, an Arrow
 Cut = tuple[bytes, ...]  # bytes that are cut wherever something is not known yet
 Value = tuple[int, bytes | Cut]  # a field's kind and its bytes
 
+# Of what is the same for all columns of a kind in a row group, so many are kept: there may be thousands of columns.
+_ALIKE, _NAMES = 64, 1 << 13
+
 _BYTES = [bytes([number]) for number in range(256)]
 _OPEN: Cut = (b"", b"")
 
@@ -143,14 +146,19 @@ def _cut_header(kind: int) -> Cut:
 _HEADERS = {kind: _cut_header(kind) for kind in (DATA_PAGE, DICTIONARY_PAGE)}
 
 
+@lru_cache(_ALIKE)
+def _header_without_crc(kind: int, n_values: int, encoding: int, size: int) -> Cut:
+    n_bytes = _signed(size)
+    return _filled(_HEADERS[kind], (n_bytes, n_bytes, None, _signed(n_values), _signed(encoding)))
+
+
 def page_header(kind: int, n_values: int, encoding: int, size: int, crc: int) -> bytes:
     """Return the header of a page that is not compressed, with its size and checksum.
 
     `kind` is DATA_PAGE, with levels in the RLE encoding, or DICTIONARY_PAGE.
     """
-    n_bytes = _signed(size)
-    signed_crc = crc - (1 << 32) if crc >> 31 else crc
-    return _filled(_HEADERS[kind], (n_bytes, n_bytes, _signed(signed_crc), _signed(n_values), _signed(encoding)))[0]
+    before, after = _header_without_crc(kind, n_values, encoding, size)
+    return before + _signed(crc - (1 << 32) if crc >> 31 else crc) + after
 
 
 def nbytes(piece: Piece) -> int:
@@ -168,18 +176,25 @@ _NULLS_ONLY = _cut_struct([(3, (I64, _OPEN))])
 _UNSIGNED_ENDS, _SIGNED_ENDS = _cut_statistics(False), _cut_statistics(True)
 
 
+@lru_cache(_ALIKE)
+def _statistics_without_ends(n_nulls: int, width: int, signed: bool) -> Cut:
+    cut = _SIGNED_ENDS if signed else _UNSIGNED_ENDS
+    places = iter(_filled(cut, (None, None, _signed(n_nulls), None, None) if signed else (_signed(n_nulls), None, None)))
+    return (*(next(places) + varint(width) for _ in range(4 if signed else 2)), next(places))
+
+
 def statistics(n_nulls: int, extremes: tuple[bytes, bytes] | None, signed: bool) -> bytes:
     """Return the statistics of a chunk: its nulls, and its least and largest value as they are stored, if it has any.
 
     `signed` values have the older fields, too, whose order is that of signed numbers.
     """
-    nulls = _signed(n_nulls)
     if extremes is None:
-        return _filled(_NULLS_ONLY, (nulls,))[0]
-    least, largest = _binary(extremes[0]), _binary(extremes[1])
+        return _filled(_NULLS_ONLY, (_signed(n_nulls),))[0]
+    least, largest = extremes
+    cut = _statistics_without_ends(n_nulls, len(least), signed)
     if signed:
-        return _filled(_SIGNED_ENDS, (largest, least, nulls, largest, least))[0]
-    return _filled(_UNSIGNED_ENDS, (nulls, largest, least))[0]
+        return b"".join((cut[0], largest, cut[1], least, cut[2], largest, cut[3], least, cut[4]))
+    return b"".join((cut[0], largest, cut[1], least, cut[2]))
 
 
 def _cut_meta(*places: int) -> Cut:
@@ -199,7 +214,6 @@ def _cut_meta(*places: int) -> Cut:
 _META, _META_WITH_DICTIONARY = _cut_meta(_DATA_AT), _cut_meta(_DATA_AT, _DICTIONARY_AT)
 
 
-@lru_cache(64)
 def _encodings(encoding: int, n_pages: int, has_dictionary: bool) -> tuple[bytes, bytes]:
     """Return the list of a chunk's encodings, and that of how many pages have which."""
     by_page = [_struct([(1, _i32(DATA_PAGE)), (2, _i32(encoding)), (3, _i32(n_pages))])]
@@ -207,6 +221,21 @@ def _encodings(encoding: int, n_pages: int, has_dictionary: bool) -> tuple[bytes
         by_page.insert(0, _struct([(1, _i32(DICTIONARY_PAGE)), (2, _i32(PLAIN)), (3, _i32(1))]))
     encodings = (PLAIN, RLE, RLE_DICTIONARY) if has_dictionary else (RLE, encoding)
     return _list(I32, [_signed(number) for number in encodings]), _list(STRUCT, by_page)
+
+
+@lru_cache(_ALIKE)
+def _meta_of_kind(stored_as: int, n_rows: int, n_bytes: int, counts: tuple[int, int], has_dictionary: bool) -> Cut:
+    """Return what a footer says of all chunks of a kind and size, cut where the path, the places and the statistics belong."""
+    encodings, by_page = _encodings(*counts, has_dictionary)
+    size = _signed(n_bytes)
+    places = (None, None) if has_dictionary else (None,)
+    known = _signed(stored_as), encodings, None, _signed(n_rows), size, size
+    return _filled(_META_WITH_DICTIONARY if has_dictionary else _META, (*known, *places, None, by_page))
+
+
+@lru_cache(_NAMES)
+def _path(name: str) -> bytes:
+    return _list(BINARY, [_binary(name.encode())])
 
 
 def chunk_of_pages(
@@ -229,12 +258,9 @@ def chunk_of_pages(
     """
     n_dictionary = sum(map(nbytes, dictionary))
     n_bytes = n_dictionary + sum(map(nbytes, pages))
-    encodings, by_page = _encodings(*counts, bool(dictionary))
-    size = _signed(n_bytes)
-    known = (_signed(stored_as), encodings, _list(BINARY, [_binary(name.encode())]), _signed(n_rows), size, size)
-    places = (n_dictionary, 0) if dictionary else (n_dictionary,)
-    meta = _filled(_META_WITH_DICTIONARY if dictionary else _META, (*known, *(None for _ in places), about, by_page))
-    return Chunk([*dictionary, *pages], meta, places, n_bytes, n_bytes)
+    before, after, *between, before_about, end = _meta_of_kind(stored_as, n_rows, n_bytes, counts, bool(dictionary))
+    meta = (before + _path(name) + after, *between, before_about + about + end)
+    return Chunk([*dictionary, *pages], meta, (n_dictionary, 0) if dictionary else (n_dictionary,), n_bytes, n_bytes)
 
 
 def chunks_of_file(file: pa.Buffer) -> list[Chunk]:
