@@ -278,6 +278,17 @@ class TestSettings:
             ({"kind": "xgboost", "params": {"objective": "binary:logistik"}}, "model.params.objective", "nearest: 'binary:logistic'"),
             ({"kind": "xgboost", "params": {"booster": "gblinear"}}, "model.params.booster", "does not train on blocks"),
             ({"kind": "logistic_regression", "params": {"c": 1}}, "model.params.c", "nearest: 'C'"),
+            ({"kind": "logistic_regression", "params": {"C": -1.0}}, "model.params.C", "a number above 0 is needed, not -1.0"),
+            (
+                {"kind": "logistic_regression", "params": {"class_weight": "heavy"}},
+                "model.params.class_weight",
+                "balanced, or classes with a weight each, are needed, not 'heavy'",
+            ),
+            (
+                {"kind": "logistic_regression", "params": {"class_weight": {1: -2}}},
+                "model.params.class_weight.1",
+                "a number above 0 is needed, not -2",
+            ),
             ({"kind": "xgboost", "rounds": 0}, "model.rounds", "1 or more, not 0"),
             ({"kind": "xgboost", "seed": -1}, "run.seed", "0 or more, not -1"),
             (
@@ -295,7 +306,7 @@ class TestSettings:
 
     @pytest.mark.parametrize(
         ("kind", "params"),
-        [("xgboost", {"max_depth": "deep"}), ("xgboost", {"learning_rate": -1}), ("logistic_regression", {"C": -1.0})],
+        [("xgboost", {"max_depth": "deep"}), ("xgboost", {"learning_rate": -1}), ("random_forest", {"max_depth": -1})],
     )
     def test_value_that_the_library_refuses_is_the_jobs_mistake(self, kind, params):
         matrix, score = rows()

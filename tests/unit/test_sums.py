@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,8 @@ import numpy as np
 import pytest
 
 from headrace.errors import JobError
-from headrace.models import ModelSettings, fit_model, fit_sums
+from headrace.models import ModelSettings, fit_by_sums, fit_model
+from headrace.models.rounds import RowsHere
 from headrace.models.sums import Sums, solved
 
 FEATURES = ("a", "b", "c", "d")
@@ -39,9 +39,8 @@ CASES: list[tuple[str, dict[str, Any]]] = [
 
 def summed(kind: str, params: dict[str, Any], cuts: list[int], matrix: np.ndarray = MATRIX, target: np.ndarray = TARGET) -> Any:
     settings = ModelSettings(kind, params=params).resolved(target)
-    with_target = settings.has_target
-    parts = [Sums.of(m, t) if with_target else Sums.of(m) for m, t in zip(np.split(matrix, cuts), np.split(target, cuts), strict=True)]
-    return fit_sums(settings, tuple("abcdefgh"[: matrix.shape[1]]), reduce(Sums.merged, parts))
+    blocks = list(zip(np.split(matrix, cuts), np.split(target, cuts), strict=True))
+    return fit_by_sums(settings, tuple("abcdefgh"[: matrix.shape[1]]), RowsHere(blocks))
 
 
 @pytest.mark.parametrize(("kind", "params"), CASES)

@@ -119,8 +119,8 @@ def test_a_member_that_ends_is_noticed_by_the_others(monkeypatch: pytest.MonkeyP
     ("settings", "message"),
     [
         (
-            ModelSettings("kmeans"),
-            r"kmeans trains on one worker\n  kinds that all workers can train: xgboost, linear_regression, pca, truncated_svd; or ",
+            ModelSettings("dbscan"),
+            r"dbscan trains on one worker\n  kinds that all workers can train: xgboost, logistic_regression, linear_regression, kmeans, pca, ",
         ),
         (ModelSettings("xgboost", params={"objective": "reg:absoluteerror"}), "no worker has all of a leaf's rows\n  write one_worker"),
     ],

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from functools import reduce
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from headrace.cluster import Cluster, own_host
+from headrace.cluster import Cluster, merge_neighbours, own_host
 from headrace.errors import ClusterError
 from headrace.jobs.tasks import Counted, Prepared, sample_rows
-from headrace.models import Model, ModelSettings, fit_model, fit_sums
+from headrace.models import Model, ModelSettings, fit_by_sums, fit_model
 from headrace.models.device import to_host
 from headrace.models.matrix import Block, check_blocks, check_matrix
+from headrace.models.rounds import Found, Question, merged
 from headrace.models.settings import QUANTILE_ROWS, SUMS
-
-if TYPE_CHECKING:
-    from headrace.models.sums import Sums
 
 # A training whose workers lost one of them begins again on those that are left, so often.
 _MOST_ATTEMPTS = 3
@@ -41,10 +39,13 @@ def train_on_all(
     """
     targets = [cluster.submit(training_target, features, handle) for handle in handles]
     complete = cluster.submit(resolved, settings, *targets)
-    if settings.together == SUMS:
-        return _summed(cluster, complete, features, handles)
-    agreed = cluster.submit(agree, complete, *targets)
     counts = cluster.gather([cluster.submit(len, target) for target in targets])
+    if settings.together == SUMS:
+        cluster.wait([complete])
+        cluster.wait([cluster.submit(check_complete, features, handle) for handle in handles])
+        rows = _RowsOfAll(cluster, counts, handles)
+        return fit_by_sums(cluster.gather([complete])[0], features, rows), len(set(cluster.spread(len(handles))))
+    agreed = cluster.submit(agree, complete, *targets)
     cluster.wait([agreed])
     shared = cluster.share(sample_rows(cluster, QUANTILE_ROWS, "training", counts, handles))
     for attempt in range(1, _MOST_ATTEMPTS + 1):
@@ -61,12 +62,26 @@ def train_on_all(
     raise AssertionError
 
 
-def _summed(cluster: Cluster, complete: Any, features: tuple[str, ...], handles: Sequence[Any]) -> tuple[Model, int]:
-    """Train by sums over each partition's rows, made where these are; nobody waits for others, so lost workers are no matter here."""
-    cluster.wait([complete])
-    parts = [cluster.submit(sums_of, complete, features, handle) for handle in handles]
-    model: Model = cluster.gather([cluster.submit(train_by_sums, complete, features, *parts)])[0]
-    return model, len(set(cluster.spread(len(handles))))
+@dataclass(frozen=True)
+class _RowsOfAll:
+    """The training rows of all partitions, asked where they lie; nobody waits for others, so lost workers are no matter here."""
+
+    cluster: Cluster
+    counts: Sequence[int]
+    handles: Sequence[Any]
+
+    @property
+    def n_rows(self) -> int:
+        return sum(self.counts)
+
+    def ask(self, question: Question[Found]) -> Found:
+        answers = [self.cluster.submit(answer, question, handle) for handle in self.handles]
+        self.cluster.wait(answers)
+        found: Found = merged(self.cluster.gather(merge_neighbours(self.cluster, merge_answers, None, answers)))
+        return found
+
+    def sample(self, n_rows: int) -> npt.NDArray[np.float32]:
+        return sample_rows(self.cluster, n_rows, "training", self.counts, self.handles)
 
 
 def _trained(cluster: Cluster, what: tuple[Any, ...], agreed: Any, shared: Any, members: dict[int, list[Any]]) -> Model:
@@ -103,18 +118,19 @@ def agree(settings: ModelSettings, *targets: npt.NDArray[Any]) -> tuple[ModelSet
     return settings, starting_score(settings, np.concatenate(targets))
 
 
-def sums_of(settings: ModelSettings, features: tuple[str, ...], part: Part) -> Sums:
-    """Return what a model by sums learns of a partition: a task."""
-    from headrace.models.sums import Sums
-
-    matrix, target = _training_rows(part)
-    check_matrix(matrix, features, missing=False)
-    return Sums.of(matrix, target) if settings.has_target else Sums.of(matrix)
+def check_complete(features: tuple[str, ...], part: Part) -> None:
+    """Refuse missing values among a partition's training rows: a task."""
+    check_matrix(_training_rows(part)[0], features, missing=False)
 
 
-def train_by_sums(settings: ModelSettings, features: tuple[str, ...], *parts: Sums) -> Model:
-    """Return the model of all partitions: a task."""
-    return fit_sums(settings, features, reduce(lambda left, right: left.merged(right), parts))
+def answer(question: Question[Found], part: Part) -> Found:
+    """Answer a question for a partition's training rows: a task."""
+    return question.of(*_training_rows(part))
+
+
+def merge_answers(_: None, *answers: Any) -> Any:
+    """Return what the rows of all answers say: a task."""
+    return merged(answers)
 
 
 def open_meeting(size: int) -> dict[str, Any]:
@@ -144,4 +160,6 @@ def train_member(
 
 def _training_rows(part: Part) -> Block:
     prepared, _ = part
+    if prepared.training.all():
+        return prepared.matrix, prepared.target
     return prepared.matrix[prepared.training], prepared.target[prepared.training]

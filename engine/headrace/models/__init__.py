@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     import numpy as np
 
     from headrace.models.matrix import Block
-    from headrace.models.sums import Sums
+    from headrace.models.rounds import TrainingRows
 
-__all__ = ["KINDS", "TASKS", "Model", "ModelSettings", "fit_model", "fit_sums", "load_model", "preload", "resolve_task"]
+__all__ = ["KINDS", "TASKS", "Model", "ModelSettings", "fit_by_sums", "fit_model", "load_model", "preload", "resolve_task"]
 
 
 class Model(Protocol):
@@ -133,22 +133,38 @@ def fit_model(settings: ModelSettings, features: tuple[str, ...], blocks: Sequen
     return _implementation(settings.kind).fit(complete, features, blocks, threads, device)
 
 
-def fit_sums(settings: ModelSettings, features: tuple[str, ...], sums: Sums) -> Model:
-    """Train a kind that all workers can train by sums (`settings.together`); `settings` are resolved.
+def fit_by_sums(settings: ModelSettings, features: tuple[str, ...], rows: TrainingRows) -> Model:
+    """Train a kind that all workers can train by sums (`settings.together`).
 
     Parameters
     ----------
-    sums : Sums
-        Of all training rows' features and, for a kind with a target, of the target.
+    settings : ModelSettings
+        Resolved.
+    features : tuple of str
+        The names of the matrix's columns.
+    rows : TrainingRows
+        Where to ask about them; without NaN and infinities.
 
     Raises
     ------
     JobError
-        More components than features or rows.
-    """
-    from headrace.models import decomposition, linear
+        More components than features or rows, or more clusters than rows.
 
-    return linear.fit_sums(settings, features, sums) if settings.has_target else decomposition.fit_sums(settings, features, sums)
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from headrace.models.rounds import RowsHere
+    >>> matrix, target = np.array([[0.0], [1.0], [2.0], [3.0]], np.float32), np.array([0, 0, 1, 1])
+    >>> settings = ModelSettings("logistic_regression", params={"C": 100.0}).resolved(target)
+    >>> model = fit_by_sums(settings, ("x",), RowsHere([(matrix, target)]))
+    >>> [round(float(probability), 2) for probability in model.predict(matrix)]
+    [0.0, 0.06, 0.94, 1.0]
+    """
+    from headrace.models import decomposition, kmeans, linear, logistic
+
+    trainers = {"kmeans": kmeans, "linear_regression": linear, "logistic_regression": logistic}
+    model: Model = trainers.get(settings.kind, decomposition).fit_by_sums(settings, features, rows)
+    return model
 
 
 def load_model(folder: Path, threads: int | None = None) -> Model:

@@ -50,3 +50,16 @@ def truth(key: str, value: object) -> None:
     """Check for true or false."""
     if not isinstance(value, bool):
         raise JobError(f"true or false is needed, not {value!r}", key=key)
+
+
+def class_weights(key: str, value: object) -> None:
+    """Check for ``balanced``, or a number for some classes (which JSON has as texts).
+
+    >>> class_weights("model.params.class_weight", {1: 2.5})
+    """
+    if value == "balanced":
+        return
+    if not isinstance(value, dict) or not all(str(label).isdecimal() for label in value):
+        raise JobError(f"balanced, or classes with a weight each, are needed, not {value!r}", key=key)
+    for label, weight in value.items():
+        number(above=0)(f"{key}.{label}", weight)

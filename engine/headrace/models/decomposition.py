@@ -17,9 +17,10 @@ from headrace.errors import BundleError, JobError
 from headrace.models.device import gpu_library, joined_on_device, to_host
 from headrace.models.matrix import Block, check_matrix, joined
 from headrace.models.places import Placed
+from headrace.models.rounds import TrainingRows
 from headrace.models.settings import DEFAULT_COMPONENTS, ModelSettings
 from headrace.models.store import FILE_NAME, read_settings, write_settings
-from headrace.models.sums import Sums
+from headrace.models.sums import Products
 
 _NUMBERS = ("components", "mean", "scale", "explained_variance_ratio")
 
@@ -86,10 +87,11 @@ def fit(settings: ModelSettings, features: tuple[str, ...], blocks: Sequence[Blo
     return _made(settings, features, components, variance, ratio, np.asarray(to_host(whole.mean(axis=0)), np.float64))
 
 
-def fit_sums(settings: ModelSettings, features: tuple[str, ...], sums: Sums) -> Decomposition:
-    """Return the components of all rows that `sums` were made of: the features' columns alone."""
+def fit_by_sums(settings: ModelSettings, features: tuple[str, ...], rows: TrainingRows) -> Decomposition:
+    """Return the components of all rows, by sums of products alone; `settings` are resolved, the rows checked."""
     from threadpoolctl import threadpool_limits
 
+    sums = rows.ask(Products(has_target=False))
     n_components = _checked_components(settings, len(features), sums.n)
     covariance = sums.covariance()
     with threadpool_limits(limits=1):

@@ -1,4 +1,4 @@
-"""k-means: centres trained by scikit-learn or cuML, kept as plain numbers; a row belongs to the nearest.
+"""k-means: centres trained by scikit-learn, cuML or all workers in rounds, kept as plain numbers; a row belongs to the nearest.
 
 Source: S. Lloyd, "Least squares quantization in PCM", IEEE Transactions on Information Theory 28, 1982. Start: D. Arthur,
 S. Vassilvitskii, "k-means++: the advantages of careful seeding", SODA 2007.
@@ -6,26 +6,31 @@ S. Vassilvitskii, "k-means++: the advantages of careful seeding", SODA 2007.
 
 from __future__ import annotations
 
+import math
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from headrace.errors import BundleError, JobError
 from headrace.models.clusters import Clustered, predictions
-from headrace.models.device import gpu_library, joined_on_device, to_device, to_host
+from headrace.models.device import gpu_library, is_on_device, joined_on_device, to_device, to_host
 from headrace.models.matrix import Block, check_matrix, joined
+from headrace.models.rounds import Spread, TrainingRows, evenly_spaced
 from headrace.models.settings import ModelSettings
 from headrace.models.store import FILE_NAME, read_settings, write_settings
-from headrace_kernels.nearest import nearest_rows
+from headrace.models.sums import total_of
+from headrace_kernels.centres import nearest_centres, steps_a_unit, sums_by_centre
 
 _DEFAULTS = {"n_clusters": 8, "n_init": 1, "max_iter": 300, "tol": 1e-4}
 # Rows among which the centres to start with are drawn, evenly spaced over all.
 _START_ROWS = 65_536
+# Distances that a device holds at a time: 32 MiB, and twice that while they are made.
+_DISTANCES_AT_ONCE = 1 << 22
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +45,7 @@ class KMeans(Clustered):
     def predict(self, matrix: np.ndarray) -> np.ndarray:
         """Return the nearest centre's number (of two equally near the lower) and the distance to it."""
         check_matrix(matrix, self.features, missing=False)
-        return predictions(*(column[:, 0] for column in _nearest(self.centres, matrix, self.threads)))
+        return predictions(*nearest_centres(self.centres, np.ascontiguousarray(to_host(matrix), np.float32), self.threads))
 
     def save(self, folder: Path) -> None:
         write_settings(folder, self.settings, self.features, {"centres": self.centres.tolist()})
@@ -55,21 +60,100 @@ def fit(settings: ModelSettings, features: tuple[str, ...], blocks: Sequence[Blo
         check_matrix(matrix, features, missing=False)
     params = {**_DEFAULTS, **settings.params}
     whole, _ = joined_on_device(list(blocks), np.float32) if device == "gpu" else joined(blocks, np.float32)
-    if params["n_clusters"] > len(whole):
-        message = f"{params['n_clusters']} clusters of {len(whole)} training rows"
-        raise JobError(message, key="model.params.n_clusters", hint="ask for fewer")
     train = _on_device if device == "gpu" else _on_host
-    best: tuple[float, np.ndarray, np.ndarray] | None = None
-    for start in _starts(whole, params, settings.seed):
+
+    def trained(start: np.ndarray) -> _Trained:
         centres = train(whole, start, params).astype(np.float64)
-        found, distance = _nearest(centres, whole, threads)
-        inertia = float(distance.sum())
-        if best is None or inertia < best[0]:
-            best = inertia, centres, np.bincount(found[:, 0], minlength=len(centres))
-    assert best is not None  # noqa: S101  (n_init is 1 or more)
-    _, centres, sizes = best
+        found, distance = nearest_centres(centres, np.ascontiguousarray(to_host(whole), np.float32), threads)
+        return _Trained(float(distance.sum()), centres, np.bincount(found, minlength=len(centres)))
+
+    starts = _starts(to_host(whole[evenly_spaced(_START_ROWS, len(whole))]), len(whole), params, settings.seed)
+    return _best(settings, features, map(trained, starts), threads)
+
+
+def fit_by_sums(settings: ModelSettings, features: tuple[str, ...], rows: TrainingRows) -> KMeans:
+    """Train by Lloyd's rounds, each a question about all rows; `settings` are resolved, the rows checked.
+
+    Starts, `tol` and `max_iter` are `fit`'s. A centre that has lost its rows stays where it is.
+    """
+    params = {**_DEFAULTS, **settings.params}
+    spread = rows.ask(Spread())
+    steps = steps_a_unit(spread.largest(), rows.n_rows)
+    still = params["tol"] * float((spread.deviations() ** 2).mean())
+
+    def trained(start: np.ndarray) -> _Trained:
+        centres, moved = start.astype(np.float64), math.inf
+        for _ in range(params["max_iter"]):
+            before, centres = centres, rows.ask(Lloyd(centres, steps)).moved(centres, steps)
+            moved = float(((centres - before) ** 2).sum())
+            if moved <= still:
+                break
+        near = rows.ask(Lloyd(centres, steps))
+        return _Trained(near.inertia, centres, near.counts)
+
+    starts = _starts(rows.sample(_START_ROWS), rows.n_rows, params, settings.seed)
+    return _best(settings, features, map(trained, starts), os.cpu_count() or 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Lloyd:
+    """Ask which rows lie nearest to each of `centres`; sums count in `steps`, see `headrace_kernels.centres`."""
+
+    centres: np.ndarray
+    steps: np.ndarray
+
+    def of(self, matrix: Any, target: Any) -> Near:
+        if is_on_device(matrix):
+            return self._of_device(matrix)
+        found, distance = nearest_centres(self.centres, matrix)
+        counts = np.bincount(found, minlength=len(self.centres))
+        return Near(sums_by_centre(matrix, found, len(self.centres), self.steps), counts, total_of(distance))
+
+    def _of_device(self, matrix: Any) -> Near:
+        """Each product and sum is an operation of its own on the device, so that none is fused with another: the host's bits."""
+        near = Near(np.zeros(self.centres.shape, np.int64), np.zeros(len(self.centres), np.int64), 0)
+        n_rows = max(_DISTANCES_AT_ONCE // len(self.centres), 1)
+        for start in range(0, len(matrix), n_rows):
+            rows = matrix[start : start + n_rows].astype(np.float64)
+            between = np.zeros_like(rows, shape=(len(rows), len(self.centres)))
+            for feature in range(rows.shape[1]):
+                apart = rows[:, feature : feature + 1] - to_device(self.centres[None, :, feature], np.float64)
+                between += apart * apart
+            found = between.argmin(axis=1)
+            whole = np.rint(rows * to_device(self.steps, np.float64)).astype(np.int64)
+            inside = [found == centre for centre in range(len(self.centres))]
+            sums = np.stack([to_host((whole * of[:, None]).sum(axis=0)) for of in inside])
+            counts = np.array([int(of.sum()) for of in inside])
+            near = near.merged(Near(sums, counts, total_of(between.min(axis=1))))
+        return near
+
+
+@dataclass(frozen=True, eq=False)
+class Near:
+    """The sums and the numbers of the rows nearest to each centre, and the sum of their squared distances in units of ``2**-TOTAL_UNIT``."""
+
+    sums: np.ndarray
+    counts: np.ndarray
+    inertia: int
+
+    def merged(self, other: Near) -> Near:
+        return Near(self.sums + other.sums, self.counts + other.counts, self.inertia + other.inertia)
+
+    def moved(self, centres: np.ndarray, steps: np.ndarray) -> np.ndarray:
+        """Return the mean of each centre's rows; the centre itself where it has none."""
+        return np.where(self.counts[:, None] > 0, self.sums / np.maximum(self.counts, 1)[:, None] / steps, centres)
+
+
+class _Trained(NamedTuple):
+    inertia: float
+    centres: np.ndarray
+    sizes: np.ndarray
+
+
+def _best(settings: ModelSettings, features: tuple[str, ...], trained: Iterable[_Trained], threads: int) -> KMeans:
+    _, centres, sizes = min(trained, key=lambda one: one.inertia)
     if not sizes.all():
-        warnings.warn(f"{int((sizes == 0).sum())} clusters have no row: fewer rows differ than n_clusters", UserWarning, stacklevel=3)
+        warnings.warn(f"{int((sizes == 0).sum())} clusters have no row: fewer rows differ than n_clusters", UserWarning, stacklevel=4)
     order = sorted(range(len(centres)), key=lambda cluster: (-sizes[cluster], *centres[cluster]))
     return KMeans(settings, features, centres[order], threads)
 
@@ -87,20 +171,17 @@ def load(folder: Path, threads: int | None) -> KMeans:
     return KMeans(settings, features, centres, threads or os.cpu_count() or 1)
 
 
-def _nearest(centres: np.ndarray, matrix: Any, threads: int) -> tuple[np.ndarray, np.ndarray]:
-    return nearest_rows(centres, np.ascontiguousarray(to_host(matrix), np.float32), 1, threads=threads)
-
-
-def _starts(whole: Any, params: dict[str, Any], seed: int) -> list[np.ndarray]:
+def _starts(sampled: np.ndarray, n_rows: int, params: dict[str, Any], seed: int) -> list[np.ndarray]:
     from sklearn.cluster import kmeans_plusplus
     from threadpoolctl import threadpool_limits
 
-    sampled = np.unique(np.linspace(0, len(whole) - 1, min(len(whole), _START_ROWS)).astype(np.int64))
-    rows = np.ascontiguousarray(to_host(whole[sampled]), np.float32)
+    count = params["n_clusters"]
+    if count > n_rows:
+        raise JobError(f"{count} clusters of {n_rows} training rows", key="model.params.n_clusters", hint="ask for fewer")
+    if count > len(sampled):
+        raise JobError(f"{count} clusters, at most {len(sampled)} can be started", key="model.params.n_clusters", hint="ask for fewer")
     with threadpool_limits(limits=1):
-        count = params["n_clusters"]
-        if count > len(rows):
-            raise JobError(f"{count} clusters, at most {len(rows)} can be started", key="model.params.n_clusters", hint="ask for fewer")
+        rows = np.ascontiguousarray(sampled, np.float32)
         return [kmeans_plusplus(rows, count, random_state=(seed + place) % 2**32)[0] for place in range(params["n_init"])]
 
 

@@ -17,9 +17,10 @@ import numpy as np
 from headrace.errors import BundleError, JobError
 from headrace.models.device import gpu_library, joined_on_device, to_host
 from headrace.models.matrix import Block, check_matrix, joined
+from headrace.models.rounds import TrainingRows
 from headrace.models.settings import ModelSettings
 from headrace.models.store import FILE_NAME, read_settings, write_settings
-from headrace.models.sums import Sums, solved
+from headrace.models.sums import Products, solved
 from headrace.models.trained import Trained
 
 # Rows that are turned to float64 and summed at a time: 16,384 rows of 16 features stay in the second-level cache.
@@ -139,8 +140,9 @@ def fit(settings: ModelSettings, features: tuple[str, ...], blocks: Sequence[Blo
     return LinearModel(settings, features, coef, intercept, mean, seen)
 
 
-def fit_sums(settings: ModelSettings, features: tuple[str, ...], sums: Sums) -> LinearModel:
-    """Return the linear regression of all rows that `sums` were made of: the features' columns and then the target's."""
+def fit_by_sums(settings: ModelSettings, features: tuple[str, ...], rows: TrainingRows) -> LinearModel:
+    """Return the linear regression of all rows, by sums of products alone; `settings` are resolved, the rows checked."""
+    sums = rows.ask(Products(has_target=True))
     means = sums.means()
     has_intercept = settings.params.get("fit_intercept", True)
     products = sums.covariance(centred=has_intercept)

@@ -11,14 +11,14 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from headrace.errors import DataError, JobError, unknown_name
-from headrace.models.checks import Check, number, one_of, truth, whole
+from headrace.models.checks import Check, class_weights, number, one_of, truth, whole
 
 if TYPE_CHECKING:
     import numpy as np
 
 # Who trains: one worker, which gets all rows; or all of them, each with the rows it has.
 ONE_WORKER, ALL_WORKERS = "one_worker", "all_workers"
-# How all workers do: they find trees, in rounds, each of which they must agree on; or they sum their rows once, and that is all.
+# How all workers do: they find trees, in rounds, each of which they must agree on; or each sums its rows as often as it is asked to.
 TREES, SUMS = "trees", "sums"
 # Where all workers train, so many rows decide where features may be split. The standard error of the median is then a quarter of the width of
 # one of 256 bins, that of other quantiles less. LightGBM's default is 200,000.
@@ -130,15 +130,27 @@ class Kind:
 
 KINDS: Mapping[str, Kind] = {
     "xgboost": Kind(TASKS, _XGBOOST_PARAMS, explains=True, has_rounds=True, together=TREES),
-    "logistic_regression": Kind(
-        ("binary", "multiclass"), frozenset({"C", "class_weight", "fit_intercept", "max_iter", "tol"}), explains=True
+    "logistic_regression": replace(
+        Kind.checked(
+            "binary",
+            "multiclass",
+            C=number(above=0),
+            class_weight=class_weights,
+            fit_intercept=truth,
+            max_iter=whole(1),
+            tol=number(least=0),
+        ),
+        explains=True,
+        together=SUMS,
     ),
     "linear_regression": replace(Kind.checked("regression", alpha=number(least=0), fit_intercept=truth), explains=True, together=SUMS),
     "random_forest": Kind(TASKS, _FOREST_PARAMS, explains=True, has_rounds=True),
     "nearest_neighbors": Kind.checked(
         *TASKS, n_neighbors=whole(1), weights=one_of("uniform", "distance"), metric=one_of("euclidean", "manhattan", "chebyshev")
     ),
-    "kmeans": Kind.checked("clustering", n_clusters=whole(2), n_init=whole(1), max_iter=whole(1), tol=number(least=0)),
+    "kmeans": replace(
+        Kind.checked("clustering", n_clusters=whole(2), n_init=whole(1), max_iter=whole(1), tol=number(least=0)), together=SUMS
+    ),
     "dbscan": Kind.checked("clustering", eps=number(above=0), min_samples=whole(1)),
     "hdbscan": Kind.checked(
         "clustering",

@@ -14,12 +14,23 @@ from typing import Any
 import numpy as np
 
 from headrace.models.device import is_on_device
+from headrace.states import Moments
 from headrace_kernels.column import Column
 from headrace_kernels.exact import exact_moments, limbs_to_int
 from headrace_kernels.limbs import TOTAL_UNIT, nearest_float
 
 # Of a correlation matrix's eigenvalues, those below so many roundings of the greatest are nothing else: features that others determine.
 _ROUNDINGS = 4
+
+
+@dataclass(frozen=True)
+class Products:
+    """Ask for the sums of the features, of the target as one more column where there is one, and of their products."""
+
+    has_target: bool
+
+    def of(self, matrix: Any, target: Any) -> Sums:
+        return Sums.of(matrix, target) if self.has_target else Sums.of(matrix)
 
 
 @dataclass(frozen=True)
@@ -49,8 +60,8 @@ class Sums:
         """
         columns = [column.astype(np.float64) for column in (*(matrix[:, index] for index in range(matrix.shape[1])), *others)]
         n = len(columns)
-        products = (_total(columns[i] * columns[j]) for i in range(n) for j in range(i, n))
-        return cls(len(matrix), tuple(map(_total, columns)), tuple(products))
+        products = (total_of(columns[i] * columns[j]) for i in range(n) for j in range(i, n))
+        return cls(len(matrix), tuple(map(total_of, columns)), tuple(products))
 
     def merged(self, other: Sums) -> Sums:
         """Return the sums of the rows of both."""
@@ -95,12 +106,28 @@ def solved(matrix: np.ndarray, right: np.ndarray) -> np.ndarray:
         return np.asarray(vectors[:, kept] @ along / scale)
 
 
-def _total(column: Any) -> int:
+def moments_of(column: Any) -> Moments:
+    """Return count, extremes and exact sums of an array of floats, on the host or on a device."""
     if not is_on_device(column):
-        return limbs_to_int(exact_moments(Column(column)).total)
+        found = exact_moments(Column(np.ascontiguousarray(column)))
+        infinities = found.n_posinf + found.n_neginf
+        return Moments(found.n, found.n_null, found.n_nan, infinities, found.low, found.high, found.total, found.squares)
     import pyarrow as pa
 
     from headrace.backends.cudf.column import Plain
     from headrace.backends.cudf.exact import moments
 
-    return limbs_to_int(moments(Plain(column, None, pa.float64())).total)
+    return moments(Plain(column.astype(np.float64), None, pa.float64()))
+
+
+def total_of(column: Any) -> int:
+    """Return the exact sum of an array of floats, in units of ``2**-TOTAL_UNIT``.
+
+    >>> total_of(np.array([1e300, 1.0, -1e300])) == 1 << TOTAL_UNIT
+    True
+    """
+    if not is_on_device(column):
+        return limbs_to_int(exact_moments(Column(np.ascontiguousarray(column))).total)
+    from headrace.backends.cudf.exact import total
+
+    return limbs_to_int(total(column))

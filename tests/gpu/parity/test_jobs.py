@@ -81,10 +81,17 @@ def test_all_workers_train_a_model_as_good(runs: dict[str, Any], data: Path, tmp
     assert set(together.record["ledger"]["transfers"]) == {"distinct", "state", "output"}
 
 
-@pytest.mark.parametrize("kind", ["linear_regression", "pca", "truncated_svd"])
+@pytest.mark.parametrize("kind", ["linear_regression", "logistic_regression", "kmeans", "pca", "truncated_svd"])
 def test_all_workers_train_by_sums_what_one_worker_trains(kind: str, data: Path, tmp_path: Path) -> None:
-    section = "target: days, features: [weight, sent_day_of_week]" if kind == "linear_regression" else "params: {n_components: 1}"
-    text = WITHOUT_TARGET.replace("  - normalize: [weight, days]", "  - date_parts: {{columns: sent, parts: [day_of_week], zone: UTC}}")
+    section = {
+        "linear_regression": "target: days, features: [weight, sent_day_of_week]",
+        "logistic_regression": "target: long, features: [weight, sent_day_of_week], params: {tol: 1e-8, max_iter: 1000}",
+        "kmeans": "features: [days, sent_day_of_week], params: {n_clusters: 3}",
+    }.get(kind, "params: {n_components: 1}")
+    text = WITHOUT_TARGET.replace(
+        "  - normalize: [weight, days]",
+        "  - date_parts: {{columns: sent, parts: [day_of_week], zone: UTC}}\n  - derive: {{long: days > 3}}",
+    )
     text = text.replace("params: {params}", "{params}")
     predicted = {}
     for device, on in (("cpu", "one_worker"), ("gpu", "all_workers")):

@@ -59,6 +59,12 @@ def moments(column: Column) -> Moments:
     return Moments(n, kept.nulls, kept.nans, kept.positive + kept.negative, low, high, total, squares)
 
 
+def total(values: Rows) -> Ints:
+    """Return the exact sum of floats, of which NaN and infinities take no part: a sixth of the work of all `moments`."""
+    wide = as_float64(values)
+    return _sum_of_all(_pieces(wide[cupy.isfinite(wide)]), TOTAL_UNIT, TOTAL_LIMBS)
+
+
 def group_sums(column: Column, groups: Rows, n_groups: int) -> GroupSums:
     """Return the exact sum and the number of the finite values of each group; rows of a negative group are left out."""
     kept = _kept(column, groups)
@@ -110,11 +116,14 @@ def _kept(column: Column, groups: Rows | None) -> Kept:
 
 
 def _mantissas(values: Rows) -> tuple[Rows, Rows]:
-    """Return finite floats as integers (int64) and their powers of two."""
+    """Return finite floats as integers (int64) and their powers of two, of a 0 that of the largest: by its own, sums would have 36 limbs."""
     bits = values.view(np.int64)
     biased = (bits >> np.int64(52)) & np.int64(0x7FF)
     mantissa = (bits & _FRACTION) | ((biased > 0).astype(np.int64) << np.int64(52))
-    return cupy.where(bits < 0, -mantissa, mantissa), cupy.maximum(biased, 1) - 1075
+    exponent = cupy.maximum(biased, 1) - 1075
+    if len(values):
+        exponent = cupy.where(mantissa == 0, exponent.max(), exponent)
+    return cupy.where(bits < 0, -mantissa, mantissa), exponent
 
 
 def _pieces(values: Rows) -> list[Piece]:
