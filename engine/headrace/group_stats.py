@@ -79,11 +79,11 @@ class ColumnStats:
         return pa.array(self._measure(statistic), mask=self.counts < (2 if statistic == "std" else 1))
 
     def _measure(self, statistic: str) -> Floats:
-        from headrace_kernels.group_stats import group_variances
+        from headrace_kernels.group_stats import group_deviations
         from headrace_kernels.group_sums import group_limbs_to_floats
 
         if statistic == "std":
-            deviations: Floats = np.sqrt(group_variances(self._sums(), self._squares(), ddof=1))
+            deviations: Floats = group_deviations(self._sums(), self._squares(), ddof=1)
             return deviations
         sums: Floats = group_limbs_to_floats(self._sums())
         return sums if statistic == "sum" else sums / np.maximum(self.counts, 1)

@@ -80,12 +80,9 @@ class Moments:
 
     def mean_and_std(self, ddof: int = 0) -> tuple[float, float]:
         """Return the mean and the standard deviation, NaN where there are too few values."""
-        from headrace_kernels.exact import mean_and_variance
+        from headrace_kernels.limbs import mean_and_std
 
-        if self.count == 0:
-            return math.nan, math.nan
-        mean, variance = mean_and_variance(self.count, self.total, self.squares, ddof)
-        return mean, math.sqrt(variance)
+        return mean_and_std(self.count, self.total, self.squares, ddof)
 
 
 # Values up to this many distinct ones are counted exactly; beyond it neighbours share a bin.

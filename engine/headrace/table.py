@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from headrace.counts import Counts, Ints
 from headrace.errors import JobError, unknown_name
@@ -364,13 +366,20 @@ def one_array(column: pa.ChunkedArray) -> pa.Array:
     if column.num_chunks == 1:
         return column.chunk(0)
     if pa.types.is_dictionary(column.type) and column.num_chunks:
-        if any(chunk.dictionary.null_count for chunk in column.chunks):  # Arrow unifies no dictionaries that hold a null
-            column = pa.chunked_array([chunk.dictionary.take(chunk.indices) for chunk in column.chunks])
-        else:
-            column = column.unify_dictionaries()
+        # Arrow unifies no dictionaries that hold a null, or views of texts, and those of float16 to wrong numbers.
+        if column.type.value_type not in (pa.string(), pa.large_string()) or any(chunk.dictionary.null_count for chunk in column.chunks):
+            return _side_by_side(column.chunks)
+        column = column.unify_dictionaries()
     combined = column.combine_chunks()
     # pyarrow keeps a column of more than 2 GiB of strings chunked: only 64-bit offsets can hold it in one array
     if isinstance(combined, pa.ChunkedArray):
         wide = {pa.string(): pa.large_string(), pa.binary(): pa.large_binary()}[column.type]
         combined = column.cast(wide).combine_chunks()
     return combined
+
+
+def _side_by_side(chunks: Sequence[pa.DictionaryArray]) -> pa.DictionaryArray:
+    """Return dictionary columns as one, whose dictionary is all of theirs, one behind the other."""
+    starts = accumulate((len(chunk.dictionary) for chunk in chunks[:-1]), initial=0)
+    indices = [pc.add(chunk.indices.cast(pa.int64()), start) for chunk, start in zip(chunks, starts, strict=True)]
+    return pa.DictionaryArray.from_arrays(pa.concat_arrays(indices), pa.concat_arrays([chunk.dictionary for chunk in chunks]))

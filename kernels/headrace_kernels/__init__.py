@@ -51,10 +51,10 @@ _MODULE_OF = {
         "forest": ("Forest", "forest_contributions", "predict_forest", "with_node_means"),
         "geo": ("bearing", "grid_cell", "haversine_km"),
         "group_sums": ("GroupSums", "exact_group_sums", "group_limbs_to_floats", "merge_group_limbs"),
-        "group_stats": ("GroupStats", "group_variances"),
+        "group_stats": ("GroupStats", "group_deviations"),
         "hashing": ("combine_hashes", "hash64", "hash64_ints", "hash64_strings", "hash_bytes"),
         "kernel": ("Kernel",),  # the decorator has its module's name: from headrace_kernels.kernel import kernel
-        "limbs": ("limbs_to_int", "mean_and_variance", "merge_limbs"),
+        "limbs": ("limbs_to_int", "mean_and_std", "mean_and_variance", "merge_limbs"),
         "piecewise": ("bucketize", "interpolate_float32", "interpolate_float64"),
         "rolling": ("Rolling", "decayed_past"),  # `rolling` has its module's name, as `group_stats` has
         "scaling": ("standardise_float32", "standardise_float64"),

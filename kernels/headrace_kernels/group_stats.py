@@ -1,10 +1,10 @@
-"""Statistics by group: extremes, exact sums of squares, and the variances that follow from exact sums.
+"""Statistics by group: extremes, exact sums of squares, and the standard deviations that follow from them.
 
 Squares are summed as `group_sums` sums values: as integers, so the same bits for any order of the rows and any partitioning, and a
-variance loses nothing where the mean is large beside the deviation.
+deviation loses nothing where the mean is large beside it.
 
 >>> found = group_stats(Column(np.array([1e9, 1e9 + 1, 1e9 + 2, 5.0])), np.array([0, 0, 0, 1]), 2)
->>> found.sums.counts.tolist(), found.lows.tolist(), group_variances(found.sums, found.squares, ddof=1).tolist()
+>>> found.sums.counts.tolist(), found.lows.tolist(), group_deviations(found.sums, found.squares, ddof=1).tolist()
 ([3, 1], [1000000000.0, 5.0], [1.0, nan])
 """
 
@@ -67,17 +67,17 @@ def group_stats(values: Column, groups: NDArray[Any], n_groups: int) -> GroupSta
     return GroupStats(exact_group_sums(values, groups, n_groups), _squares(numbers, kept, groups, n_groups), lows + zero, highs + zero)
 
 
-def group_variances(sums: GroupSums, squares: GroupSums, ddof: int = 1) -> NDArray[np.float64]:
-    """Return the variance of each group, within 3 ulp of the exact one.
+def group_deviations(sums: GroupSums, squares: GroupSums, ddof: int = 1) -> NDArray[np.float64]:
+    """Return the standard deviation of each group, within 2 ulp of the exact one, also where its square is beyond float64.
 
-    Formula: (n * squares - sum**2) / (n * (n - ddof)), the numerator in integers, so nothing cancels.
+    Formula: sqrt((n * squares - sum**2) / (n * (n - ddof))), the numerator in integers, so nothing cancels.
 
     Parameters
     ----------
     sums, squares : GroupSums
         Of values and of their squares.
     ddof : int
-        1 for a sample's variance, 0 for the population's.
+        1 for a sample's, 0 for the population's.
 
     Returns
     -------
@@ -89,9 +89,11 @@ def group_variances(sums: GroupSums, squares: GroupSums, ddof: int = 1) -> NDArr
     places = ((2 * sums.base - base) // LIMB_BITS, (squares.base - base) // LIMB_BITS)
     _find_numerators(sums.limbs, squares.limbs, sums.counts, places[0], places[1], mantissas, exponents)
     n = sums.counts.astype(np.float64)
-    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-        variances = np.ldexp(mantissas / (n * (n - ddof)), exponents + np.int32(base))
-    return np.where(sums.counts > ddof, variances, np.nan)
+    exponents += np.int32(base)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        variances = np.ldexp(mantissas / (n * (n - ddof)), exponents & 1)
+        deviations = np.ldexp(np.sqrt(variances), exponents >> 1)
+    return np.where(sums.counts > ddof, deviations, np.nan)
 
 
 def _squares(numbers: NDArray[Any], kept: NDArray[np.bool_], groups: NDArray[Any], n_groups: int) -> GroupSums:

@@ -96,13 +96,36 @@ def mean_and_variance(n: int, total: Limbs, squares: Limbs, ddof: int = 0) -> tu
     tuple of float
         NaN where there are too few values; infinite where it is beyond float64.
     """
+    mean, variance = _exact_moments(n, total, squares, ddof)
+    return _float_or_nan(mean), _float_or_nan(variance)
+
+
+def mean_and_std(n: int, total: Limbs, squares: Limbs, ddof: int = 0) -> tuple[float, float]:
+    """Return mean and standard deviation of n values, as `mean_and_variance` does.
+
+    The deviation is right, too, where its square is beyond float64, at either end.
+    """
+    mean, variance = _exact_moments(n, total, squares, ddof)
+    return _float_or_nan(mean), math.nan if variance is None else _root(variance)
+
+
+def _exact_moments(n: int, total: Limbs, squares: Limbs, ddof: int) -> tuple[Fraction | None, Fraction | None]:
+    """Return mean and variance, None where there are too few values."""
     if n <= 0:
-        return math.nan, math.nan
+        return None, None
     exact_total, exact_squares = limbs_to_int(total), limbs_to_int(squares)
-    mean = nearest_float(Fraction(exact_total, n << TOTAL_UNIT))
-    if n <= ddof:
-        return mean, math.nan
-    return mean, nearest_float(Fraction(n * exact_squares - exact_total**2, (n * (n - ddof)) << SQUARES_UNIT))
+    mean = Fraction(exact_total, n << TOTAL_UNIT)
+    return mean, Fraction(n * exact_squares - exact_total**2, (n * (n - ddof)) << SQUARES_UNIT) if n > ddof else None
+
+
+def _float_or_nan(exact: Fraction | None) -> float:
+    return math.nan if exact is None else nearest_float(exact)
+
+
+def _root(exact: Fraction) -> float:
+    """Return the square root of a number that may itself be too large, or too small, for float64."""
+    half = (exact.numerator.bit_length() - exact.denominator.bit_length()) // 2
+    return math.ldexp(math.sqrt(exact / Fraction(4) ** half), half)
 
 
 def nearest_float(exact: Fraction) -> float:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from headrace_kernels.column import Column
 from headrace_kernels.exact import exact_moments, limbs_to_int, mean_and_variance, merge_moments
-from headrace_kernels.limbs import SQUARES_UNIT, TOTAL_UNIT
+from headrace_kernels.limbs import SQUARES_UNIT, TOTAL_UNIT, mean_and_std
 
 RNG = np.random.default_rng(11)
 ANY_BITS = RNG.integers(0, 2**64, 3000, dtype=np.uint64)
@@ -131,3 +131,9 @@ def test_too_few_values_have_no_mean_or_variance():
 def test_a_variance_beyond_float64_is_infinite():
     moments = exact_moments(Column(np.array([1.7e308, -1.7e308])))
     assert mean_and_variance(2, moments.total, moments.squares) == (0.0, math.inf)
+
+
+@pytest.mark.parametrize("unit", [5e-324, 1e-200, 1.0, 1e200, 1.7e308])
+def test_a_deviation_is_right_where_its_square_is_beyond_float64(unit):
+    moments = exact_moments(Column(np.array([unit, -unit])))
+    assert mean_and_std(2, moments.total, moments.squares) == (0.0, unit)

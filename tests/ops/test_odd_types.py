@@ -156,3 +156,44 @@ def test_odd_types_are_described(type_: pa.DataType) -> None:
     fitted = hr.Pipeline([hr.DataStats(["x"]), hr.OneHot(["x"], max_categories=2)]).fit(pa.table({"x": array}))
     assert fitted.learnt()[0].startswith("x: 2 rows")
     assert fitted.transform(pa.table({"x": array})).column_names == ["x", "x_0", "x_1"]
+
+
+HALVES = pa.array(np.array([1.0, 2.0, 3.0], np.float16))
+PRICES = pa.array([Decimal("1.50"), Decimal("-3.25"), Decimal("0.00")])
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        HALVES,
+        pa.array([1.0, -0.0, 3.0]),
+        pa.array([True, False, True]),
+        PRICES,
+        PRICES.cast(pa.decimal32(5, 2)),
+        PRICES.cast(pa.decimal64(9, 2)),
+        PRICES.cast(pa.decimal256(50, 2)),
+        pa.array([0, 1, -1], pa.timestamp("ns", "UTC")),
+        pa.array([0, 1, -1], pa.duration("s")),
+        pa.array(["a", "é", ""], pa.string()),
+        pa.array(["a", "é", ""], pa.large_string()),
+        pa.array(["a", "é", ""], pa.string_view()),
+        pa.array([b"a", b"\xff", b""], pa.binary_view()),
+        pa.array([b"a", b"\xff", b""], pa.binary()),
+    ],
+    ids=lambda values: str(values.type),
+)
+@pytest.mark.parametrize("holds_null", [False, True])
+def test_dictionaries_of_all_types_in_pieces_are_taken_as_their_values(values: pa.Array, holds_null: bool) -> None:
+    second = pa.concat_arrays([values[1:], pa.nulls(1, values.type)]) if holds_null else values[1:]
+    indices = [pa.array([0, None, 2, 1], pa.int8()), pa.array([len(second) - 1, 0, None], pa.int8())]
+    pieces = [pa.DictionaryArray.from_arrays(index, of) for index, of in zip(indices, (values, second), strict=True)]
+    plain = [values[0], None, values[2], values[1], second[-1], second[0], None]
+    pipeline = hr.Pipeline([hr.DataStats(["x"])])
+
+    def made(column: pa.Array | pa.ChunkedArray) -> list[object]:
+        source = pa.table({"x": column})
+        return pipeline.fit(source).transform(source)["x"].to_pylist()
+
+    expected = made(pa.array([None if value is None else value.as_py() for value in plain], values.type))
+    assert made(pa.chunked_array(pieces)) == expected
+    assert made(pieces[0]) == expected[:4]

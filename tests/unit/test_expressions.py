@@ -435,3 +435,9 @@ def test_texts_of_ascii_are_split_as_any_others(pattern: str, type_: pa.DataType
     expected = pc.split_pattern_regex(texts, pattern)
     found = evaluate(parse(f"regexp_split_to_array(s, '{pattern}')"), {"s": texts}, len(texts))
     assert (found.type, found.to_pylist()) == (expected.type, expected.to_pylist())
+
+
+@pytest.mark.parametrize("pattern", ["", "x*", "$", "-|"])
+def test_a_pattern_that_matches_the_empty_text_does_not_split(pattern: str) -> None:
+    with pytest.raises(JobError, match="matches the empty text"):
+        evaluate(parse(f"regexp_split_to_array(s, '{pattern}')"), {"s": pa.array(["ab"])}, 1)

@@ -38,9 +38,10 @@ def standard_layout(array: pa.Array) -> pa.Array:
     if pa.types.is_run_end_encoded(array.type):
         array = pc.run_end_decode(array)
     if pa.types.is_dictionary(array.type):
-        strings = pa.types.is_string(array.type.value_type) or pa.types.is_large_string(array.type.value_type)
-        if not strings or array.dictionary.null_count:
-            array = array.dictionary.take(array.indices)
+        values = standard_layout(array.dictionary)
+        if not is_text(values.type) or values.null_count:
+            return values.take(array.indices)
+        return array if values is array.dictionary else pa.DictionaryArray.from_arrays(array.indices, values)
     if pa.types.is_string_view(array.type):
         return array.cast(pa.large_string())
     if pa.types.is_binary_view(array.type):

@@ -6,6 +6,7 @@ TRY_CAST leaves the null.
 
 from __future__ import annotations
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -54,6 +55,8 @@ def _converted(array: pa.Array, target: pa.DataType) -> pa.Array:
     if is_text(target):
         return to_text(array).cast(target)
     if is_text(source):
+        if pa.types.is_timestamp(target) and PER_SECOND[target.unit] < PER_SECOND["us"]:
+            return _time(parse_text(array, pa.timestamp("us", target.tz)), target)
         return parse_text(array, target)
     if pa.types.is_boolean(source) and is_number(target):
         return _converted(array.cast(pa.int8()), target)
@@ -76,10 +79,20 @@ def _time(array: pa.Array, target: pa.DataType) -> pa.Array:
         return array.cast(target, safe=False)
     if pa.types.is_date(array.type):
         array = array.cast(pa.timestamp("s"))
-    # From a finer unit the rest falls away; to a finer one a date far off may not fit.
-    factor = PER_SECOND[target.unit] // PER_SECOND[array.type.unit]
-    if factor > 1:
+    have, want = PER_SECOND[array.type.unit], PER_SECOND[target.unit]
+    if have > want:
+        return _rounded(array, have // want, pa.timestamp(target.unit)).cast(target)
+    factor = want // have
+    if factor > 1:  # a date far off may not fit
         limit = pa.scalar((2**63 - 1) // factor, pa.int64())
         count = array.cast(pa.int64())
         array = only(array, pc.and_(pc.less_equal(count, limit), pc.greater_equal(count, pc.negate(limit))))
     return array.cast(pa.timestamp(target.unit), safe=False).cast(target)
+
+
+def _rounded(array: pa.Array, factor: int, target: pa.DataType) -> pa.Array:
+    """Return times in a coarser unit, halves away from 1970, as in DuckDB."""
+    counts = array.cast(pa.int64()).fill_null(0).to_numpy()
+    whole, rest = np.divmod(counts, factor)
+    whole += np.where(counts < 0, 2 * rest > factor, 2 * rest >= factor)
+    return pa.array(whole, mask=array.is_null().to_numpy(zero_copy_only=False)).cast(target)

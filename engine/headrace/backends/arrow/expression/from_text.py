@@ -78,10 +78,8 @@ def _days(text: pa.Array) -> pa.Array:
 
 def _timestamps(text: pa.Array, target: pa.DataType) -> pa.Array:
     # Digits beyond the unit fall away, as in DuckDB.
-    digits = {"s": 0, "ms": 3, "us": 6, "ns": 9}[target.unit]
-    text = pc.replace_substring_regex(text, rf"(\.\d{{{digits}}})\d+", r"\1" if digits else "")
-    if not digits:
-        text = pc.replace_substring_regex(text, r"\.\d*", "")
+    digits = {"us": 6, "ns": 9}[target.unit]
+    text = pc.replace_substring_regex(text, rf"(\.\d{{{digits}}})\d+", r"\1")
     if not target.tz:
         return _read(pc.replace_substring_regex(text, rf"({_CLOCK}){_ZONE}$", r"\1"), _TIMESTAMP, target)
     zoned = pc.match_substring_regex(text, rf"{_CLOCK}{_ZONE}$")

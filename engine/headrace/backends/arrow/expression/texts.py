@@ -20,6 +20,10 @@ from headrace.keys import string_buffers
 # What trim takes off if no characters are given: Unicode's space separators, as in DuckDB (tabs and newlines stay).
 _SPACES = " \u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
 
+# What Unicode keeps free for a program's own use.
+_NO_CHARACTERS = [chr(code) for code in range(0xFDD0, 0xFDF0)]
+# What matches a place, not a character.
+_AN_EDGE = re.compile(r"(?<!\[)\^|\$|\\[AbBzZ]")
 # A class of characters, once or more, that needs no look at what stands around.
 _A_CLASS = re.compile(r"\[\^?(?:[^\[\]\\^]|\\[pP]\{\^?\w+\}|\\[wWsSdD])+\]\+")
 
@@ -103,7 +107,17 @@ def _regexp_replace(array: pa.Array, pattern: str, new: str, options: str = "") 
 def _regexp_split(array: pa.Array, pattern: str, options: str = "") -> pa.Array:
     found = _pattern(pattern, options, "cis")
     parts = _split_at_class(array, found) if _A_CLASS.fullmatch(pattern) else None
-    return pc.split_pattern_regex(array, found) if parts is None else parts
+    if parts is not None:
+        return parts
+    if pc.match_substring_regex(pa.array([""]), found)[0].as_py():  # Arrow would never come back from it
+        raise JobError(f"the regular expression {pattern!r} matches the empty text", hint="write one that matches a character or more")
+    return _split_at_edges(array, found) if _AN_EDGE.search(pattern) else pc.split_pattern_regex(array, found)
+
+
+def _split_at_edges(array: pa.Array, pattern: str) -> pa.Array:
+    """Split texts by a pattern that looks at what stands around: Arrow's own takes what is behind a match for a text of its own."""
+    mark = next(one for one in _NO_CHARACTERS if not pc.any(pc.match_substring(array, one)).as_py())
+    return pc.split_pattern(pc.replace_substring_regex(array, pattern, mark), mark)
 
 
 def _split_at_class(array: pa.Array, pattern: str) -> pa.Array | None:

@@ -34,7 +34,18 @@ def to_text(array: pa.Array) -> pa.Array:
         return _timestamp_text(array)
     if not (pa.types.is_primitive(type_) or pa.types.is_decimal(type_)) or pa.types.is_duration(type_):
         raise JobError(f"no cast from {type_} to string", hint="docs/expressions.md lists the casts")
-    return array.cast(pa.string())
+    return _decimal_text(array) if pa.types.is_decimal(type_) else array.cast(pa.string())
+
+
+def _decimal_text(array: pa.Array) -> pa.Array:
+    """Return decimals with all their digits: Arrow writes those below 1e-6 with an exponent."""
+    text = array.cast(pa.string())
+    short = pc.match_substring(text, "E")
+    if not pc.any(short).as_py():
+        return text
+    distinct = array.filter(short).dictionary_encode()
+    digits = pa.array([format(value, "f") for value in distinct.dictionary.to_pylist()], pa.string())
+    return pc.replace_with_mask(text, short, digits.take(distinct.indices))
 
 
 def _float_text(array: pa.Array) -> pa.Array:

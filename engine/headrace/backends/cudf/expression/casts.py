@@ -103,11 +103,19 @@ def _time(column: Plain, target: pa.DataType) -> Plain:
     else:
         have = PER_SECOND[source.unit]
     factor = per_second // have
-    made = Plain(_rescaled(values, have, per_second), column.valid, target)
+    moved = _rounded(values, have // per_second) if have > per_second else _rescaled(values, have, per_second)
+    made = Plain(moved, column.valid, target)
     if factor <= 1:
         return made
     limit = (2**63 - 1) // factor
     return _without(made, (values > limit) | (values < -limit))
+
+
+def _rounded(values: Rows, factor: int) -> Rows:
+    """Return times in a coarser unit, halves away from 1970."""
+    whole = values // factor
+    rest = values - whole * factor
+    return whole + cupy.where(values < 0, 2 * rest > factor, 2 * rest >= factor)
 
 
 def _rescaled(values: Rows, have: int, want: int) -> Rows:
