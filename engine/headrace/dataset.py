@@ -7,14 +7,15 @@ import hashlib
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
@@ -23,6 +24,9 @@ from headrace.errors import DataError, JobError
 from headrace.order import UNITS
 from headrace.schema import FLOAT64, Schema, Type, odd_name
 
+if TYPE_CHECKING:
+    from headrace_kernels.page_headers import Footer
+
 FOOTER_THREADS = 8
 GLOB_MARKS = "*?["
 HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"  # what Hive, Spark, Arrow and Polars write, and read, for a null
@@ -30,6 +34,8 @@ SUFFIXES = (".parquet", ".parq", ".pq")
 # A dictionary costs some 20 us to make and as much to join with others, whatever its rows: row groups of fewer are read as plain strings.
 # 1M rows x 26 strings in files of 500 rows took 9.6 s of CPU so, and 13.2 s as dictionaries; of 5,000 rows 9.0 s and 7.8 s.
 DICTIONARY_ROWS = 2_000
+# The format's numbers of encodings, a bit each.
+_DICTIONARY_ENCODINGS, _DELTA_ENCODINGS = 1 << 2 | 1 << 8, 1 << 5 | 1 << 6 | 1 << 7
 # Instants of INT96 do not fit nanoseconds before 1678 and after 2262; what writes them (Spark, Impala) counts in microseconds.
 INT96_UNIT = "us"
 # What pyarrow raises for files that are not what they say; OSError and UnicodeDecodeError are no ArrowException.
@@ -290,11 +296,13 @@ def _read_footer(path: str, partition: dict[str, str]) -> File:
             # ends the whole process (an exception of C++ that nobody catches, pyarrow 26).
             if length != metadata.serialized_size:
                 raise ValueError(f"{length - metadata.serialized_size} bytes of its footer are no metadata: encrypted columns, or damage")
-            groups = tuple(_group_bytes(metadata.row_group(index), schema) for index in range(metadata.num_row_groups))
+            end = handle.read_at(length + 8, nbytes - length - 8)
+            chunks = _chunks(end[:length], metadata)
+            groups = tuple(_groups(chunks, metadata, schema))
             if sum(n_rows for n_rows, _ in groups) != metadata.num_rows:
                 raise ValueError(f"its footer promises {metadata.num_rows} rows, and its row groups {sum(n_rows for n_rows, _ in groups)}")
-            dictionaries = _dictionaries(metadata, schema)
-            digest = _footer_digest(handle, length)
+            dictionaries = _dictionaries(chunks, metadata, schema)
+            digest = _digest(end)
     except FileNotFoundError as error:
         raise DataError("no such file", file=path) from error
     except READ_ERRORS as error:
@@ -315,36 +323,56 @@ def refuse_changed(file: File, handle: Any) -> None:
 
 def _footer_digest(handle: Any, length: int) -> str:
     """Return the SHA-256 of an open file's footer of `length` bytes, with its length and the last mark."""
-    return hashlib.sha256(handle.read_at(length + 8, handle.size() - length - 8)).hexdigest()
+    return _digest(handle.read_at(length + 8, handle.size() - length - 8))
 
 
-def _group_bytes(group: Any, schema: pa.Schema) -> tuple[int, dict[str, int]]:
-    nbytes: dict[str, int] = dict.fromkeys(schema.names, 0)
-    for index in range(group.num_columns):
-        chunk = group.column(index)
-        path = chunk.path_in_schema
-        name = path if path in nbytes else path.split(".")[0]  # a nested column's leaves count for it
-        nbytes[name] = nbytes.get(name, 0) + chunk.total_uncompressed_size
-    return group.num_rows, nbytes
+def _digest(footer: bytes) -> str:
+    return hashlib.sha256(footer).hexdigest()
 
 
-def _dictionaries(metadata: Any, schema: pa.Schema) -> frozenset[str]:
+def _chunks(footer: bytes, metadata: Any) -> Footer:
+    """Return what a footer says of its column chunks; pyarrow is not asked, whom one wrong bit of it can end."""
+    from headrace_kernels.page_headers import CHUNK_UNPACKED, scan_footer
+
+    found = scan_footer(np.frombuffer(footer, np.uint8), metadata.num_row_groups, metadata.num_columns)
+    if found is None or (found.n_rows < 0).any() or (found.chunks[:, :, CHUNK_UNPACKED] < 0).any():
+        raise ValueError("its footer does not describe each column of each row group")
+    return found
+
+
+def _groups(footer: Footer, metadata: Any, schema: pa.Schema) -> Iterator[tuple[int, dict[str, int]]]:
+    """Yield of each row group its rows, and the bytes of each column unpacked."""
+    from headrace_kernels.page_headers import CHUNK_UNPACKED
+
+    top = frozenset(schema.names)
+    names = [path if path in top else path.split(".")[0] for path in _paths(metadata)]  # a nested column's leaves count for it
+    for n_rows, sizes in zip(footer.n_rows.tolist(), footer.chunks[:, :, CHUNK_UNPACKED].tolist(), strict=True):
+        nbytes: dict[str, int] = dict.fromkeys(schema.names, 0)
+        for name, size in zip(names, sizes, strict=True):
+            nbytes[name] = nbytes.get(name, 0) + size
+        yield n_rows, nbytes
+
+
+def _paths(metadata: Any) -> list[str]:
+    schema = metadata.schema
+    return [schema.column(index).path for index in range(len(schema))]
+
+
+def _dictionaries(footer: Footer, metadata: Any, schema: pa.Schema) -> frozenset[str]:
     """Return the string columns with a dictionary page, and no page of differences, in every row group; none of small row groups."""
+    from headrace_kernels.page_headers import CHUNK_ENCODINGS
+
     if metadata.num_rows < DICTIONARY_ROWS * metadata.num_row_groups:
         return frozenset()
-    places = {metadata.schema.column(index).path: index for index in range(metadata.num_columns)}
-    strings = [(name, places[name]) for name, type_ in zip(schema.names, schema.types, strict=True) if _is_text(type_) and name in places]
-    groups = [metadata.row_group(group) for group in range(metadata.num_row_groups)]
-    return frozenset(name for name, place in strings if all(_has_dictionary(group.column(place)) for group in groups))
+    encodings = footer.chunks[:, :, CHUNK_ENCODINGS]
+    regular = (((encodings & _DICTIONARY_ENCODINGS) != 0) & ((encodings & _DELTA_ENCODINGS) == 0)).all(axis=0)
+    places = {path: index for index, path in enumerate(_paths(metadata))}
+    texts = (name for name, type_ in zip(schema.names, schema.types, strict=True) if _is_text(type_))
+    return frozenset(name for name in texts if name in places and regular[places[name]])
 
 
 def _is_text(type_: pa.DataType) -> bool:
     return Type.from_arrow(type_).is_string
-
-
-def _has_dictionary(chunk: Any) -> bool:
-    encodings = chunk.encodings
-    return any(encoding.endswith("_DICTIONARY") for encoding in encodings) and not any(one.startswith("DELTA_") for one in encodings)
 
 
 def _common_schema(files: Sequence[File]) -> Schema:

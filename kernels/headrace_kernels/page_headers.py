@@ -1,14 +1,15 @@
 """Where column chunks and their pages are, and how they are packed, as tables of integers.
 
 Only what finding and decoding a page takes is kept; statistics are skipped. pyarrow shows the same of a footer, but to ask it for a
-chunk's compression ends the process if the number is of none (an exception of C++ that nobody catches, pyarrow 26).
+chunk ends the process if its histograms are of other sizes than its levels, or its compression is none (exceptions of C++ that nobody
+catches, pyarrow 26): one wrong bit suffices.
 
 Source: `parquet.thrift` of the Parquet format, `PageHeader` and `FileMetaData` and what is in them.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,9 +30,11 @@ WIDTH = 19
 ABSENT = -(1 << 62)
 DATA_PAGE, DICTIONARY_PAGE, DATA_PAGE_V2 = 0, 2, 3
 
-CHUNK_CODEC, CHUNK_VALUES, CHUNK_UNPACKED, CHUNK_BYTES, CHUNK_DATA, CHUNK_DICTIONARY, CHUNK_GROUP, CHUNK_ELSEWHERE = range(8)
+CHUNK_CODEC, CHUNK_VALUES, CHUNK_UNPACKED, CHUNK_BYTES, CHUNK_DATA, CHUNK_DICTIONARY, CHUNK_ELSEWHERE, CHUNK_ENCODINGS = range(8)
 """Places in a column chunk's row: its compression, values, bytes unpacked and as stored, where its data pages and its dictionary
-begin, the index of its row group, and whether it is in another file or encrypted."""
+begin, whether it is in another file or encrypted, and its encodings: the bit of each one's number."""
+
+CHUNK_WIDTH = 8
 
 FIRST, END, UNPACKED, LARGEST = range(4)
 """Places in a chunk's span: its first page, the page after its last, and the bytes unpacked of all of them, and of the largest."""
@@ -149,8 +152,15 @@ def _scan(data: Any, at: Number, n_values: int, pages: Any) -> int:
     return n_pages if at == len(data) else -1
 
 
-def scan_footer(footer: NDArray[np.uint8], n_groups: int, n_columns: int) -> NDArray[np.int64] | None:
-    """Return one row of fields for each column chunk, ABSENT for what is not there; None if the footer is of another shape.
+class Footer(NamedTuple):
+    """Of each column chunk a row of fields [row group, column, field], ABSENT for what is not there, and the rows of each row group."""
+
+    chunks: NDArray[np.int64]
+    n_rows: NDArray[np.int64]
+
+
+def scan_footer(footer: NDArray[np.uint8], n_groups: int, n_columns: int) -> Footer | None:
+    """Return what a footer says of its row groups, None if it is of another shape.
 
     Parameters
     ----------
@@ -158,16 +168,12 @@ def scan_footer(footer: NDArray[np.uint8], n_groups: int, n_columns: int) -> NDA
         The file's metadata, without its length and magic.
     n_groups, n_columns : int
         How many row groups and leaf columns there are.
-
-    Returns
-    -------
-    ndarray of int64, shape (n_groups, n_columns, 8)
     """
-    chunks = np.full((n_groups * n_columns, 8), ABSENT, np.int64)
-    if _scan_footer(footer, chunks) != len(chunks):
+    chunks = np.full((n_groups * n_columns, CHUNK_WIDTH), ABSENT, np.int64)
+    n_rows = np.full(n_groups, ABSENT, np.int64)
+    if _scan_footer(footer, n_columns, chunks, n_rows) != len(chunks):
         return None
-    by_group = chunks.reshape(n_groups, n_columns, 8)
-    return by_group if np.array_equal(by_group[:, :, CHUNK_GROUP], np.arange(n_groups)[:, None].repeat(n_columns, 1)) else None
+    return Footer(chunks.reshape(n_groups, n_columns, CHUNK_WIDTH), n_rows)
 
 
 @inlined
@@ -178,8 +184,8 @@ def _place_in_chunk(field: Number) -> int:
 
 
 @jit
-def _scan_footer(data: Any, chunks: Any) -> Number:
-    """Fill the table of column chunks and return how many there are, -1 for damage."""
+def _scan_footer(data: Any, n_columns: int, chunks: Any, n_rows: Any) -> Number:
+    """Fill the table of column chunks and the rows of row groups, and return how many chunks there are, -1 for damage."""
     walk = np.zeros((DEEPEST, 3), np.int64)
     at = depth = np.int64(0)
     group = chunk = np.int64(-1)
@@ -192,17 +198,24 @@ def _scan_footer(data: Any, chunks: Any) -> Number:
             continue
         if depth == 2 and kind == STRUCT:
             group += 1
+            if chunk + 1 != group * n_columns:
+                return np.int64(-1)
+        elif depth == 2 and walk[2, 2] == 3 and kind == I64:
+            if group >= len(n_rows):
+                return np.int64(-1)
+            n_rows[group] = number
         elif depth >= 4 and walk[2, 2] == 1:
             if depth == 4 and kind == STRUCT:
                 chunk += 1
                 if chunk >= len(chunks):
                     return np.int64(-1)
-                chunks[chunk, CHUNK_GROUP] = group
-                chunks[chunk, CHUNK_ELSEWHERE] = 0
+                chunks[chunk, CHUNK_ELSEWHERE] = chunks[chunk, CHUNK_ENCODINGS] = 0
             elif (depth == 4 and kind == BINARY) or (depth == 5 and kind == STRUCT and walk[4, 2] == 8):
                 chunks[chunk, CHUNK_ELSEWHERE] = 1
             elif depth == 5 and walk[4, 2] == 3 and kind in (I32, I64):
                 place = _place_in_chunk(walk[5, 2])
                 if place >= 0:
                     chunks[chunk, place] = number
+            elif depth == 6 and walk[4, 2] == 3 and walk[5, 2] == 2 and kind == I32 and 0 <= number < 63:
+                chunks[chunk, CHUNK_ENCODINGS] |= 1 << number
     return chunk + 1

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -456,3 +458,35 @@ def test_a_file_that_two_sources_name_is_refused(months: Path) -> None:
 def test_a_tilde_is_the_home_folder(months: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(months.parent))
     assert Dataset.open("~/data/m01.parquet").n_rows == 2
+
+
+WITH_ONE_WRONG_BIT = """
+import sys
+from pathlib import Path
+
+from headrace.dataset import Dataset
+from headrace.errors import DataError
+
+path = Path(sys.argv[1])
+whole = path.read_bytes()
+n_footer = int.from_bytes(whole[-8:-4], "little")
+refused = 0
+for bit in range(8 * (len(whole) - 8 - n_footer), 8 * len(whole)):
+    changed = bytearray(whole)
+    changed[bit // 8] ^= 1 << bit % 8
+    path.write_bytes(changed)
+    try:
+        Dataset.open(path)
+    except DataError as error:
+        assert error.file == str(path)
+        refused += 1
+print(refused)
+"""
+
+
+def test_no_bit_of_a_footer_ends_the_process(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    pq.write_table(pa.table({"x": [1, None], "s": ["a", "b"]}), path, store_schema=False)
+    done = subprocess.run([sys.executable, "-c", WITH_ONE_WRONG_BIT, str(path)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 100

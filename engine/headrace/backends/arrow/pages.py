@@ -99,12 +99,10 @@ class _Pages(NamedTuple):
 class Layout(NamedTuple):
     """What a footer says of the columns that this decoder can read.
 
-    `chunks` has the fields of each column chunk [row group, column] (see `scan_footer`; None: it is of another shape), `n_rows` the rows of
-    each row group.
+    `footer` is None if it is of another shape than it should be.
     """
 
-    chunks: NDArray[np.int64] | None
-    n_rows: list[int]
+    footer: header.Footer | None
     columns: dict[str, _Known]
 
 
@@ -123,9 +121,8 @@ def read_layout(handle: Any, metadata: Any, names: Sequence[str]) -> Layout:
     # The footer is read once more: what pyarrow shows of it takes 20 us a chunk, and not all of it can be asked for.
     n_footer = metadata.serialized_size
     footer = _array(handle.read_at(n_footer, max(0, handle.size() - 8 - n_footer)))
-    chunks = header.scan_footer(footer, metadata.num_row_groups, metadata.num_columns)
-    n_rows = [metadata.row_group(index).num_rows for index in range(metadata.num_row_groups)]
-    return Layout(chunks, n_rows, dict(_known_columns(metadata, frozenset(names))))
+    found = header.scan_footer(footer, metadata.num_row_groups, metadata.num_columns)
+    return Layout(found, dict(_known_columns(metadata, frozenset(names))))
 
 
 class PageReader:
@@ -134,7 +131,7 @@ class PageReader:
     def __init__(self, handle: Any, layout: Layout) -> None:
         self._handle = handle
         self._size = handle.size()
-        self._chunks, self._n_rows, self._columns = layout
+        self._footer, self._columns = layout
 
     def read(self, row_group: int, names: Sequence[str]) -> dict[str, pa.Array]:
         """Return the columns of a row group that can be read here, the others left out.
@@ -142,18 +139,17 @@ class PageReader:
         Strings with a dictionary page are dictionary arrays with the smallest signed indices that hold their codes, each value checked to
         be UTF-8 and each index to be in the dictionary; others are plain. Numbers are arrays of the column's type.
         """
-        if self._chunks is None or row_group >= len(self._n_rows):
+        if self._footer is None or row_group >= len(self._footer.n_rows):
             return {}
         found: dict[str, pa.Array] = {}
-        n_rows = self._n_rows[row_group]
-        for run in _runs(self._chunks_of(row_group, n_rows, names)):
+        n_rows = int(self._footer.n_rows[row_group])
+        for run in _runs(self._chunks_of(self._footer.chunks[row_group], n_rows, names)):
             found |= self._read_run(run, n_rows)
         return {name: found[name] for name in names if name in found}
 
-    def _chunks_of(self, row_group: int, n_rows: int, names: Sequence[str]) -> Iterator[_Chunk]:
-        """Yield what can be read here, as it stands in the file."""
-        assert self._chunks is not None  # noqa: S101  (the caller has seen to it)
-        table, known = self._chunks[row_group].tolist(), self._columns
+    def _chunks_of(self, chunks: NDArray[np.int64], n_rows: int, names: Sequence[str]) -> Iterator[_Chunk]:
+        """Yield what can be read here of a row group, as it stands in the file."""
+        table, known = chunks.tolist(), self._columns
         for name in sorted((name for name in names if name in known), key=lambda name: table[known[name].place][header.CHUNK_DATA]):
             chunk = table[known[name].place]
             start, n_bytes, n_unpacked = chunk[header.CHUNK_DATA], chunk[header.CHUNK_BYTES], chunk[header.CHUNK_UNPACKED]
@@ -161,7 +157,7 @@ class PageReader:
                 start = chunk[header.CHUNK_DICTIONARY]
             codec = chunk[header.CHUNK_CODEC]
             is_known = codec in (NOT_PACKED, SNAPPY) or codec in _CODECS
-            if not is_known or not n_rows or chunk[header.CHUNK_VALUES] != n_rows or chunk[header.CHUNK_ELSEWHERE]:
+            if not is_known or n_rows <= 0 or chunk[header.CHUNK_VALUES] != n_rows or chunk[header.CHUNK_ELSEWHERE]:
                 continue
             if start >= len(_MAGIC) and 0 <= n_bytes <= self._size - start and n_unpacked <= LARGEST_CHUNK:
                 yield _Chunk(name, known[name], start, n_bytes, n_unpacked, codec)
