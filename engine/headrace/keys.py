@@ -113,10 +113,10 @@ class Keys:
 def undictionaried(array: pa.Array) -> pa.Array:
     """Return an array with its values in rows, bit for bit: dictionaries decoded, strings with 64-bit offsets."""
     if pa.types.is_dictionary(array.type):
-        array = array.dictionary.take(array.indices)
+        return undictionaried(array.dictionary).take(array.indices)  # Arrow takes no views
     if pa.types.is_string(array.type) or pa.types.is_string_view(array.type):
         return array.cast(pa.large_string())
-    return array
+    return array.cast(pa.large_binary()) if pa.types.is_binary_view(array.type) else array
 
 
 def plain_values(array: pa.Array) -> pa.Array:

@@ -197,3 +197,12 @@ def test_dictionaries_of_all_types_in_pieces_are_taken_as_their_values(values: p
     expected = made(pa.array([None if value is None else value.as_py() for value in plain], values.type))
     assert made(pa.chunked_array(pieces)) == expected
     assert made(pieces[0]) == expected[:4]
+
+
+@pytest.mark.parametrize("type_", [pa.string_view(), pa.binary_view(), pa.float16()], ids=str)
+def test_a_side_table_may_hold_dictionaries_of_any_type(type_: pa.DataType) -> None:
+    values = pa.array([1.0, 2.0], type_) if type_ == pa.float16() else pa.array(["a", "b"], type_)
+    coded = pa.chunked_array([pa.DictionaryArray.from_arrays(pa.array([0, 1]), values)] * 2)
+    join = hr.Pipeline([hr.JoinExternal("other", on=["n"], columns=["x"])])
+    made = join.fit_transform(pa.table({"n": [3, 0]}), tables={"other": pa.table({"n": [0, 1, 2, 3], "x": coded})}).table
+    assert made["x"].to_pylist() == [values[1].as_py(), values[0].as_py()]
