@@ -121,9 +121,9 @@ def step(data: Any, at: Number, depth: Number, walk: Any) -> tuple[Number, Numbe
             number = head >> 4
             if number == 15:
                 number, at = read_varint(data, at, stop)
-            if head & 15 == 0 or number < 0 or number > stop:  # each item takes a byte
+            if (head & 15 == 0 and number) or number < 0 or number > stop:  # each item takes a byte
                 return damaged
-            walk[depth, 0] = head & 15
+            walk[depth, 0] = max(head & 15, TRUE)  # fastparquet writes no kind for a list without items
             walk[depth, 1] = number
     else:  # no struct that is read here has a map
         return damaged

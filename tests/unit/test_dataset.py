@@ -490,3 +490,15 @@ def test_no_bit_of_a_footer_ends_the_process(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", WITH_ONE_WRONG_BIT, str(path)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) > 100
+
+
+def test_a_list_without_items_may_have_no_kind(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    pq.write_table(pa.table({"x": [1, 2, 3]}), path, store_schema=False)
+    whole = path.read_bytes()
+    n_footer = int.from_bytes(whole[-8:-4], "little")
+    # A list of no key-value pairs (field 5), as fastparquet writes it, between the row groups and who wrote them (field 6).
+    before, writer, behind = whole[-8 - n_footer : -8].partition(b"\x28\x20parquet-cpp-arrow")
+    footer = before + b"\x19\x00" + b"\x18" + writer[1:] + behind
+    path.write_bytes(whole[: -8 - n_footer] + footer + len(footer).to_bytes(4, "little") + b"PAR1")
+    assert [group.n_rows for group in Dataset.open(path).row_groups] == [3]
