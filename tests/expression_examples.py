@@ -106,7 +106,7 @@ substring(s, 2, 3) | substring(s, 0, 3) | substring(s, -3, 2) | substring(s, -3)
 left(s, 2) | left(s, -2) | right(s, 2) | right(s, -2) | right(s, 0) | left(s, 0) | left(s, -10) | right(coded, -10) | contains(s, 'b') | contains(coded, '%') | starts_with(s, 'a') | prefix(s, 'AB') | ends_with(s, 'c') | suffix(s, 'C')
 replace(s, 'b', 'xy') | replace(s, '', 'x') | replace(coded, '日', '') | s LIKE 'a%' | s LIKE '%b%' | s LIKE 'abc' | s LIKE '%C' | s LIKE '_b_' | s NOT LIKE 'a%' | s ILIKE 'a%' | s ILIKE 'àb %'
 s LIKE 'a\%%' | s LIKE 'a!%%' ESCAPE '!' | s LIKE '%\%' | s LIKE 'a%d' | coded LIKE '%語%' | s LIKE '' | coded NOT ILIKE 'ABC' | s LIKE '%!_c%' ESCAPE '!' | s LIKE '%.%'
-regexp_matches(s, '^a.c') | regexp_matches(s, 'B', 'i') | regexp_matches(coded, '[0-9]') | regexp_matches(s, 'c.d', 's') | regexp_replace(s, '[ab]', 'X') | regexp_replace(s, '([ab])', '<\1>', 'g')
+regexp_matches(s, '^a.c') | regexp_matches(s, 'B', 'i') | regexp_matches(coded, '[0-9]') | regexp_matches(s, 'c.d', 's') | regexp_replace(s, '[ab]', 'X') | regexp_replace(s, '\b', 'X') | regexp_replace(s, 'a\B', '[\0]') | regexp_replace(s, '(a$)|(a)', '<\1>') | regexp_replace(coded, 'c$', '\\\\\0') | regexp_replace(s, '([ab])', '<\1>', 'g')
 regexp_split_to_array(s, '[-_]') | regexp_split_to_array(s, '[-_ ]+') | regexp_split_to_array(s, '[^\p{L}\p{N}]+') | regexp_split_to_array(coded, 'B', 'i') | len(regexp_split_to_array(s, ' ')) | regexp_split_to_array(s, '-')[2]
 regexp_split_to_array(s, '^a') | regexp_split_to_array(s, 'c$|-') | regexp_split_to_array(large, '\bb') | regexp_split_to_array(coded, '[$ ]')
 split_part(s, '-', 1) | split_part(s, '-', 2) | split_part(coded, '-', -1) | split_part(s, '-', 9) | split_part(s, '-', 0) | split_part(s, '', 2) | split_part(s, '', -1)

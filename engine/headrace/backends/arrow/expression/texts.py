@@ -100,8 +100,14 @@ def _regexp_matches(array: pa.Array, pattern: str, options: str = "") -> pa.Arra
 
 
 def _regexp_replace(array: pa.Array, pattern: str, new: str, options: str = "") -> pa.Array:
-    limit = None if "g" in options else 1
-    return pc.replace_substring_regex(array, _pattern(pattern, options, "cisg"), new, max_replacements=limit)
+    found = _pattern(pattern, options, "cisg")
+    if "g" in options:
+        return pc.replace_substring_regex(array, found, new)
+    if _AN_EDGE.search(pattern) and not re.search(r"\\[89]", new):
+        # Arrow looks at the first match anew, without what stands around: here with all before it, as the first of two groups more.
+        moved = re.sub(r"\\(\d)|\\\\", lambda one: f"\\{int(one[1]) + 2}" if one[1] else one[0], new)
+        return pc.replace_substring_regex(array, rf"\A((?s:.*?))({found})", rf"\1{moved}")
+    return pc.replace_substring_regex(array, found, new, max_replacements=1)
 
 
 def _regexp_split(array: pa.Array, pattern: str, options: str = "") -> pa.Array:
