@@ -98,7 +98,7 @@ class SegmentKernel:
         validity = merged_validity(columns, n_rows)
         has_null = validity is not None
         valid = is_valid(Column(np.empty(n_rows, np.uint8), validity)) if has_null else np.ones(1, np.bool_)
-        out = np.zeros(n_rows, self.output)
+        out = np.zeros(n_rows, self.output) if has_null else np.empty(n_rows, self.output)
         if self._loop is None:
             self._loop = _scan_of(self)
         loop = self._loop
