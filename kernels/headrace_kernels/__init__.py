@@ -21,7 +21,8 @@
 | `counting`, `encoding`, `factorize`, `tables` | counts and codes of dictionary indices, integers and strings |
 | `boosted` | the sums of boosted trees, a block of rows at a time |
 | `forest` | what forests of decision trees predict, and what each feature added |
-| `elementary` | sines, logarithms and their like that vectorise |
+| `scalars` | what scalar functions are made of: constants, bits, fused operations, polynomials |
+| `angles`, `elementary` | sines and arcs; logarithms and exponentials; all vectorise |
 | `compiled`, `bodies`, `threads` | compiling with a cache that holds closures, each function once for all its callers; threads over fixed chunks |
 | `cuda`, `cuda_codes`, `cuda_dense` | the same scalar functions on a GPU; dictionary indices and dense columns there |
 | `cuda_catalogue` | every CUDA kernel, what it must move, and how it compiles without a GPU |

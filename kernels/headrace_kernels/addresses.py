@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from headrace_kernels.column import Bitmap, Column, realigned
 from headrace_kernels.compiled import jit
-from headrace_kernels.elementary import Number
 from headrace_kernels.numba_names import carray, intrinsic, overload, types
+from headrace_kernels.scalars import Number
 
 VALUES, BITS, ROWS = range(3)
 """Places in a column's row: the addresses of its values and of its bitmap (0: no row is null), and how many rows it has."""

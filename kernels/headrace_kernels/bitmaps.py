@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from headrace_kernels.column import Bitmap, Column, realigned
-from headrace_kernels.elementary import inlined
+from headrace_kernels.scalars import inlined
 
 
 def bits_of(column: Column) -> tuple[Bitmap, bool]:

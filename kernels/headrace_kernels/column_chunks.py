@@ -14,7 +14,6 @@ import numpy as np
 
 from headrace_kernels.addresses import array_at, checksum_of
 from headrace_kernels.compiled import jit
-from headrace_kernels.elementary import Number
 from headrace_kernels.page_headers import (
     ABSENT,
     BODY,
@@ -53,6 +52,7 @@ from headrace_kernels.pages import (
     place_offsets,
     spread,
 )
+from headrace_kernels.scalars import Number
 from headrace_kernels.snappy import unpack
 from headrace_kernels.words import copy_bytes
 

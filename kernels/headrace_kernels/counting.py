@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from headrace_kernels.bitmaps import bits_of, spread_bits
 from headrace_kernels.column import Column, is_valid
 from headrace_kernels.compiled import jit
-from headrace_kernels.elementary import Number, inlined
+from headrace_kernels.scalars import Number, inlined
 
 Codes = NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.uint32]
 Counts = NDArray[np.int64]

@@ -18,9 +18,9 @@ from numba import cuda, types
 from numba import from_dtype as machine_type
 from numpy.typing import DTypeLike
 
-from headrace_kernels.elementary import inlined
 from headrace_kernels.hashing import U64, hash_slice
 from headrace_kernels.kernel import CONVERSIONS, Kernel, row_function
+from headrace_kernels.scalars import inlined
 from headrace_kernels.segments import SegmentKernel, group_function
 
 DeviceArray = Any

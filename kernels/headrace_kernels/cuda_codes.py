@@ -13,7 +13,7 @@ from numba import cuda
 
 from headrace_kernels.counting import code_type, in_dictionary
 from headrace_kernels.cuda import DeviceArray, compiled, device_array_of, strided_grid
-from headrace_kernels.elementary import inlined
+from headrace_kernels.scalars import inlined
 
 SHARED_CODES = 4096
 """Dictionaries up to this size are counted in shared memory: 16 KiB a block, so that eight blocks fit on a multiprocessor."""

@@ -15,11 +15,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike
 
+from headrace_kernels.angles import cos_turns, sin_turns
 from headrace_kernels.bitmaps import bits_of, spread_bits
 from headrace_kernels.column import Column
 from headrace_kernels.compiled import jit
-from headrace_kernels.elementary import Number, cos_turns, inlined, log, log1p, sin_turns
+from headrace_kernels.elementary import log, log1p
 from headrace_kernels.kernel import kernel
+from headrace_kernels.scalars import Number, inlined
 from headrace_kernels.threads import over_chunks
 
 _BLOCK = 1024

@@ -24,7 +24,6 @@ from headrace_kernels.addresses import ROWS, VALUES, Places, array_at, bits_at, 
 from headrace_kernels.bitmaps import spread_bits
 from headrace_kernels.column import Column
 from headrace_kernels.compiled import jit
-from headrace_kernels.elementary import Number, from_bits, inlined, to_bits
 from headrace_kernels.limbs import (
     SQUARES_LIMBS,
     SQUARES_UNIT,
@@ -38,6 +37,7 @@ from headrace_kernels.limbs import (
     normalise,
     sum_limbs,
 )
+from headrace_kernels.scalars import Number, from_bits, inlined, to_bits
 
 __all__ = ["ExactMoments", "exact_moments", "limbs_to_int", "mean_and_variance", "merge_limbs", "merge_moments", "sum_limbs"]
 

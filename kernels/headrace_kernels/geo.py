@@ -7,20 +7,9 @@ half angles: h and 1 - h are then sums of products of squares, of which none can
 
 from __future__ import annotations
 
-from headrace_kernels.elementary import (
-    Number,
-    asin_of_sqrt,
-    compass_degrees,
-    cos_degrees,
-    exact_sum,
-    floor,
-    fma,
-    inlined,
-    like,
-    sin_degrees,
-    sine_cosine_squared,
-)
+from headrace_kernels.angles import asin_of_sqrt, compass_degrees, cos_degrees, sin_degrees, sine_cosine_squared
 from headrace_kernels.kernel import kernel
+from headrace_kernels.scalars import Number, exact_sum, floor, fma, inlined, like
 
 EARTH_RADIUS_KM = 6371.0088
 

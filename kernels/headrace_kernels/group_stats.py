@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from headrace_kernels.column import Column, is_valid
 from headrace_kernels.compiled import jit
-from headrace_kernels.elementary import inlined
 from headrace_kernels.group_sums import GroupSums, _bit_range, _carry, _normal_form, _units_of, exact_group_sums
 from headrace_kernels.limbs import LIMB_BITS, deposit
+from headrace_kernels.scalars import inlined
 
 _MASK = 0xFFFFFFFF
 _FEWEST_LIMBS = 8  # what the square of any 64-bit integer reaches, and the carry

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from headrace_kernels.column import Column, is_valid
 from headrace_kernels.compiled import jit
-from headrace_kernels.elementary import inlined, to_bits
 from headrace_kernels.limbs import LIMB_BITS, deposit, normalise
 from headrace_kernels.numba_names import overload, types
+from headrace_kernels.scalars import inlined, to_bits
 
 _MASK = 0xFFFFFFFF
 _NO_BITS = -(1 << 20)

@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace_kernels.compiled import jit
-from headrace_kernels.elementary import Number, inlined, to_bits
 from headrace_kernels.kernel import kernel
 from headrace_kernels.numba_names import intrinsic, overload, types
+from headrace_kernels.scalars import Number, inlined, to_bits
 from headrace_kernels.words import AHEAD_BYTES, prefetch
 
 U64 = np.uint64

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from headrace_kernels.compiled import jit
-from headrace_kernels.elementary import Number, inlined
 from headrace_kernels.hashing import U64, hash_slice, load_word
+from headrace_kernels.scalars import Number, inlined
 from headrace_kernels.words import AHEAD_BYTES, prefetch, store_word
 
 KEYS, BYTES, SHORT, LONG = range(4)

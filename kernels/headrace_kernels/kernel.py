@@ -10,7 +10,7 @@
 
 A row is null in the output if it is null in any input; NaN stays what the function makes of it. The function is compiled without
 Python's error on division by zero (it gives inf or NaN). It vectorises if it has no branch that LLVM cannot turn into a select and
-calls nothing but arithmetic, ``math.sqrt`` and ``headrace_kernels.elementary``.
+calls nothing but arithmetic, ``math.sqrt`` and ``headrace_kernels.scalars``, ``angles`` and ``elementary``.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 
 from headrace_kernels.column import Column, merged_validity
 from headrace_kernels.compiled import jit
-from headrace_kernels.elementary import inlined
 from headrace_kernels.numba_names import overload
+from headrace_kernels.scalars import inlined
 from headrace_kernels.threads import over_chunks
 
 Scalar = Callable[..., Any]

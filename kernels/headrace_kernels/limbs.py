@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace_kernels.compiled import jit
-from headrace_kernels.elementary import inlined
+from headrace_kernels.scalars import inlined
 
 Limbs = NDArray[np.int64]
 

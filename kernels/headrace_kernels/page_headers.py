@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace_kernels.compiled import jit
-from headrace_kernels.elementary import Number, inlined
+from headrace_kernels.scalars import Number, inlined
 from headrace_kernels.thrift import BINARY, DEEPEST, FALSE, I32, I64, STRUCT, TRUE, step
 
 BODY, KIND, SIZE, STORED_SIZE, CRC = range(5)

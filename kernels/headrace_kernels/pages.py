@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace_kernels.compiled import jit
-from headrace_kernels.elementary import Number, inlined
 from headrace_kernels.hashing import U64, load_word
+from headrace_kernels.scalars import Number, inlined
 from headrace_kernels.thrift import read_varint
 from headrace_kernels.words import store_word
 

@@ -9,8 +9,8 @@ import math
 
 import numpy as np
 
-from headrace_kernels.elementary import Number, inlined
 from headrace_kernels.kernel import kernel
+from headrace_kernels.scalars import Number, inlined
 
 _NONE = np.zeros(0)
 

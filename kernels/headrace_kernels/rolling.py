@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from headrace_kernels.column import Column, is_valid
 from headrace_kernels.compiled import jit
-from headrace_kernels.elementary import inlined
+from headrace_kernels.scalars import inlined
 from headrace_kernels.segments import CHUNK_GROUPS, Starts, check_starts, decayed_sum, decayed_sum_before, elapsed
 from headrace_kernels.threads import over_chunks
 from headrace_kernels.windows import _add_twice_precise

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from headrace_kernels.elementary import Number
 from headrace_kernels.kernel import kernel
+from headrace_kernels.scalars import Number
 
 
 @kernel(output="float32")

@@ -30,9 +30,10 @@ from numpy.typing import NDArray
 
 from headrace_kernels.column import Column, is_valid, merged_validity
 from headrace_kernels.compiled import jit
-from headrace_kernels.elementary import Number, exp2, fma, inlined
+from headrace_kernels.elementary import exp2
 from headrace_kernels.kernel import row_of
 from headrace_kernels.numba_names import overload, types
+from headrace_kernels.scalars import Number, fma, inlined
 from headrace_kernels.threads import over_chunks
 
 Scalar = Callable[..., Any]

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace_kernels.compiled import jit
-from headrace_kernels.elementary import Number
 from headrace_kernels.hashing import load_word
+from headrace_kernels.scalars import Number
 from headrace_kernels.thrift import read_varint
 from headrace_kernels.words import copy_bytes, store_word
 

@@ -22,7 +22,8 @@ from headrace_kernels.addresses import ROWS, VALUES, array_at, bits_at, places_o
 from headrace_kernels.bitmaps import spread_bits
 from headrace_kernels.column import Bitmap, Column
 from headrace_kernels.compiled import jit
-from headrace_kernels.elementary import like, log, log1p
+from headrace_kernels.elementary import log, log1p
+from headrace_kernels.scalars import like
 
 # first: value              -> nulls and NaN become `first`; counts them
 # first, second: bounds     -> values outside become the bound; counts them; NaN stays

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace_kernels.compiled import jit
-from headrace_kernels.elementary import Number
+from headrace_kernels.scalars import Number
 from headrace_kernels.thrift import DEEPEST, END, read_varint, step
 
 _MOST_FIELDS = 32  # no struct of a Parquet footer has as many

@@ -11,9 +11,9 @@ import numpy as np
 
 from headrace_kernels.addresses import ROWS, VALUES, array_at, bits_at
 from headrace_kernels.compiled import jit
-from headrace_kernels.elementary import from_bits, inlined, to_bits
 from headrace_kernels.hashing import U64
 from headrace_kernels.packing import compact, number_distinct
+from headrace_kernels.scalars import from_bits, inlined, to_bits
 
 SAMPLE_ROWS = 4096
 MOST_IN_SAMPLE = SAMPLE_ROWS // 8

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from headrace_kernels.elementary import Number, inlined
+from headrace_kernels.scalars import Number, inlined
 
 TRUE, FALSE, BYTE, I16, I32, I64, DOUBLE, BINARY, LIST, SET, MAP, STRUCT = range(1, 13)
 """Kinds of values, as the protocol numbers them."""

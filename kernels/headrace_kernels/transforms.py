@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import math
 
-from headrace_kernels.elementary import Number, exp2, inlined, log, log1p, polynomial
+from headrace_kernels.elementary import exp2, log, log1p
 from headrace_kernels.kernel import kernel
+from headrace_kernels.scalars import Number, inlined, polynomial
 
 _LOG2_E = 1 / math.log(2)
 _TAYLOR = tuple(1 / math.factorial(n) for n in range(1, 17))

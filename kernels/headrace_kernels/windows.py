@@ -11,7 +11,7 @@ import numpy as np
 
 from headrace_kernels.column import Column, is_valid
 from headrace_kernels.compiled import jit
-from headrace_kernels.elementary import inlined
+from headrace_kernels.scalars import inlined
 from headrace_kernels.segments import CHUNK_GROUPS, Starts, check_starts
 from headrace_kernels.threads import over_chunks
 

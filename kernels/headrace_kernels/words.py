@@ -8,8 +8,8 @@ import numpy as np
 from llvmlite import ir
 from numpy.typing import NDArray
 
-from headrace_kernels.elementary import Number
 from headrace_kernels.numba_names import cgutils, intrinsic, overload, types
+from headrace_kernels.scalars import Number
 
 AHEAD_BYTES = 1 << 10
 """So far ahead the bytes of strings are fetched: with more work a string than a few cycles, the processor by itself comes too late at

@@ -44,7 +44,7 @@ from types import SimpleNamespace
 import numpy as np
 from numba.cuda import dispatcher
 from headrace_kernels import Column
-from headrace_kernels.elementary import sin_degrees
+from headrace_kernels.angles import sin_degrees
 from headrace_kernels.cuda import on_device
 from headrace_kernels.kernel import kernel
 dispatcher.get_current_device = lambda: SimpleNamespace(compute_capability=(8, 0))

@@ -7,23 +7,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from headrace_kernels.angles import asin_of_sqrt, compass_degrees, cos_degrees, cos_turns, sin_degrees, sin_turns, sine_cosine_squared
 from headrace_kernels.column import Column
-from headrace_kernels.elementary import (
-    asin_of_sqrt,
-    compass_degrees,
-    cos_degrees,
-    cos_turns,
-    exact_sum,
-    exp2,
-    fma,
-    log,
-    log1p,
-    sin_degrees,
-    sin_turns,
-    sine_cosine_squared,
-)
+from headrace_kernels.elementary import exp2, log, log1p
 from headrace_kernels.geo import bearing, grid_cell, haversine_km
 from headrace_kernels.kernel import kernel
+from headrace_kernels.scalars import exact_sum, fma
 
 getcontext().prec = 50
 RNG = np.random.default_rng(5)
