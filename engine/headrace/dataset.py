@@ -285,6 +285,9 @@ def _hive_types(files: Sequence[File]) -> dict[str, Type]:
 
 
 def _read_footer(path: str, partition: dict[str, str]) -> File:
+    # pyarrow is not asked for column chunks: one wrong bit of a footer can end the process there.
+    from headrace_kernels.page_headers import scan_footer  # a library that cannot be loaded is no fault of the file
+
     try:
         filesystem, inner = filesystem_of(path)
         with filesystem.open_input_file(inner) as handle:
@@ -297,7 +300,7 @@ def _read_footer(path: str, partition: dict[str, str]) -> File:
             if length != metadata.serialized_size:
                 raise ValueError(f"{length - metadata.serialized_size} bytes of its footer are no metadata: encrypted columns, or damage")
             end = handle.read_at(length + 8, nbytes - length - 8)
-            chunks = _chunks(end[:length], metadata)
+            chunks = _complete(scan_footer(np.frombuffer(end[:length], np.uint8), metadata.num_row_groups, metadata.num_columns))
             groups = tuple(_groups(chunks, metadata, schema))
             if sum(n_rows for n_rows, _ in groups) != metadata.num_rows:
                 raise ValueError(f"its footer promises {metadata.num_rows} rows, and its row groups {sum(n_rows for n_rows, _ in groups)}")
@@ -330,11 +333,10 @@ def _digest(footer: bytes) -> str:
     return hashlib.sha256(footer).hexdigest()
 
 
-def _chunks(footer: bytes, metadata: Any) -> Footer:
-    """Return what a footer says of its column chunks; pyarrow is not asked, whom one wrong bit of it can end."""
-    from headrace_kernels.page_headers import CHUNK_UNPACKED, scan_footer
+def _complete(found: Footer | None) -> Footer:
+    """Return what a footer says, if it says how many rows and bytes each row group and column chunk has."""
+    from headrace_kernels.page_headers import CHUNK_UNPACKED
 
-    found = scan_footer(np.frombuffer(footer, np.uint8), metadata.num_row_groups, metadata.num_columns)
     if found is None or (found.n_rows < 0).any() or (found.chunks[:, :, CHUNK_UNPACKED] < 0).any():
         raise ValueError("its footer does not describe each column of each row group")
     return found
