@@ -31,6 +31,7 @@ FOOTER_THREADS = 8
 GLOB_MARKS = "*?["
 HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"  # what Hive, Spark, Arrow and Polars write, and read, for a null
 SUFFIXES = (".parquet", ".parq", ".pq")
+_TEXTS = (".csv", ".tsv", ".csv.gz", ".json", ".jsonl", ".ndjson")  # what people have before they have Parquet
 # A dictionary costs some 20 us to make and as much to join with others, whatever its rows: row groups of fewer are read as plain strings.
 # 1M rows x 26 strings in files of 500 rows took 9.6 s of CPU so, and 13.2 s as dictionaries; of 5,000 rows 9.0 s and 7.8 s.
 DICTIONARY_ROWS = 2_000
@@ -309,9 +310,7 @@ def _read_footer(path: str, partition: dict[str, str]) -> File:
     except FileNotFoundError as error:
         raise DataError("no such file", file=path) from error
     except READ_ERRORS as error:
-        raise DataError(
-            f"is not a readable Parquet file: {_first_line(error)}", file=path, hint="remove it from the source, or write it anew"
-        ) from error
+        raise DataError(f"is not a readable Parquet file: {_first_line(error)}", file=path, hint=_remedy(path)) from error
     # A task may run in a process with another working folder.
     place = path if "://" in path else str(Path(path).absolute())
     return File(place, nbytes, groups, schema, digest, partition, dictionaries)
@@ -432,6 +431,12 @@ def _wider(one: Type, other: Type) -> Type | None:
         return None
     unified = pa.unify_schemas([pa.schema([("x", one.arrow)]), pa.schema([("x", other.arrow)])], promote_options="permissive")
     return Type(unified.field(0).type)
+
+
+def _remedy(path: str) -> str:
+    if path.lower().endswith(_TEXTS):
+        return "convert it to Parquet first, as in pandas.read_csv(...).to_parquet(...)"
+    return "remove it from the source, or write it anew"
 
 
 def _first_line(error: BaseException) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from headrace.errors import BundleError
 
 SUMS = "SHA256SUMS"
+_BELOW = ("bundle", "latest/bundle")  # where the bundle is, if a run or a job's output folder is named
 
 
 def sha256_of(path: Path) -> str:
@@ -27,7 +28,11 @@ def check_sums(folder: Path) -> None:
     """Raise BundleError if a file below a folder is altered, missing or not listed."""
     sums = folder / SUMS
     if not sums.is_file():
-        raise BundleError(f"is no bundle: it has no {SUMS}", file=str(folder))
+        inside = next((place for place in _BELOW if (folder / place / SUMS).is_file()), None)
+        hint = (
+            "name the folder that a run left as `bundle`, or one that was saved" if inside is None else f"its bundle is {folder / inside}"
+        )
+        raise BundleError(f"is no bundle: it has no {SUMS}" if folder.exists() else "there is no such folder", file=str(folder), hint=hint)
     try:
         listed = {name: digest for digest, name in (line.split("  ", 1) for line in sums.read_text().splitlines())}
     except ValueError as error:

@@ -232,8 +232,8 @@ def test_a_missing_cuml_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_a_value_that_cuml_refuses_is_the_jobs_mistake() -> None:
-    with pytest.raises(JobError, match=r"cuML refuses: .*'max_depth'"):
-        trained("random_forest", "binary", "gpu", {"max_depth": -1})
+    with pytest.raises(JobError, match=r"cuML refuses: .*'max_features'"):
+        trained("random_forest", "binary", "gpu", {"max_features": "all"})
 
 
 def test_missing_values_on_the_device_are_refused_by_name() -> None:

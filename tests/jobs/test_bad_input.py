@@ -174,6 +174,10 @@ MISTAKES = [
     Mistake(
         "feature named twice", "target: late, params", "target: late, features: [km, km], params", 2, "model.features[1]", ("stands twice",)
     ),
+    Mistake("target of text", "target: late, params", "target: sent, params", 2, "model.target", ("is timestamp", "derive a number of it")),
+    Mistake(
+        "split by chance", "{by: sent, test_from: 2024-03-01, zone: America/New_York}\nm", "{by: random}\nm", 2, "split", ("{by: hash,",)
+    ),
     Mistake("contract", "key: [id]", "contract: c.yaml", 2, "source.contract", ("not part of this version",)),
     Mistake("quarantine", "key: [id]", "on_bad_file: quarantine", 2, "source.on_bad_file", ("'fail'", "this version")),
     Mistake("explain", "output: {", "output: {explain: 3, ", 2, "output.explain", ("not part of this version",)),
@@ -182,7 +186,7 @@ MISTAKES = [
     Mistake("another machine without TLS", "seed: 7", "cluster: tcp://10.0.0.1:8786", 2, "run.cluster", ("TLS", "tls://")),
     Mistake("memory that is no size", "seed: 7", "memory: plenty", 2, "run.memory", ("8GiB",)),
     Mistake("too little memory", "seed: 7", "memory: 1MiB", 1, "run.memory", ("1.0 MiB", "needs about")),
-    Mistake("target with one class", "days > 3 AS", "days > 300 AS", 1, "", ("one class",)),
+    Mistake("target with one class", "days > 3 AS", "days > 300 AS", 1, "", ("has one value",)),
     Mistake("zero rows after the filter", "days IS NOT NULL", "days > 3000", 1, "", ("no training row is left", "filters")),
     Mistake("key twice", "evaluate:", "job: again\nevaluate:", 2, "job", ("stands twice",)),
     Mistake("no YAML", "key: [id]", "key: [id", 2, "", ("is no YAML",)),

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import headrace as hr
-from headrace.errors import BundleError, DataError
+from headrace.errors import BundleError, DataError, JobError
 from headrace.sha256sums import write_sums
 
 
@@ -307,3 +307,10 @@ def test_threads_that_predict_into_one_file_do_not_disturb_each_other(finished: 
         ledgers = list(pool.map(lambda _: loaded.predict(source, tmp_path / "out.parquet"), range(8)))
     assert [path.name for path in tmp_path.iterdir()] == ["out.parquet"]
     assert pq.read_metadata(tmp_path / "out.parquet").num_rows == ledgers[0].rows()["out"]
+
+
+def test_predictions_are_written_as_parquet_only(loaded: Any, new_rows: pa.Table, tmp_path: Path) -> None:
+    with pytest.raises(JobError, match=r"are written as Parquet, not as 'new.csv'\n  name 'new.parquet'"):
+        loaded.predict(new_rows, tmp_path / "new.csv")
+    loaded.predict(new_rows, tmp_path / "new.pq")
+    assert pq.read_metadata(tmp_path / "new.pq").num_rows > 0

@@ -82,7 +82,7 @@ def test_an_error_on_a_worker_is_the_same_few_lines(desk: Any) -> None:
         line for line in outcome.stderr.splitlines() if "task" not in line and "done in" not in line and not line.startswith("kernels: ")
     ]
     assert len(told) == 2
-    assert told[0].startswith("error: target with one class")
+    assert told[0].startswith("error: the target ")
     assert not desk.out.exists()
 
 

@@ -130,11 +130,15 @@ def test_no_task_is_given_the_rows_of_two_partitions(folder: Path, monkeypatch: 
 
 def test_mistakes_are_told_as_one_worker_tells_them(folder: Path) -> None:
     for overrides, error, message in (
-        (["pipeline=[{derive: {price: 'id * 0'}}]"], DataError, "target with one class: all 4800 training rows are 0"),
+        (["pipeline=[{derive: {price: 'id * 0'}}]"], DataError, "the target 'price' has one value: all 4800 training rows are 0"),
         (["pipeline=[{derive: {km: 'CASE WHEN id = 7 THEN NULL ELSE km END'}}]"], DataError, "column 'km': missing in 1 of"),
         (["model={kind: pca, features: [km, days], params: {n_components: 3}}"], JobError, "3 components of 2 features"),
         (["model={kind: kmeans, features: [km], params: {n_clusters: 4801}}"], JobError, "4801 clusters of 4800 training rows"),
-        ([MODELS["logistic"], "pipeline=[{derive: {dear: 'id * 0'}}]"], DataError, "target with one class: all 4800 training rows are 0"),
+        (
+            [MODELS["logistic"], "pipeline=[{derive: {dear: 'id * 0'}}]"],
+            DataError,
+            "the target 'dear' has one value: all 4800 training rows are 0",
+        ),
         (
             [MODELS["kmeans"], "pipeline=[{derive: {km: 'CASE WHEN id = 7 THEN NULL ELSE km END'}}]"],
             DataError,

@@ -113,11 +113,11 @@ def test_a_worker_that_is_killed_while_all_train_changes_no_bit(folder: Path, tm
 @pytest.mark.parametrize(
     ("overrides", "error", "message"),
     [
-        (["model.params.learning_rate=-1"], JobError, "model.params: xgboost refuses: value -1 for Parameter learning_rate"),
+        (["model.params.base_score=high"], JobError, "model.params: xgboost refuses: "),
         (
             ["pipeline=[{derive: {late: 'id * 0'}}]", "model.features=[km]"],
             DataError,
-            "target with one class: all 4800 training rows are 0",
+            "the target 'late' has one value: all 4800 training rows are 0",
         ),
         (["pipeline=[{derive: {km: 'CASE WHEN id = 7 THEN 1e300 ELSE km END'}}]", "model.features=[km]"], DataError, "infinite in"),
     ],

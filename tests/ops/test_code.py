@@ -134,3 +134,13 @@ def test_a_class_that_is_passed_and_is_no_operator_is_refused(square: Any, tmp_p
     write_sums(path)
     with pytest.raises(BundleError, match="is no operator"):
         hr.load(str(path), ops=[Path])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [("def f(:", r"SyntaxError: .*\(faulty.py, line 1\)"), ("1 / 0", "ZeroDivisionError: division")]
+)
+def test_a_module_that_fails_is_its_owners_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, message: str) -> None:
+    (tmp_path / "faulty.py").write_text(text)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(JobError, match=rf"'faulty:Op' cannot be imported: {message}.*\n  mend faulty"):
+        Pipeline.from_yaml("- faulty:Op: [km]")

@@ -232,3 +232,11 @@ def test_an_output_that_takes_nothing_ends_in_no_traceback(tmp_path: Path, comma
     assert "Traceback" not in done.stderr
     assert "fault of headrace" not in done.stderr
     assert ("No space left on device" in done.stderr) == bool(code)
+
+
+def test_the_command_is_a_module_too() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "headrace", "plan", "nowhere.yaml"], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 2
+    assert "nowhere.yaml: cannot be read" in done.stderr

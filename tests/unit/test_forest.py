@@ -90,8 +90,8 @@ def test_wrong_parameters_are_refused(params: dict[str, Any], message: str) -> N
 
 
 def test_a_value_that_scikit_learn_refuses_is_the_jobs_mistake() -> None:
-    with pytest.raises(JobError, match="scikit-learn refuses: The 'max_depth' parameter"):
-        trained("regression", rows()[1], {"max_depth": -3})
+    with pytest.raises(JobError, match="scikit-learn refuses: The 'max_features' parameter"):
+        trained("regression", rows()[1], {"max_features": "all"})
 
 
 def saved(folder: Path, **changes: Any) -> Path:

@@ -78,6 +78,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("jobs", "worker_imports"),
     ("bench",),
     ("__init__", "cli", "cli_bench", "commands", "terminal", "doctor"),
+    ("__main__",),
 )
 
 GPU_PACKAGES = ("cudf", "cuml", "cupy", "rmm", "dask_cudf", "dask_cuda", "pynvml", "numba_cuda")

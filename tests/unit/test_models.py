@@ -9,7 +9,7 @@ import warnings
 import numpy as np
 import pytest
 
-from headrace.errors import BundleError, DataError, JobError
+from headrace.errors import BundleError, DataError, JobError, JobErrors
 from headrace.models import KINDS, ModelSettings, boosted, fit_model, load_model, preload, resolve_task
 from headrace.models.matrix import BLOCK_ROWS, reblock
 
@@ -275,6 +275,11 @@ class TestSettings:
             ({"kind": "xgboost", "params": {"max_dept": 8}}, "model.params.max_dept", "nearest: 'max_depth'"),
             ({"kind": "xgboost", "params": {"nthread": 8}}, "model.params.nthread", "run.cluster decides it"),
             ({"kind": "xgboost", "params": {"max_depth": None}}, "model.params.max_depth", "no value"),
+            ({"kind": "xgboost", "params": {"max_depth": "six"}}, "model.params.max_depth", "a whole number of 0 or more is needed"),
+            ({"kind": "xgboost", "params": {"eta": -1}}, "model.params.eta", "a number of 0 or more is needed, not -1"),
+            ({"kind": "xgboost", "params": {"subsample": 0}}, "model.params.subsample", "a number above 0 and at most 1 is needed, not 0"),
+            ({"kind": "random_forest", "params": {"max_leaves": 1}}, "model.params.max_leaves", "a whole number of 2 or more is needed"),
+            ({"kind": "logistic_regression", "params": {"C": 0}}, "model.params.C", "a number above 0 is needed, not 0"),
             ({"kind": "xgboost", "params": {"objective": "binary:logistik"}}, "model.params.objective", "nearest: 'binary:logistic'"),
             ({"kind": "xgboost", "params": {"booster": "gblinear"}}, "model.params.booster", "does not train on blocks"),
             ({"kind": "logistic_regression", "params": {"c": 1}}, "model.params.c", "nearest: 'C'"),
@@ -304,9 +309,21 @@ class TestSettings:
         assert caught.value.key == key
         assert message in str(caught.value)
 
+    def test_all_wrong_parameters_are_told_together(self):
+        with pytest.raises(JobErrors) as caught:
+            ModelSettings("xgboost", params={"max_dept": 8, "max_bin": 1, "gamma": 0, "grow_policy": "leafwise"})
+        assert [error.key for error in caught.value.errors] == [f"model.params.{name}" for name in ("max_dept", "max_bin", "grow_policy")]
+
+    def test_errors_of_a_target_name_it_where_the_name_is_known(self):
+        settings = ModelSettings("xgboost")
+        with pytest.raises(DataError, match="the target 'late' has one value: all 2 training rows are 1"):
+            settings.resolved(np.array([1, 1]), "late")
+        with pytest.raises(DataError, match=r"the target 'late' is null, .* in 1 of 2 training rows\n.*filter: 'late IS NOT NULL'"):
+            settings.resolved(np.array([1, math.nan]), "late")
+
     @pytest.mark.parametrize(
         ("kind", "params"),
-        [("xgboost", {"max_depth": "deep"}), ("xgboost", {"learning_rate": -1}), ("random_forest", {"max_depth": -1})],
+        [("xgboost", {"base_score": 2.0}), ("random_forest", {"max_features": "all"})],
     )
     def test_value_that_the_library_refuses_is_the_jobs_mistake(self, kind, params):
         matrix, score = rows()
@@ -368,9 +385,9 @@ class TestTask:
         ("task", "target", "message"),
         [
             (None, [], "no rows to train on"),
-            (None, [1, 1, 1], "target with one class: all 3 training rows are 1"),
-            ("regression", [2.5, 2.5], "target with one class: all 2 training rows are 2.5"),
-            (None, [0.0, math.nan, math.inf], "null, NaN or infinite in 2 of 3 rows"),
+            (None, [1, 1, 1], "the target has one value: all 3 training rows are 1"),
+            ("regression", [2.5, 2.5], "the target has one value: all 2 training rows are 2.5"),
+            (None, [0.0, math.nan, math.inf], "null, NaN or infinite in 2 of 3 training rows"),
             ("binary", [0, 1, 2], r"a binary target is 0 or 1, this one has 3 values \(0, 1, 2\)"),
             ("multiclass", [0.5, 1.0], r"whole numbers from 0, the target has 2 values \(0.5, 1.0\)"),
             ("multiclass", [-1, 1], "whole numbers from 0"),

@@ -69,3 +69,13 @@ def test_every_change_is_found_and_named(folder: Path, change: Callable[[Path], 
         check_sums(folder)
     assert message in caught.value.message
     assert caught.value.file == str(folder)
+
+
+@pytest.mark.parametrize("below", ["bundle", "latest/bundle"])
+def test_the_bundle_of_a_run_is_named_where_the_run_is_given(tmp_path: Path, below: str) -> None:
+    (tmp_path / below).mkdir(parents=True)
+    write_sums(tmp_path / below)
+    with pytest.raises(BundleError, match=f"is no bundle: .*\n  its bundle is .*/{below}$"):
+        check_sums(tmp_path)
+    with pytest.raises(BundleError, match="there is no such folder\n  name the folder that a run left"):
+        check_sums(tmp_path / "nowhere")

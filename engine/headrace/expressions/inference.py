@@ -29,7 +29,12 @@ def infer_type(expression: Expression, schema: Schema) -> Type:
     """
     from headrace.backends.arrow.expression import evaluate
 
-    schema.require(expression.columns)
+    try:
+        schema.require(expression.columns)
+    except JobError as error:
+        missing = next(name for name in expression.columns if name not in schema)
+        text = f"a text is written in single quotes: '{missing}'. " if f'"{missing}"' in expression.sql else ""
+        raise JobError(error.message, hint=f"{text}{error.hint}") from None
     columns = {name: pa.array([], schema[name].arrow) for name in expression.columns}
     try:
         result = evaluate(expression, columns, 0)

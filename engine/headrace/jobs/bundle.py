@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from headrace.backends import counting
 from headrace.cluster import Cluster
-from headrace.dataset import Dataset
+from headrace.dataset import SUFFIXES, Dataset
 from headrace.errors import BundleError, JobError
 from headrace.exchange import Rows, exchange_steps, exchanging
 from headrace.execution import Progress, Silent, Work, transform_partition
@@ -238,7 +238,13 @@ def predict_partition(work: Work, what: tuple[Model, Asked], partition: Partitio
 def output_file(output: str | os.PathLike[str]) -> Path:
     """Return the file that predictions go to: the one that is named, or one in the folder that is."""
     path = Path(os.path.expanduser(output))  # noqa: PTH111
-    return path if path.suffix == ".parquet" else path / "part-00000.parquet"
+    if path.suffix.lower() in (".csv", ".tsv", ".json", ".jsonl", ".feather", ".arrow"):
+        raise JobError(
+            f"predictions are written as Parquet, not as {path.name!r}",
+            key="output",
+            hint=f"name {path.with_suffix('.parquet').name!r}, or a folder",
+        )
+    return path if path.suffix in SUFFIXES else path / "part-00000.parquet"
 
 
 def _refuse_source(opened: Source, target: Path) -> None:

@@ -77,7 +77,7 @@ def _measured(model: Model, outcome: Outcome, names: Sequence[str] | None) -> di
         found["test"] = measures.evaluate(model.task, target[shown], predicted[shown], names)
     found["base"] = measures.base_metrics(model.task, target[training], target[shown], names)
     if model.task == "binary":
-        found["base"].update(rate_train=float(target[training].mean()), rate_test=float(target[shown].mean()))
+        found["base"].update(rate_train=float(target[training].mean(dtype=float)), rate_test=float(target[shown].mean(dtype=float)))
     return {"metrics": found, "curves": measures.curves(model.task, target[shown], predicted[shown])}
 
 

@@ -230,7 +230,11 @@ class OpenJob:
             errors.append(JobError(message, key="model.target", hint=hint))
         elif not schema[section.target].is_feature:
             errors.append(
-                JobError(f"{section.target!r} is {schema[section.target]}, and a number or boolean is needed", key="model.target")
+                JobError(
+                    f"{section.target!r} is {schema[section.target]}, and a number or boolean is needed",
+                    key="model.target",
+                    hint="derive a number of it, as in derive: {label: \"CAST(answer = 'yes' AS INT)\"}",
+                )
             )
         for index, name in enumerate(section.features or ()):
             key = f"model.features[{index}]"
@@ -428,7 +432,8 @@ def _overridden(values: Any, override: str) -> Any:
         elif isinstance(place, list) and isinstance(key, int) and key < len(place):
             place = place[key]
         else:
-            raise JobError(f"--set {path}: there is no {key!r} to set it in")
+            hint = f"a list is entered by position, 0 to {len(place) - 1}, as in pipeline[0]" if isinstance(place, list) else None
+            raise JobError(f"--set {path}: there is no {key!r} to set it in", hint=hint)
     last = keys[-1]
     if (isinstance(place, dict) and isinstance(last, str)) or (isinstance(place, list) and isinstance(last, int) and last < len(place)):
         place[last] = value  # type: ignore[index]

@@ -294,11 +294,12 @@ class _Execution:
 
     def _trained(self, plan: Plan, settings: ModelSettings, handles: list[Any]) -> tuple[Model, Any, int]:
         """Return the model, a handle of it, and how many workers trained it."""
-        features = self.opened.features
+        features, section = self.opened.features, self.opened.job.settings.model
+        target = (section and section.target) or ""
         if plan.training == ALL_WORKERS:
-            model, n_workers = train_on_all(self.cluster, settings, features, plan.device, handles)
+            model, n_workers = train_on_all(self.cluster, settings, features, plan.device, target, handles)
             return model, self.cluster.share(model), n_workers
-        handle = self.cluster.submit(train_on_one, settings, features, os.cpu_count() or 1, plan.device, *handles)
+        handle = self.cluster.submit(train_on_one, settings, features, os.cpu_count() or 1, plan.device, target, *handles)
         return self.cluster.gather([handle])[0], handle, 1
 
     def _sample(self, n_rows: int, which: str, predicted: list[Predicted], handles: list[Any]) -> np.ndarray:

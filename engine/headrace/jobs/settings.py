@@ -92,7 +92,9 @@ class SplitSettings(Settings):
             if self.test_from is not None or self.zone is not None:
                 raise ValueError("a split by hash has no `test_from` and no `zone`")
         elif self.test_from is None:
-            raise ValueError("a split by a column needs `test_from`, as in {by: time, test_from: 2013-11-01}")
+            raise ValueError(
+                "a split by a column needs `test_from`, as in {by: time, test_from: 2013-11-01}; by chance {by: hash, key: [id], test: 0.2}"
+            )
         elif self.key or self.test is not None:
             raise ValueError("`key` and `test` belong to a split by hash")
         return self

@@ -25,20 +25,20 @@ _MOST_ATTEMPTS = 3
 Part = tuple[Prepared, Counted]
 
 
-def train_on_one(settings: ModelSettings, features: tuple[str, ...], threads: int, device: str, *parts: Part) -> Model:
+def train_on_one(settings: ModelSettings, features: tuple[str, ...], threads: int, device: str, target_name: str, *parts: Part) -> Model:
     """Train on the training rows of all partitions, in their order, where they lie: a task."""
-    return fit_model(settings, features, [_training_rows(part) for part in parts], threads, device)
+    return fit_model(settings, features, [_training_rows(part) for part in parts], threads, device, target_name)
 
 
 def train_on_all(
-    cluster: Cluster, settings: ModelSettings, features: tuple[str, ...], device: str, handles: Sequence[Any]
+    cluster: Cluster, settings: ModelSettings, features: tuple[str, ...], device: str, target_name: str, handles: Sequence[Any]
 ) -> tuple[Model, int]:
     """Train on every worker at once, each with the training rows of its partitions; return the model and how many workers they were.
 
     Targets meet on one worker, and the rows that decide where features may be split; all others stay.
     """
     targets = [cluster.submit(training_target, features, handle) for handle in handles]
-    complete = cluster.submit(resolved, settings, *targets)
+    complete = cluster.submit(resolved, settings, target_name, *targets)
     counts = cluster.gather([cluster.submit(len, target) for target in targets])
     if settings.together == SUMS:
         cluster.wait([complete])
@@ -106,9 +106,9 @@ def training_target(features: tuple[str, ...], part: Part) -> npt.NDArray[Any]:
     return to_host(target)
 
 
-def resolved(settings: ModelSettings, *targets: npt.NDArray[Any]) -> ModelSettings:
+def resolved(settings: ModelSettings, target_name: str, *targets: npt.NDArray[Any]) -> ModelSettings:
     """Return the settings with what all targets decide: a task."""
-    return settings.resolved(np.concatenate(targets))
+    return settings.resolved(np.concatenate(targets), target_name)
 
 
 def agree(settings: ModelSettings, *targets: npt.NDArray[Any]) -> tuple[ModelSettings, str]:

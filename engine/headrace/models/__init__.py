@@ -89,7 +89,9 @@ class _Kind(Protocol):
     def load(self, folder: Path, threads: int | None) -> Model: ...
 
 
-def fit_model(settings: ModelSettings, features: tuple[str, ...], blocks: Sequence[Block], threads: int, device: str = "cpu") -> Model:
+def fit_model(
+    settings: ModelSettings, features: tuple[str, ...], blocks: Sequence[Block], threads: int, device: str = "cpu", target_name: str = ""
+) -> Model:
     """Train a model on rows given in blocks.
 
     Parameters
@@ -106,6 +108,8 @@ def fit_model(settings: ModelSettings, features: tuple[str, ...], blocks: Sequen
     device : {"cpu", "gpu"}
         Where to train. On a GPU XGBoost takes its quantiles from device memory and cuML trains the others; matrices that lie there
         (CuPy's, or anything with ``__cuda_array_interface__``) are not copied. The model predicts on either, wherever it was trained.
+    target_name : str, optional
+        What errors call the target.
 
     Nulls and NaN
     -------------
@@ -129,7 +133,7 @@ def fit_model(settings: ModelSettings, features: tuple[str, ...], blocks: Sequen
     check_blocks(blocks, features)
     target = joined_target(blocks)
     # What decides the task are the distinct values: from a device, only they are copied to the host.
-    complete = settings.resolved(to_host(np.unique(target)) if is_on_device(target) else target)
+    complete = settings.resolved(to_host(np.unique(target)) if is_on_device(target) else target, target_name)
     return _implementation(settings.kind).fit(complete, features, blocks, threads, device)
 
 

@@ -23,14 +23,20 @@ def whole(least: int) -> Check:
     return check
 
 
-def number(*, above: float = -math.inf, least: float = -math.inf) -> Check:
-    """Return a check for a finite number above `above` and not below `least`."""
+def number(*, above: float = -math.inf, least: float = -math.inf, most: float = math.inf) -> Check:
+    """Return a check for a finite number above `above`, not below `least` and not above `most`.
+
+    >>> number(above=0, most=1)("model.params.subsample", 3)
+    Traceback (most recent call last):
+    headrace.errors.JobError: model.params.subsample: a number above 0 and at most 1 is needed, not 3
+    """
+    bounds = [f"above {above:g}"] * (above > -math.inf) + [f"of {least:g} or more"] * (least > -math.inf)
+    bounds += [f"at most {most:g}"] * (most < math.inf)
 
     def check(key: str, value: object) -> None:
         is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-        if not is_number or not above < value or not least <= value:  # type: ignore[operator]
-            bound = f"above {above:g}" if above > -math.inf else f"of {least:g} or more"
-            raise JobError(f"a number {bound} is needed, not {value!r}", key=key)
+        if not is_number or not above < value or not least <= value <= most:  # type: ignore[operator]
+            raise JobError(f"a number {' and '.join(bounds)} is needed, not {value!r}", key=key)
 
     return check
 

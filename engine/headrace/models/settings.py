@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from headrace.errors import DataError, JobError, unknown_name
+from headrace.errors import DataError, JobError, JobErrors, unknown_name
 from headrace.models.checks import Check, class_weights, number, one_of, truth, whole
 
 if TYPE_CHECKING:
@@ -47,33 +47,34 @@ OBJECTIVES = {
 # Their leaves are medians or other quantiles, and those of a worker's own rows: XGBoost averages what the workers find.
 _OF_ONE_WORKER = ("reg:absoluteerror", "reg:quantileerror")
 
+_positive, _not_negative = number(above=0), number(least=0)
+_share, _some = number(least=0, most=1), number(above=0, most=1)
 # fmt: off
-_XGBOOST_PARAMS = frozenset(
-    {
-        "alpha", "base_score", "booster", "colsample_bylevel", "colsample_bynode", "colsample_bytree", "eta", "gamma",
-        "grow_policy", "huber_slope", "interaction_constraints", "lambda", "learning_rate", "max_bin",
-        "max_cached_hist_node", "max_delta_step", "max_depth", "max_leaves", "min_child_weight", "min_split_loss",
-        "monotone_constraints", "normalize_type", "num_parallel_tree", "objective", "one_drop", "quantile_alpha",
-        "rate_drop", "reg_alpha", "reg_lambda", "sample_type", "scale_pos_weight", "skip_drop", "subsample",
-        "tweedie_variance_power",
-    }
+# Of those without a check here XGBoost takes values of several kinds.
+_XGBOOST_UNCHECKED = frozenset(
+    {"base_score", "booster", "interaction_constraints", "monotone_constraints", "objective", "one_drop", "quantile_alpha"}
 )
-# fmt: on
+_XGBOOST_CHECKS: Mapping[str, Check] = {
+    **dict.fromkeys(("max_cached_hist_node", "num_parallel_tree"), whole(1)),
+    **dict.fromkeys(("max_depth", "max_leaves"), whole(0)),
+    **dict.fromkeys(("alpha", "eta", "gamma", "lambda", "learning_rate", "max_delta_step", "min_child_weight"), _not_negative),
+    **dict.fromkeys(("min_split_loss", "reg_alpha", "reg_lambda", "scale_pos_weight"), _not_negative),
+    **dict.fromkeys(("colsample_bylevel", "colsample_bynode", "colsample_bytree", "subsample"), _some),
+    **dict.fromkeys(("rate_drop", "skip_drop"), _share),
+    "grow_policy": one_of("depthwise", "lossguide"),
+    "huber_slope": number(),
+    "max_bin": whole(2),
+    "normalize_type": one_of("tree", "forest"),
+    "sample_type": one_of("uniform", "weighted"),
+    "tweedie_variance_power": number(least=1, most=2),
+}
 
-# What scikit-learn and cuML both take with the same meaning.
-_FOREST_PARAMS = frozenset(
-    {
-        "bootstrap",
-        "class_weight",
-        "max_depth",
-        "max_features",
-        "max_leaves",
-        "max_samples",
-        "min_impurity_decrease",
-        "min_samples_leaf",
-        "min_samples_split",
-    }
-)
+# What scikit-learn and cuML both take with the same meaning; a name or a number, or a count or a share, where there is no check.
+_FOREST_UNCHECKED = frozenset({"class_weight", "max_features", "max_samples", "min_samples_leaf", "min_samples_split"})
+_FOREST_CHECKS: Mapping[str, Check] = {
+    "bootstrap": truth, "max_depth": whole(1), "max_leaves": whole(2), "min_impurity_decrease": _not_negative
+}
+# fmt: on
 
 # Names that the libraries know, but that another key of the job decides.
 _DECIDED_ELSEWHERE = {
@@ -129,12 +130,14 @@ class Kind:
 
 
 KINDS: Mapping[str, Kind] = {
-    "xgboost": Kind(TASKS, _XGBOOST_PARAMS, explains=True, has_rounds=True, together=TREES),
+    "xgboost": Kind(
+        TASKS, frozenset(_XGBOOST_CHECKS) | _XGBOOST_UNCHECKED, _XGBOOST_CHECKS, explains=True, has_rounds=True, together=TREES
+    ),
     "logistic_regression": replace(
         Kind.checked(
             "binary",
             "multiclass",
-            C=number(above=0),
+            C=_positive,
             class_weight=class_weights,
             fit_intercept=truth,
             max_iter=whole(1),
@@ -144,7 +147,7 @@ KINDS: Mapping[str, Kind] = {
         together=SUMS,
     ),
     "linear_regression": replace(Kind.checked("regression", alpha=number(least=0), fit_intercept=truth), explains=True, together=SUMS),
-    "random_forest": Kind(TASKS, _FOREST_PARAMS, explains=True, has_rounds=True),
+    "random_forest": Kind(TASKS, frozenset(_FOREST_CHECKS) | _FOREST_UNCHECKED, _FOREST_CHECKS, explains=True, has_rounds=True),
     "nearest_neighbors": Kind.checked(
         *TASKS, n_neighbors=whole(1), weights=one_of("uniform", "distance"), metric=one_of("euclidean", "manhattan", "chebyshev")
     ),
@@ -258,8 +261,8 @@ class ModelSettings:
             message = f"{wanted} components of {n_features} features: {self.kind} finds at most {most}"
             raise JobError(message, key="model.params.n_components", hint="ask for fewer, or give the model more features")
 
-    def resolved(self, target: np.ndarray) -> ModelSettings:
-        """Return the settings with the task and the number of classes that `target` gives.
+    def resolved(self, target: np.ndarray, name: str = "") -> ModelSettings:
+        """Return the settings with the task and the number of classes that `target` gives; `name` is what errors call it.
 
         Raises
         ------
@@ -272,12 +275,12 @@ class ModelSettings:
             if not target.size:
                 raise DataError("no rows to train on", hint="look at the filters and the split")
             return replace(self, task=KINDS[self.kind].tasks[0])
-        task = resolve_task(self.task, self.params, target, self.kind)
+        task = resolve_task(self.task, self.params, target, self.kind, name)
         n_classes = int(target.max()) + 1 if task == "multiclass" else 0
         return replace(self, task=task, n_classes=n_classes)
 
 
-def resolve_task(task: str | None, params: Mapping[str, Any], target: np.ndarray, kind: str = "xgboost") -> str:
+def resolve_task(task: str | None, params: Mapping[str, Any], target: np.ndarray, kind: str = "xgboost", name: str = "") -> str:
     """Decide the task, and check that the target fits it.
 
     In this order: `task` if given, the objective in `params`, the only task of `kind`, and then the target: truth
@@ -293,6 +296,8 @@ def resolve_task(task: str | None, params: Mapping[str, Any], target: np.ndarray
         All training rows' targets.
     kind : str
         The kind of model.
+    name : str, optional
+        What errors call the target.
 
     Raises
     ------
@@ -307,7 +312,7 @@ def resolve_task(task: str | None, params: Mapping[str, Any], target: np.ndarray
     >>> resolve_task(None, {"objective": "reg:logistic"}, np.array([0, 1, 1]))
     'regression'
     """
-    _check_target(target)
+    _check_target(target, name)
     decided = task or OBJECTIVES.get(str(params.get("objective")))
     tasks = KINDS[kind].tasks
     if decided is None:
@@ -321,17 +326,14 @@ def resolve_task(task: str | None, params: Mapping[str, Any], target: np.ndarray
 
 
 def _check_params(kind: str, params: Mapping[str, Any]) -> None:
+    errors = []
     for name, value in params.items():
-        key = f"model.params.{name}"
-        if name in _DECIDED_ELSEWHERE:
-            raise JobError(f"{name!r} is not set here", key=key, hint=_DECIDED_ELSEWHERE[name])
-        if name not in KINDS[kind].params:
-            message, hint = unknown_name("parameter", name, KINDS[kind].params)
-            raise JobError(message, key=key, hint=hint)
-        if value is None:
-            raise JobError("no value", key=key, hint="give one, or leave the parameter out")
-        if name in KINDS[kind].checks:
-            KINDS[kind].checks[name](key, value)
+        try:
+            _check_param(KINDS[kind], name, value)
+        except JobError as error:
+            errors.append(error)
+    if errors:
+        raise errors[0] if len(errors) == 1 else JobErrors(errors)
     if kind != "xgboost":
         return
     if params.get("objective", "reg:squarederror") not in OBJECTIVES:
@@ -340,6 +342,19 @@ def _check_params(kind: str, params: Mapping[str, Any]) -> None:
     if params.get("booster", "gbtree") not in ("gbtree", "dart"):
         message = f"booster {params['booster']!r} does not train on blocks"
         raise JobError(message, key="model.params.booster", hint="gbtree or dart; for linear models there are kinds of their own")
+
+
+def _check_param(kind: Kind, name: str, value: object) -> None:
+    key = f"model.params.{name}"
+    if name in _DECIDED_ELSEWHERE:
+        raise JobError(f"{name!r} is not set here", key=key, hint=_DECIDED_ELSEWHERE[name])
+    if name not in kind.params:
+        message, hint = unknown_name("parameter", name, kind.params)
+        raise JobError(message, key=key, hint=hint)
+    if value is None:
+        raise JobError("no value", key=key, hint="give one, or leave the parameter out")
+    if name in kind.checks:
+        kind.checks[name](key, value)
 
 
 def _check_task(kind: str, task: str | None, params: Mapping[str, Any]) -> None:
@@ -359,18 +374,20 @@ def _check_count(name: str, value: object, least: int, key: str) -> None:
         raise JobError(f"{name} is a whole number of {least} or more, not {value!r}", key=key)
 
 
-def _check_target(target: np.ndarray) -> None:
+def _check_target(target: np.ndarray, name: str) -> None:
     import numpy as np
 
+    called = f"the target {name!r}" if name else "the target"
     if target.dtype.kind not in "biuf":
-        raise DataError(f"the target is {target.dtype}, not numbers or truth values", hint="cast or categorify it")
+        raise DataError(f"{called} is {target.dtype}, not numbers or truth values", hint="cast or categorify it")
     if target.size == 0:
         raise DataError("no rows to train on", hint="look at the filters and the split")
     bad = int(target.size - np.isfinite(target).sum())
     if bad:
-        raise DataError(f"the target is null, NaN or infinite in {bad} of {target.size} rows", hint="filter: '<target> IS NOT NULL'")
+        hint = f"leave these rows out, as in filter: '{name or 'target'} IS NOT NULL'"
+        raise DataError(f"{called} is null, NaN or infinite in {bad} of {target.size} training rows", hint=hint)
     if (target == target[0]).all():
-        message = f"target with one class: all {target.size} training rows are {target[0].item()}"
+        message = f"{called} has one value: all {target.size} training rows are {target[0].item():g}"
         raise DataError(message, hint="look at the filters, the split and how the target is derived")
 
 

@@ -54,6 +54,8 @@ def imported(name: str) -> Any:
     except ImportError as error:
         hint = "it must be installed, or its folder be in PYTHONPATH, here and on the workers"
         raise JobError(f"{name!r} cannot be imported: {error}", hint=hint) from error
+    except Exception as error:  # the module's own fault
+        raise JobError(f"{name!r} cannot be imported: {type(error).__name__}: {error}", hint=f"mend {module_name}") from error
     if not hasattr(module, inside):
         message, hint = unknown_name("name", inside, (known for known in vars(module) if not known.startswith("_")))
         raise JobError(f"{module_name}: {message}", hint=hint)

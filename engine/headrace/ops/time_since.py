@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from typing import ClassVar, Literal
 
-from headrace.errors import JobError
+from headrace.errors import JobError, unknown_name
 from headrace.expressions import Expression, parse, quoted
 from headrace.ops.base import Columns, Declaration, PlainOp, Sources, check_columns, operator
 from headrace.schema import FLOAT64, Schema
@@ -59,6 +59,9 @@ class TimeSince(PlainOp):
     def declare(self, schema: Schema, tables: Mapping[str, Schema]) -> Declaration:
         check_columns(schema, self.columns, lambda type_: type_.is_temporal, "a date or timestamp")
         if self._fixed is None:
+            if self.reference not in schema:
+                message, hint = unknown_name("column", self.reference, schema)
+                raise JobError(f"{message}, and it is no time as 2023-01-31 or 2023-01-31T12:00", key="reference", hint=hint)
             check_columns(schema, (self.reference,), lambda type_: type_.is_temporal, "a date or timestamp", "reference")
         self._check_zones(schema)
         makes = {self._output(column): Sources(values=(column, *self._others)) for column in self.columns}
