@@ -460,7 +460,6 @@ def test_a_tilde_is_the_home_folder(months: Path, monkeypatch: pytest.MonkeyPatc
     assert Dataset.open("~/data/m01.parquet").n_rows == 2
 
 
-<<<<<<< HEAD
 WITH_ONE_WRONG_BIT = """
 import sys
 from pathlib import Path
@@ -503,9 +502,9 @@ def test_a_list_without_items_may_have_no_kind(tmp_path: Path) -> None:
     footer = before + b"\x19\x00" + b"\x18" + writer[1:] + behind
     path.write_bytes(whole[: -8 - n_footer] + footer + len(footer).to_bytes(4, "little") + b"PAR1")
     assert [group.n_rows for group in Dataset.open(path).row_groups] == [3]
-=======
+
+
 def test_text_that_is_no_parquet_is_to_be_converted(tmp_path: Path) -> None:
     (tmp_path / "rows.csv").write_text("a,b\n1,2\n")
     with pytest.raises(DataError, match=r"rows\.csv: is not a readable Parquet file: .*\n  convert it to Parquet first"):
         Dataset.open(tmp_path / "rows.csv")
->>>>>>> 9f98bd9 (Refuse wrong values of model parameters when the job is read, and say what to do where people stumble)

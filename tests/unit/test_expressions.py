@@ -437,15 +437,14 @@ def test_texts_of_ascii_are_split_as_any_others(pattern: str, type_: pa.DataType
     assert (found.type, found.to_pylist()) == (expected.type, expected.to_pylist())
 
 
-<<<<<<< HEAD
 @pytest.mark.parametrize("pattern", ["", "x*", "$", "-|"])
 def test_a_pattern_that_matches_the_empty_text_does_not_split(pattern: str) -> None:
     with pytest.raises(JobError, match="matches the empty text"):
         evaluate(parse(f"regexp_split_to_array(s, '{pattern}')"), {"s": pa.array(["ab"])}, 1)
-=======
+
+
 def test_text_in_double_quotes_is_told_from_a_column() -> None:
     with pytest.raises(JobError, match=r"no column 'yes'\n  a text is written in single quotes: 'yes'. Columns: left"):
         infer_type(parse('left = "yes"'), Schema({"left": STRING}))
     with pytest.raises(JobError, match="no column 'yes'\n  Columns: left"):
         infer_type(parse("left = yes"), Schema({"left": STRING}))
->>>>>>> 9f98bd9 (Refuse wrong values of model parameters when the job is read, and say what to do where people stumble)
