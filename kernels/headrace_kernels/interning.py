@@ -152,8 +152,12 @@ def _append(data: Any, start: int, n_bytes: int, arena: Any, kept: int) -> None:
 
 @inlined
 def _long_home(key: Number, n_slots: Number) -> Number:
-    """The slot where a string is looked for first by its hash, whose upper half is kept: so a table grows without hashing anything again."""
-    return ((key >> U64(32)) * n_slots) >> U64(32)
+    """The slot where a string is looked for first by its hash, whose upper half is kept: so a table grows without hashing anything again.
+
+    Its highest 8 bits count least: whoever deals strings into buckets by them asks a table for those of one bucket, which would pile up.
+    """
+    half = key >> U64(32)
+    return ((((half << U64(8)) | (half >> U64(24))) & U64(0xFFFFFFFF)) * n_slots) >> U64(32)
 
 
 @inlined

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from headrace_kernels.column import Column
 from headrace_kernels.counting import count_codes, look_up
 from headrace_kernels.factorize import factorize_ints, factorize_strings
+from headrace_kernels.interning import _long_home
 from headrace_kernels.tables import LEFT_OUT, IntTable, StringTable
 
 
@@ -240,3 +241,11 @@ def test_nulls_have_no_id_and_are_not_taken_in() -> None:
     ids = StringTable().intern(many, text, lambda nbytes: False, validity=bits)
     assert (ids[::7] == -1).all()
     assert set(ids[ids < 0].tolist()) == {-1, -2}
+
+
+@pytest.mark.parametrize("bits", [0, 6, 8])
+def test_strings_of_one_bucket_by_their_hash_do_not_pile_up(bits):
+    keys = np.random.default_rng(0).integers(0, 2**64, 4096, dtype=np.uint64) >> np.uint64(bits)
+    homes = {int(_long_home(key, np.uint64(8192))) for key in keys}
+    assert max(homes) < 8192
+    assert len(homes) > 3000  # 64 of them, where the highest bits alone decide and 6 are the same
