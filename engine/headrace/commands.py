@@ -14,7 +14,7 @@ import typer
 
 from headrace.errors import HeadraceError, JobError, JobErrors, MemoryBudgetError, OutputError
 from headrace.new_folder import DISK_ERRORS
-from headrace.startup import spare_pandas
+from headrace.startup import spare_pandas, warn_briefly
 
 JsonOption = Annotated[bool, typer.Option("--json", metavar="", help="Print one JSON object and nothing else.")]
 DebugOption = Annotated[bool, typer.Option("--debug", metavar="", help="Show the traceback of an error.")]
@@ -49,6 +49,7 @@ def guarded(act: Callable[[], None], *, as_json: bool, debug: bool, is_small: bo
 
     One that `is_small` does without Arrow: it starts other processes, and the memory that it holds would be counted as theirs.
     """
+    warn_briefly()
     try:
         if not is_small:
             spare_pandas()

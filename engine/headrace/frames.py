@@ -20,6 +20,16 @@ def is_path(source: Any) -> bool:
     return isinstance(source, str | os.PathLike)
 
 
+# What makes a table of other things of Arrow's.
+_ARROW_WAYS = {
+    "RecordBatch": "give `pyarrow.Table.from_batches([batch])`",
+    "RecordBatchReader": "give `reader.read_all()`",
+    "FileSystemDataset": "give `dataset.to_table()`, or the path of its files",
+    "InMemoryDataset": "give `dataset.to_table()`",
+    "Scanner": "give `scanner.to_table()`",
+}
+
+
 def is_dask(frame: Any) -> bool:
     """Say whether a table is one of Dask's: partitions that are computed when somebody asks for them."""
     return type(frame).__module__.partition(".")[0] in ("dask", "dask_cudf") and hasattr(frame, "map_partitions")
@@ -72,6 +82,7 @@ def to_arrow(frame: Any) -> tuple[pa.Table, Callable[[pa.Table], Any]]:
         hint = "give a path, or a pyarrow, pandas or polars table (collect a lazy one first)"
         if is_dask(frame):
             hint = "write it with `to_parquet` and give the folder; only `transform` takes tables of Dask as they are"
+        hint = next((way for kind, way in _ARROW_WAYS.items() if type(frame).__name__ == kind), hint)
         raise JobError(f"a {type(frame).__module__}.{type(frame).__qualname__} is no table in memory", hint=hint) from error
     library = wrapped.implementation
 

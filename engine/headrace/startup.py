@@ -9,6 +9,7 @@ import mmap
 import os
 import sys
 import threading
+import warnings
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -129,6 +130,15 @@ class _PandasGate:
         if self in sys.meta_path:
             sys.meta_path.remove(self)
             self._shim.__init__()  # forgets that it has looked
+
+
+def warn_briefly() -> None:
+    """Show warnings as one line each: where in our source they were raised says nothing to those who run a command."""
+
+    def brief(message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None) -> str:
+        return f"warning: {message}\n"
+
+    warnings.formatwarning = brief
 
 
 def ahead(*calls: Callable[[], object]) -> threading.Thread:

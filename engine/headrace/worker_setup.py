@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from headrace.startup import ahead, collect_seldom, keep_freed_memory, leave, spare_pandas
+from headrace.startup import ahead, collect_seldom, keep_freed_memory, leave, spare_pandas, warn_briefly
 
 
 def dask_setup(worker: Any) -> None:
     """Import what the first tasks will need, and no more, while the run is still planned, and be quick at the end."""
     keep_freed_memory()
     collect_seldom()
+    warn_briefly()
     spare_pandas()
     util.Finalize(None, leave, (0,), exitpriority=0)
     ahead(lambda: importlib.import_module("headrace.execution"), load_kernels)

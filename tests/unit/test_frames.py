@@ -10,6 +10,7 @@ import dask.dataframe as dd
 import pandas as pd
 import polars as pl
 import pyarrow as pa
+import pyarrow.dataset
 import pytest
 
 from headrace.errors import DataError, JobError
@@ -43,6 +44,19 @@ def test_a_pipeline_gives_back_what_it_was_given(frame: object) -> None:
 @pytest.mark.parametrize("frame", [pl.DataFrame(ROWS).lazy(), [1, 2], {"a": [1]}, 5, None])
 def test_what_is_no_table_in_memory_is_refused(frame: object) -> None:
     with pytest.raises(JobError, match="is no table in memory\n  give a path, or a pyarrow, pandas or polars table"):
+        to_arrow(frame)
+
+
+@pytest.mark.parametrize(
+    ("frame", "way"),
+    [
+        (pa.record_batch(ROWS), r"pyarrow\.Table\.from_batches"),
+        (pa.table(ROWS).to_reader(), r"reader\.read_all\(\)"),
+        (pyarrow.dataset.dataset(pa.table(ROWS)), r"dataset\.to_table\(\)"),
+    ],
+)
+def test_other_things_of_arrow_are_refused_with_the_way_to_a_table(frame: object, way: str) -> None:
+    with pytest.raises(JobError, match=way):
         to_arrow(frame)
 
 
