@@ -161,7 +161,10 @@ print(re.search(r"VmRSS:\\s+(\\d+) kB", open("/proc/self/status").read())[1])
 
 def test_warnings_of_a_command_are_one_line(tmp_path: Path) -> None:
     pq.write_table(pa.table({"x": [1.0, 2.0, 3.0, 4.0], "y": [0, 1, 0, 1]}), tmp_path / "data.parquet")
-    job = JOB.partition("pipeline")[0] + "model: {kind: logistic_regression, target: y, params: {max_iter: 1}}\noutput: {path: out}\n"
+    job = (
+        JOB.partition("pipeline")[0]
+        + "pipeline: [{normalize: [x]}]\nmodel: {kind: logistic_regression, target: y, params: {max_iter: 1}}\noutput: {path: out}\n"
+    )
     (tmp_path / "job.yaml").write_text(job)
     command = [sys.executable, "-c", "from headrace.cli import command; command()", "run", "job.yaml"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=120)
