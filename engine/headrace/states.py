@@ -16,7 +16,6 @@ import typing
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import reduce
 from itertools import groupby
 from typing import Any, TypeVar
@@ -237,7 +236,7 @@ class GroupSums:
 
         columns = self.limbs.reshape(len(self.keys), self.folds, self.limbs.shape[1]).sum(axis=0).tolist()
         totals = [sum(limb << (32 * place) for place, limb in enumerate(limbs)) for limbs in columns]
-        return np.array([nearest_float(Fraction(total) * Fraction(2) ** self.base) for total in totals])
+        return np.array([nearest_float(total << max(self.base, 0), 1 << max(-self.base, 0)) for total in totals])
 
     def _spread(self, codes: Ints, n_keys: int) -> Any:
         """Return the sums with room for the keys of another part."""

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -109,32 +108,38 @@ def mean_and_std(n: int, total: Limbs, squares: Limbs, ddof: int = 0) -> tuple[f
     return _float_or_nan(mean), math.nan if variance is None else _root(variance)
 
 
-def _exact_moments(n: int, total: Limbs, squares: Limbs, ddof: int) -> tuple[Fraction | None, Fraction | None]:
+# A numerator and a denominator that is above 0. Fractions would look for the greatest common divisor of thousands of bits: half the time.
+_Ratio = tuple[int, int]
+
+
+def _exact_moments(n: int, total: Limbs, squares: Limbs, ddof: int) -> tuple[_Ratio | None, _Ratio | None]:
     """Return mean and variance, None where there are too few values."""
     if n <= 0:
         return None, None
     exact_total, exact_squares = limbs_to_int(total), limbs_to_int(squares)
-    mean = Fraction(exact_total, n << TOTAL_UNIT)
-    return mean, Fraction(n * exact_squares - exact_total**2, (n * (n - ddof)) << SQUARES_UNIT) if n > ddof else None
+    mean = exact_total, n << TOTAL_UNIT
+    return mean, (n * exact_squares - exact_total**2, (n * (n - ddof)) << SQUARES_UNIT) if n > ddof else None
 
 
-def _float_or_nan(exact: Fraction | None) -> float:
-    return math.nan if exact is None else nearest_float(exact)
+def _float_or_nan(exact: _Ratio | None) -> float:
+    return math.nan if exact is None else nearest_float(*exact)
 
 
-def _root(exact: Fraction) -> float:
+def _root(exact: _Ratio) -> float:
     """Return the square root of a number that may itself be too large, or too small, for float64."""
-    half = (exact.numerator.bit_length() - exact.denominator.bit_length()) // 2
-    return math.ldexp(math.sqrt(exact / Fraction(4) ** half), half)
+    numerator, denominator = exact
+    half = (numerator.bit_length() - denominator.bit_length()) // 2
+    scaled = (numerator << max(-2 * half, 0)) / (denominator << max(2 * half, 0))
+    return math.ldexp(math.sqrt(scaled), half)
 
 
-def nearest_float(exact: Fraction) -> float:
-    """Return the nearest float64, infinite beyond its range.
+def nearest_float(numerator: int, denominator: int) -> float:
+    """Return the float64 nearest to a quotient, infinite beyond its range.
 
-    >>> nearest_float(Fraction(1, 3)), nearest_float(Fraction(-(10**400)))
+    >>> nearest_float(1, 3), nearest_float(-(10**400), 1)
     (0.3333333333333333, -inf)
     """
     try:
-        return float(exact)
+        return numerator / denominator  # Python rounds the quotient of two integers once, however long they are
     except OverflowError:
-        return math.inf if exact > 0 else -math.inf
+        return math.inf if numerator > 0 else -math.inf

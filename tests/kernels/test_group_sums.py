@@ -15,7 +15,7 @@ def plain_sums(values, groups, n_groups):
     for value, group in zip(values, groups, strict=True):
         if group >= 0 and np.isfinite(value):
             totals[group] += Fraction(value.item())
-    return [nearest_float(total) for total in totals]
+    return [nearest_float(total.numerator, total.denominator) for total in totals]
 
 
 def assert_same_sums(left, right):

@@ -12,14 +12,13 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import reduce
 from typing import Any
 
 import numpy as np
 
 from headrace.errors import JobError
-from headrace.models.device import is_on_device
+from headrace.models.device import is_on_device, to_host
 from headrace.models.linear import LinearModel
 from headrace.models.rounds import Spread, TrainingRows
 from headrace.models.settings import ModelSettings
@@ -86,7 +85,7 @@ class Classes:
     n_classes: int
 
     def of(self, matrix: Any, target: Any) -> Counts:
-        return Counts(np.array([int((target == label).sum()) for label in range(self.n_classes)]))
+        return Counts(to_host(np.bincount(target.astype(np.int64), minlength=self.n_classes)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,7 +152,7 @@ class Slopes:
 
     def floats(self, n_outputs: int) -> tuple[float, np.ndarray]:
         """Return the loss, and a row of slopes an output, that of the intercept last."""
-        loss, *slopes = (nearest_float(Fraction(total, 1 << TOTAL_UNIT)) for total in self.totals)
+        loss, *slopes = (nearest_float(total, 1 << TOTAL_UNIT) for total in self.totals)
         return loss, np.array(slopes).reshape(-1, n_outputs).T
 
 

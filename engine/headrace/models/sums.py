@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -70,7 +69,7 @@ class Sums:
 
     def means(self) -> np.ndarray:
         """Return each column's mean, float64."""
-        return np.array([nearest_float(Fraction(total, self.n << TOTAL_UNIT)) for total in self.totals])
+        return np.array([nearest_float(total, self.n << TOTAL_UNIT) for total in self.totals])
 
     def covariance(self, *, centred: bool = True) -> np.ndarray:
         """Return the columns' covariances (of all rows, not of a sample), float64 ``[k, k]``; not `centred`, their products' means."""
@@ -78,8 +77,7 @@ class Sums:
         found = np.empty((k, k))
         for (i, j), product in zip(self._pairs(), self.products, strict=True):
             means = self.totals[i] * self.totals[j] if centred else 0
-            exact = Fraction((self.n * product << TOTAL_UNIT) - means, self.n**2 << 2 * TOTAL_UNIT)
-            found[i, j] = found[j, i] = nearest_float(exact)
+            found[i, j] = found[j, i] = nearest_float((self.n * product << TOTAL_UNIT) - means, self.n**2 << 2 * TOTAL_UNIT)
         return found
 
     def _pairs(self) -> Iterator[tuple[int, int]]:

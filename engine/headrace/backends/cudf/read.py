@@ -128,7 +128,8 @@ def _in_96_bits(path: str) -> frozenset[str]:
 
 def _is_read_by_cudf(type_: pa.DataType) -> bool:
     if pa.types.is_list(type_) or pa.types.is_large_list(type_):
-        return _is_read_by_cudf(type_.value_type)
+        # of lists of lists cuDF tells the innermost elements alone
+        return not pa.types.is_nested(type_.value_type) and _is_read_by_cudf(type_.value_type)
     if pa.types.is_dictionary(type_):
         return _is_read_by_cudf(type_.value_type)
     if pa.types.is_string(type_) or pa.types.is_large_string(type_) or pa.types.is_timestamp(type_) or pa.types.is_date32(type_):
