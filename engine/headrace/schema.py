@@ -124,11 +124,16 @@ class Type:
         >>> INT8.is_like(FLOAT64), INT8.is_like(STRING)
         (True, False)
         """
-        if pa.types.is_null(self.arrow) or self == other:
+        if self.is_empty or self == other:
             return True
         if self.is_timestamp and other.is_timestamp:
             return (self.zone is None) == (other.zone is None)
         return self.is_number and other.is_number
+
+    @property
+    def is_empty(self) -> bool:
+        """Say whether it is the type of columns without any value."""
+        return bool(pa.types.is_null(self.arrow))
 
     @property
     def is_list(self) -> bool:

@@ -234,6 +234,8 @@ def predict_summary(output: Path, ledger: Ledger) -> None:
     """Show what predicting did."""
     rows = ledger.rows()
     say(f"{count_of(rows['in'], 'row')} in, {rows['filtered']:,} filtered, {rows['out']:,} predicted: {_shown_path(output)}")
+    if rows["in"] and not rows["out"]:
+        say("the pipeline's filters leave no row; where the target is not known yet, leave its column out", indent=2)
 
 
 def describe_bundle(loaded: Any) -> dict[str, Any]:

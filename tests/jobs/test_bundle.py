@@ -175,6 +175,16 @@ def test_predict_writes_a_folder_too_and_tells_rows_as_json(finished: Any, bundl
     assert pq.read_table(tmp_path / "out").num_rows == rows["out"]
 
 
+def test_predict_says_what_to_do_where_filters_leave_no_row(finished: Any, bundle: Path, tmp_path: Path) -> None:
+    rows = pq.read_table(finished.data / "parcels" / "parcels-0.parquet")
+    place = rows.schema.get_field_index("days")
+    pq.write_table(rows.set_column(place, "days", pa.nulls(rows.num_rows, rows.schema.types[place])), tmp_path / "new.parquet")
+    outcome = finished("predict", bundle, tmp_path / "new.parquet", tmp_path / "out.parquet")
+    assert outcome.code == 0
+    assert "0 predicted" in outcome.stdout
+    assert "leave its column out" in outcome.stdout
+
+
 def test_predict_runs_on_the_device_it_is_told(finished: Any, bundle: Path, tmp_path: Path) -> None:
     what = ("predict", bundle, finished.data / "parcels" / "parcels-0.parquet", tmp_path / "out.parquet", "--device")
     refused = finished(*what, "gup")
@@ -222,6 +232,16 @@ def test_without_the_label_s_columns_every_row_is_predicted(loaded: Any, new_row
     labelled = set(expected["id"].to_pylist())
     kept = found.filter(pa.array([row in labelled for row in found["id"].to_pylist()]))
     assert kept.equals(expected.drop_columns("late"))
+
+
+@pytest.mark.parametrize("stand_in", [pa.nulls, lambda n: pa.nulls(n, pa.string()), lambda n: pa.array(["?"] * n)])
+def test_columns_that_stand_in_for_the_label_s_count_as_missing(loaded: Any, new_rows: pa.Table, stand_in: Any) -> None:
+    labels = sorted(loaded.fitted.steps.label_columns(loaded.target))
+    without = new_rows.drop_columns(labels)
+    given = without
+    for name in labels:
+        given = given.append_column(name, stand_in(given.num_rows))
+    assert loaded.predict(given).equals(loaded.predict(without))
 
 
 def test_without_the_row_key_rows_are_numbered(loaded: Any, new_rows: pa.Table) -> None:

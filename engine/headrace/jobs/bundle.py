@@ -127,7 +127,8 @@ class Bundle:
         Parameters
         ----------
         source : path, list of paths, or table
-            Raw rows, as the pipeline's source has them. Columns that only the target is made of may be missing.
+            Raw rows, as the pipeline's source has them. Columns that only the target is made of may be missing; those that hold no value,
+            or values of another kind, count as missing.
         output : path, optional
             A Parquet file (``.parquet``) or a folder to write to.
         tables : mapping of str to path or table, optional
@@ -197,11 +198,17 @@ class Asked:
         """Work out what can be made of a source's columns."""
         steps = bundle.fitted.steps
         target = [bundle.target] if bundle.target is not None and bundle.target in steps.schema else []
-        indices, outputs = steps.serving([*bundle.features, *target], source.schema.names, bundle.target)
+        indices, outputs = steps.serving([*bundle.features, *target], _usable(bundle, source.schema), bundle.target)
         known = steps.schema.select([name for name in target if name in outputs])
         key = tuple(name for name in bundle.key if name in source.schema)
         columns = tuple(name for name in dict.fromkeys([*steps.columns_for(outputs, indices), *key]) if name in source.schema)
         return cls(indices, columns, bundle.features, key, prediction_schema(source.schema.select(key), known, bundle.model))
+
+
+def _usable(bundle: Bundle, given: Schema) -> list[str]:
+    """Return the columns of a source less those of the label that say nothing of it, as an empty column does that stands in for it."""
+    fitted, labels = bundle.fitted.source, bundle.fitted.steps.label_columns(bundle.target)
+    return [name for name, type_ in given.columns.items() if name not in labels or (not type_.is_empty and type_.is_like(fitted[name]))]
 
 
 def prediction_schema(key: Schema, target: Schema, model: Model) -> Schema:
