@@ -335,7 +335,7 @@ def _values(column: Mapping[str, Any]) -> str:
 
 
 def _metric(value: float | None) -> str:
-    return f"{value:.4f}" if value is not None and abs(value) < 10 else _number(value)
+    return f"{value:z.4f}" if value is not None and abs(value) < 10 else _number(value)
 
 
 def _number(value: Any) -> str:
