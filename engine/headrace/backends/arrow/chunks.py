@@ -19,7 +19,7 @@ from zlib_ng.zlib_ng import crc32
 from headrace.backends.arrow import footers
 from headrace.backends.arrow.checksums import CRC32
 from headrace.backends.arrow.footers import Chunk, Piece, varint
-from headrace_kernels.addresses import checksums_at, places_of
+from headrace_kernels.addresses import VALUES, Places, checksums_at, places_of
 from headrace_kernels.column import Column
 from headrace_kernels.packing import MOST_DISTINCT, WIDEST, number_distinct, packed, packed_differences
 from headrace_kernels.surveys import repeats, survey_floats, survey_integers
@@ -120,19 +120,24 @@ def chunks_of(fields: Sequence[pa.Field], arrays: Sequence[pa.Array]) -> list[Ch
     The same values give the same bytes, whatever stands under their nulls. What takes no more than a look at the values is done for all
     columns in one call, so that threads that write columns of few rows do not wait for each other.
     """
-    drafts: dict[int, _Draft] = {}
     by_type: dict[int, list[int]] = {}
     for index, (field, array) in enumerate(zip(fields, arrays, strict=True)):
         if _is_known(field, array):
             by_type.setdefault(field.type.id, []).append(index)
+    made: dict[int, Chunk] = {}
+    drafts: dict[int, _Draft] = {}
     for type_, indices in by_type.items():
-        columns, surveys = _surveyed([fields[index] for index in indices], [arrays[index] for index in indices], _KINDS[type_])
-        for index, column, survey in zip(indices, columns, surveys, strict=True):
-            draft = _drafted(column, survey)
+        look = _look([arrays[index] for index in indices], _KINDS[type_])
+        alike, others = _alike(look)
+        made |= zip(
+            (indices[place] for place in alike), _plain_alike(look, alike, [fields[indices[place]] for place in alike]), strict=True
+        )
+        for place, survey in zip(others, _surveys(look, others), strict=True):
+            draft = _drafted(_column(fields[indices[place]], look, place), survey)
             if draft is not None:
-                drafts[index] = draft
-    finished = dict(zip(drafts, _finished(list(drafts.values())), strict=True))
-    return [finished.get(index) for index in range(len(arrays))]
+                drafts[indices[place]] = draft
+    made |= zip(drafts, _finished(list(drafts.values())), strict=True)
+    return [made.get(index) for index in range(len(arrays))]
 
 
 def _is_known(field: pa.Field, array: pa.Array) -> bool:
@@ -185,8 +190,20 @@ def _numbered(values: _Values, n_bytes: int) -> tuple[_Values, NDArray[np.uint16
     return distinct[:n_distinct].view(values.dtype), codes
 
 
-def _surveyed(fields: Sequence[pa.Field], arrays: Sequence[pa.Array], kind: _Kind) -> tuple[list[_Column], list[_Survey]]:
-    """Return columns of one kind, and what a look at each found."""
+class _Look(NamedTuple):
+    """What a look at arrays of one kind found, an item or a row for each: extremes, and what `_Survey` says of its truth value."""
+
+    kind: _Kind
+    arrays: Sequence[pa.Array]
+    given: list[Column]
+    places: Places
+    rooms: dict[int, _Values]  # the values of arrays with nulls, brought together, and one more
+    extremes: _Values
+    found: NDArray[np.bool_]
+
+
+def _look(arrays: Sequence[pa.Array], kind: _Kind) -> _Look:
+    """Look at the values of arrays of one kind."""
     given = [_given(array, kind.dtype) for array in arrays]
     places = places_of(given)
     # of columns with nulls, room for the others; one more: `compact` writes the values that are not wanted, too
@@ -199,19 +216,15 @@ def _surveyed(fields: Sequence[pa.Field], arrays: Sequence[pa.Array], kind: _Kin
         survey_floats(*where, np.empty(0, f"i{kind.dtype.itemsize}"), extremes, found)
     else:
         survey_integers(*where, extremes, found)
-    columns = [
-        _Column(
-            field.name,
-            field.nullable,
-            len(array),
-            field.type,
-            kind,
-            rooms[place][:-1].view(kind.dtype) if place in rooms else given[place].values,
-            _read_only(places.kept[place]) if place in rooms else None,
-        )
-        for place, (field, array) in enumerate(zip(fields, arrays, strict=True))
-    ]
-    return columns, _surveys(kind, extremes, found)
+    return _Look(kind, arrays, given, places, rooms, extremes, found)
+
+
+def _column(field: pa.Field, look: _Look, place: int) -> _Column:
+    n_rows, kind = len(look.arrays[place]), look.kind
+    if place in look.rooms:
+        values, bits = look.rooms[place][:-1].view(kind.dtype), _read_only(look.places.kept[place])
+        return _Column(field.name, field.nullable, n_rows, field.type, kind, values, bits)
+    return _Column(field.name, field.nullable, n_rows, field.type, kind, look.given[place].values, None)
 
 
 def _given(array: pa.Array, dtype: np.dtype[Any]) -> Column:
@@ -223,18 +236,23 @@ def _given(array: pa.Array, dtype: np.dtype[Any]) -> Column:
     return Column(values, np.frombuffer(validity, np.uint8), array.offset) if array.null_count else Column(values)
 
 
-def _surveys(kind: _Kind, extremes: _Values, found: NDArray[np.bool_]) -> list[_Survey]:
-    ends = extremes
-    # 0.0 and -0.0 are equal, and a reader may order them: the least zero is -0.0, the largest 0.0
-    if kind.dtype.kind == "f" and not extremes.all():
-        ends = np.where(extremes == 0, [-0.0, 0.0], extremes)
-    width, stored = kind.stored.itemsize, ends.astype(kind.stored).tobytes()
+def _surveys(look: _Look, places: Sequence[int]) -> list[_Survey]:
+    extremes, found = look.extremes[places], look.found[places]
+    stored, width = _stored_ends(look.kind, extremes), look.kind.stored.itemsize
     surveys = []
-    for place, ((low, high), is_so) in enumerate(zip(extremes.tolist(), found.tolist(), strict=True)):
-        at = 2 * width * place
+    for index, ((low, high), is_so) in enumerate(zip(extremes.tolist(), found.tolist(), strict=True)):
+        at = 2 * width * index
         both = (stored[at : at + width], stored[at + width : at + 2 * width]) if low == low else None
         surveys.append(_Survey(low, high, both, is_so))
     return surveys
+
+
+def _stored_ends(kind: _Kind, extremes: _Values) -> bytes:
+    """Return the least and the largest value of each column as they are stored."""
+    # 0.0 and -0.0 are equal, and a reader may order them: the least zero is -0.0, the largest 0.0
+    if kind.dtype.kind == "f" and not extremes.all():
+        extremes = np.where(extremes == 0, [-0.0, 0.0], extremes)
+    return extremes.astype(kind.stored).tobytes()
 
 
 def _read_only(array: NDArray[Any]) -> NDArray[Any]:
@@ -263,6 +281,40 @@ def _plain(column: _Column, survey: _Survey) -> _Draft:
     rows = PAGE_NBYTES // values.itemsize
     pages = [_Page(n_rows, levels, values[start:stop]) for n_rows, levels, start, stop in _pages(column, rows)]
     return _Draft(column, _statistics(column, survey), [], footers.PLAIN, pages)
+
+
+def _alike(look: _Look) -> tuple[list[int], list[int]]:
+    """Part columns whose chunks differ in nothing but the values of their one plain page from the others."""
+    kind, n_rows = look.kind, len(look.arrays[0])
+    if kind.dtype.kind != "f" or n_rows * kind.stored.itemsize > PAGE_NBYTES:
+        return [], list(range(len(look.arrays)))
+    alike: list[int] = []
+    others: list[int] = []
+    has_extremes = look.extremes[:, 0] == look.extremes[:, 0]
+    for place, is_plain in enumerate((has_extremes & ~look.found).tolist()):
+        (alike if is_plain and place not in look.rooms else others).append(place)
+    return alike, others
+
+
+def _plain_alike(look: _Look, places: Sequence[int], fields: Sequence[pa.Field]) -> list[Chunk]:
+    """Return the chunks of such columns as `_plain` and `_finished` would: of thousands of columns these are most, and cost a third so."""
+    kind, n_rows = look.kind, len(look.arrays[0])
+    width, n_bytes = kind.stored.itemsize, n_rows * kind.stored.itemsize
+    levels = _levels(n_rows)
+    heads = [levels if field.nullable else b"" for field in fields]
+    about = np.empty((len(places), 3), np.int64)
+    about[:, 0] = [crc32(head) for head in heads]
+    about[:, 1] = look.places.table[places, VALUES]
+    about[:, 2] = n_bytes
+    checksums, stored = _checksums(about), _stored_ends(kind, look.extremes[places])
+    chunks = []
+    for index, (place, field, head) in enumerate(zip(places, fields, heads, strict=True)):
+        header = footers.page_header(footers.DATA_PAGE, n_rows, footers.PLAIN, len(head) + n_bytes, checksums[index])
+        at = 2 * width * index
+        statistics = footers.statistics(0, (stored[at : at + width], stored[at + width : at + 2 * width]), signed=True)
+        pieces = header + head, look.given[place].values
+        chunks.append(footers.chunk_of_pages(field.name, kind.number, n_rows, (), pieces, (footers.PLAIN, 1), statistics))
+    return chunks
 
 
 def _packed(column: _Column, survey: _Survey) -> _Draft | None:
@@ -314,21 +366,31 @@ def _pages(column: _Column, most_rows: int) -> Iterator[tuple[int, bytes, int, i
             bits = column.bits[row // 8 : (row + n_rows + 7) // 8]
             n_values = int(np.bitwise_count(bits).sum(dtype=np.int64))
             levels = varint(len(bits) << 1 | 1) + bits.tobytes()
-        elif column.optional:
-            levels = varint(n_rows << 1) + b"\1"
-        if column.optional:
             levels = len(levels).to_bytes(4, "little") + levels
+        elif column.optional:
+            levels = _levels(n_rows)
         yield n_rows, levels, done, done + n_values
         done += n_values
+
+
+def _levels(n_rows: int) -> bytes:
+    """Return the definition levels of rows that all have a value, with their length."""
+    levels = varint(n_rows << 1) + b"\1"
+    return len(levels).to_bytes(4, "little") + levels
+
+
+def _checksums(about: NDArray[np.int64]) -> list[int]:
+    """Return the CRC-32 of each page, given that of what stands before its body, and where that is and how long."""
+    checksums = np.empty(len(about), np.int64)
+    checksums_at(CRC32, about, np.empty(0, np.uint8), checksums)
+    return checksums.tolist()
 
 
 def _finished(drafts: Sequence[_Draft]) -> list[Chunk]:
     """Return the chunks with headers before their pages, whose checksums are taken in one call."""
     pages = [page for draft in drafts for page in (*draft.dictionary, *draft.pages)]
     about = [(crc32(page.head), page.body.ctypes.data, page.body.nbytes) for page in pages]
-    checksums = np.empty(len(pages), np.int64)
-    checksums_at(CRC32, np.array(about, np.int64).reshape(-1, 3), np.empty(0, np.uint8), checksums)
-    of_page = iter(checksums.tolist())
+    of_page = iter(_checksums(np.array(about, np.int64).reshape(-1, 3)))
     return [_chunk(draft, of_page) for draft in drafts]
 
 

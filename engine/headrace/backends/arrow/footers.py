@@ -290,7 +290,8 @@ def row_group(chunks: Sequence[Chunk], n_rows: int, start: int) -> bytes:
     at = start
     columns: list[bytes] = []
     for chunk in chunks:
-        columns += _filled(chunk.meta, [_signed(at + place) for place in chunk.places])
+        first, *others = chunk.meta
+        columns.append(first + b"".join([_signed(at + place) + other for place, other in zip(chunk.places, others, strict=True)]))
         at += chunk.n_bytes
     fields = [
         (_COLUMNS, (LIST, _list(STRUCT, columns))),

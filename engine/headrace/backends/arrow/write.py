@@ -64,7 +64,7 @@ def _write(path: Path, batches: Iterable[pa.Table], schema: pa.Schema, digest: A
                 for columns in _together(schema, part.columns):
                     made = _chunks(columns)
                     _put(file.fileno(), [piece for chunk in made for piece in chunk.pieces], digest)
-                    chunks += [chunk._replace(pieces=()) for chunk in made]
+                    chunks += [Chunk((), *chunk[1:]) for chunk in made]
                 groups.append(row_group(chunks, part.num_rows, at))
                 at += sum(chunk.n_bytes for chunk in chunks)
                 rows += part.num_rows
@@ -78,12 +78,20 @@ def _together(schema: pa.Schema, columns: Sequence[pa.ChunkedArray]) -> Iterator
     nbytes = 0
     for field, column in zip(schema, columns, strict=True):
         some.append((field, _one_array(column)))
-        nbytes += column.nbytes
+        nbytes += _nbytes(column)
         if nbytes >= TOGETHER_NBYTES:
             yield some
             some, nbytes = [], 0
     if some:
         yield some
+
+
+def _nbytes(column: pa.ChunkedArray) -> int:
+    """Return about the bytes of a column; Arrow takes microseconds to add up its buffers."""
+    try:
+        return len(column) * int(column.type.bit_width) // 8
+    except ValueError:  # of a type whose values have no fixed width
+        return int(column.nbytes)
 
 
 def _chunks(columns: Sequence[tuple[pa.Field, pa.Array]]) -> list[Chunk]:
