@@ -38,18 +38,18 @@ class ColumnProfile:
     maximum: int | float | None = None
 
     @classmethod
-    def merged_all(cls, parts: Sequence[ColumnProfile]) -> ColumnProfile:
-        """Return the profile of many sets of rows at once: values are sorted and keys hashed once each, not once a merge."""
-        if len(parts) == 1:
-            return parts[0]
-        moments = [part.moments for part in parts if part.moments]
+    def merged_all(cls, parts: Sequence[ColumnProfile], moments: Moments | None) -> ColumnProfile:
+        """Return the profile of many sets of rows at once: values are sorted and keys hashed once each, not once a merge.
+
+        `moments` are all parts', merged, if they have any.
+        """
         quantiles = [part.quantiles for part in parts if part.quantiles]
         counts = [part.counts for part in parts if part.counts]
         return cls(
             parts[0].type,
             sum(part.rows for part in parts),
             sum(part.nulls for part in parts),
-            Moments.merged_all(moments) if moments else None,
+            moments,
             Quantiles.merged_all(quantiles).within(MOST_BINS) if quantiles else None,
             Counts.merged_all(counts) if counts else None,
             min((part.minimum for part in parts if part.minimum is not None), default=None),
@@ -106,8 +106,13 @@ def profile_table(table: Table, most_detailed: int | None = None) -> Profile:
 
 def merge_profiles(profiles: Sequence[Mapping[str, ColumnProfile]]) -> Profile:
     """Return the profile of all sets of rows together, by column."""
-    names = dict.fromkeys(name for profile in profiles for name in profile)
-    return {name: ColumnProfile.merged_all([profile[name] for profile in profiles if name in profile]) for name in names}
+    filled = [profile for profile in profiles if profile]  # some partitions have no row to profile
+    if len(filled) < 2:
+        return dict(filled[0]) if filled else {}
+    columns = {name: [profile[name] for profile in filled] for name in filled[0]}
+    with_moments = {name: [part.moments for part in parts if part.moments] for name, parts in columns.items() if parts[0].moments}
+    moments = dict(zip(with_moments, Moments.merged_each(list(with_moments.values())), strict=True)) if with_moments else {}
+    return {name: ColumnProfile.merged_all(parts, moments.get(name)) for name, parts in columns.items()}
 
 
 def _profile(table: Table, name: str, type_: Type, moments: Moments | None, detailed: bool) -> ColumnProfile:

@@ -64,18 +64,23 @@ class Moments:
     @classmethod
     def merged_all(cls, parts: Sequence[Moments]) -> Moments:
         """Return the moments of many sets of rows at once."""
-        from headrace_kernels.exact import sum_limbs
+        return cls.merged_each([parts])[0]
 
-        return cls(
-            sum(part.count for part in parts),
-            sum(part.nulls for part in parts),
-            sum(part.nans for part in parts),
-            sum(part.infinities for part in parts),
-            min((part.minimum for part in parts if part.minimum is not None), default=None),
-            max((part.maximum for part in parts if part.maximum is not None), default=None),
-            sum_limbs([part.total for part in parts]),
-            sum_limbs([part.squares for part in parts]),
-        )
+    @classmethod
+    def merged_each(cls, columns: Sequence[Sequence[Moments]]) -> list[Moments]:
+        """Return the moments of each of many columns at once, which have as many sets of rows."""
+        from headrace_kernels.exact import sum_limbs_of
+
+        totals = sum_limbs_of([[part.total for part in parts] for parts in columns])
+        squares = sum_limbs_of([[part.squares for part in parts] for parts in columns])
+        merged = []
+        for parts, total, square in zip(columns, totals, squares, strict=True):
+            each = zip(*((one.count, one.nulls, one.nans, one.infinities) for one in parts), strict=True)
+            count, nulls, nans, infinities = map(sum, each)
+            least = min((one.minimum for one in parts if one.minimum is not None), default=None)
+            largest = max((one.maximum for one in parts if one.maximum is not None), default=None)
+            merged.append(cls(count, nulls, nans, infinities, least, largest, total, square))
+        return merged
 
     def mean_and_std(self, ddof: int = 0) -> tuple[float, float]:
         """Return the mean and the standard deviation, NaN where there are too few values."""
@@ -256,6 +261,8 @@ def merge(*parts: Any) -> Any:
         return first
     if isinstance(first, Mapping):
         keys = list(first)
+        if keys and all(isinstance(item, Moments) for item in first.values()):
+            return dict(zip(keys, Moments.merged_each([[part[key] for part in parts] for key in keys]), strict=True))
         merged = each_in_threads(lambda key: merge(*(part[key] for part in parts)), keys, _n_keys(parts))
         return dict(zip(keys, merged, strict=True))
     if isinstance(first, tuple):

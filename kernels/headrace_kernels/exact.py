@@ -36,10 +36,20 @@ from headrace_kernels.limbs import (
     merge_limbs,
     normalise,
     sum_limbs,
+    sum_limbs_of,
 )
 from headrace_kernels.scalars import Number, from_bits, inlined, to_bits
 
-__all__ = ["ExactMoments", "exact_moments", "limbs_to_int", "mean_and_variance", "merge_limbs", "merge_moments", "sum_limbs"]
+__all__ = [
+    "ExactMoments",
+    "exact_moments",
+    "limbs_to_int",
+    "mean_and_variance",
+    "merge_limbs",
+    "merge_moments",
+    "sum_limbs",
+    "sum_limbs_of",
+]
 
 _BLOCK = 512
 _LAYER_BITS = 22  # 2 * 22 bits a product and 512 = 2**9 of them: at most 2**53

@@ -54,6 +54,12 @@ def normalise(limbs: Limbs) -> None:
     limbs[len(limbs) - 1] += carry
 
 
+@jit
+def _normalise_each(sums: Limbs) -> None:
+    for i in range(len(sums)):
+        normalise(sums[i])
+
+
 def merge_limbs(left: Limbs, right: Limbs) -> Limbs:
     """Return the sum of two sums, in normal form."""
     return sum_limbs([left, right])
@@ -61,8 +67,19 @@ def merge_limbs(left: Limbs, right: Limbs) -> Limbs:
 
 def sum_limbs(sums: Sequence[Limbs]) -> Limbs:
     """Return the sum of up to 2**30 sums in normal form, in normal form."""
-    merged: Limbs = np.array(sums).sum(axis=0)
-    normalise(merged)
+    (merged,) = sum_limbs_of([sums])
+    return merged
+
+
+def sum_limbs_of(columns: Sequence[Sequence[Limbs]]) -> Limbs:
+    """Return the sum of each column's sums, a row each; all columns have as many, in as many limbs.
+
+    >>> sum_limbs_of([[np.array([2**31, 0]), np.array([2**31, 5])], [np.array([1, 0]), np.array([2, 0])]]).tolist()
+    [[0, 6], [3, 0]]
+    """
+    stacked = np.concatenate([limbs for sums in columns for limbs in sums]).reshape(len(columns), len(columns[0]), -1)
+    merged: Limbs = stacked.sum(axis=1)
+    _normalise_each(merged)
     return merged
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from headrace.profile import HISTOGRAM_BINS, ColumnProfile, profile_table
+from headrace.profile import HISTOGRAM_BINS, merge_profiles, profile_table
 from headrace.table import Backend, Table
 
 NAN, INF = math.nan, math.inf
@@ -23,7 +23,7 @@ def described(backend: Backend, values: pa.Array, pieces: int = 1) -> dict[str, 
     edges = [len(values) * index // pieces for index in range(pieces + 1)]
     tables = [pa.table({"x": values.slice(start, end - start)}) for start, end in itertools.pairwise(edges)]
     profiles = [profile_table(Table.from_arrow(backend, table))["x"] for table in tables]
-    record = ColumnProfile.merged_all(profiles).describe("x")
+    record = merge_profiles([{"x": profile} for profile in profiles])["x"].describe("x")
     json.dumps(record, allow_nan=False)
     return record
 
