@@ -24,6 +24,8 @@ from headrace_kernels.surveys import MOST_IN_SAMPLE, SAMPLE_ROWS
 MOST_ROWS = 1 << 25
 # Columns are encoded and written together up to so many bytes of values, which stay in the processor's cache meanwhile.
 TOGETHER_NBYTES = 1 << 20
+# Each piece to hash hands over Python's lock, which costs more than to copy a small one.
+_SMALL_NBYTES = 1 << 18
 _MOST_PIECES = 1024  # that Linux takes in one call
 
 
@@ -107,6 +109,8 @@ def _put(file: int, pieces: Sequence[Piece], digest: Any) -> None:
     """
     left = [memoryview(piece).cast("B") for piece in pieces if len(piece)]
     if digest is not None:
+        if sum(map(len, left)) < len(left) * _SMALL_NBYTES:
+            left = [memoryview(b"".join(left))]
         for piece in left:
             digest.update(piece)
     while left:
