@@ -34,12 +34,14 @@ from headrace_kernels.elementary import exp2
 from headrace_kernels.kernel import row_of
 from headrace_kernels.numba_names import overload, types
 from headrace_kernels.scalars import Number, fma, inlined
-from headrace_kernels.threads import over_chunks
+from headrace_kernels.threads import over_chunks, over_items
 
 Scalar = Callable[..., Any]
 Starts = NDArray[np.int64]
 CHUNK_GROUPS = 1 << 12
 _BLOCK = 1024
+# Rows in which a thread looks for groups at a time: what it finds stays in its cache.
+_CHANGE_ROWS = 1 << 17
 
 
 class SegmentKernel:
@@ -153,15 +155,36 @@ def check_starts(starts: Starts, n_rows: int) -> None:
         raise ValueError(f"group starts must rise from 0 to the number of rows, {n_rows}: {starts[:20].tolist()}")
 
 
-def group_starts(groups: NDArray[Any]) -> Starts:
+def group_starts(groups: NDArray[Any], threads: int = 1) -> Starts:
     """Return the first row of each run of equal values, and the number of rows.
 
     >>> group_starts(np.array([4, 4, 9])).tolist()
     [0, 2, 3]
     """
-    changes = np.flatnonzero(groups[1:] != groups[:-1]) + 1
+    if groups.dtype.kind not in "iuf":
+        changes = [np.flatnonzero(groups[1:] != groups[:-1]) + 1]
+    else:
+        firsts = range(0, len(groups), _CHANGE_ROWS)
+        changes = over_items(
+            lambda first: _changes_in(groups[max(first - 1, 0) : first + _CHANGE_ROWS], max(first - 1, 0)), firsts, threads
+        )
     head = [0] if len(groups) else []
-    return np.concatenate([head, changes, [len(groups)]]).astype(np.int64)
+    return np.concatenate([head, *changes, [len(groups)]]).astype(np.int64)
+
+
+def _changes_in(groups: NDArray[Any], first_row: int) -> Starts:
+    found = np.empty(len(groups), np.int64)
+    return found[: _find_changes(groups, first_row, found)].copy()
+
+
+@jit
+def _find_changes(groups: Any, first_row: int, found: Any) -> int:
+    """Write the rows that differ from the one before; without a branch, so that a processor need not guess."""
+    n = 0
+    for i in range(1, len(groups)):
+        found[n] = first_row + i
+        n += groups[i] != groups[i - 1]
+    return n
 
 
 def group_function(scalar: Scalar, start: tuple[float, ...], between: Scalar | None = None) -> Scalar:

@@ -168,3 +168,16 @@ def test_what_leaves_a_window_leaves_nothing_behind():
 def test_a_window_of_no_time_is_refused():
     with pytest.raises(ValueError, match="window must be above 0"):
         rolling_sum(Column(np.zeros(1)), Column(np.zeros(1)), np.array([0, 1]), 0)
+
+
+@pytest.mark.parametrize("dtype", ["int64", "int32", "uint8", "float64", "float32", "bool", "datetime64[s]", "U3"])
+@pytest.mark.parametrize("n_rows", [0, 1, 2, (1 << 17) - 1, 1 << 17, (1 << 17) + 1, 400_000])
+def test_groups_begin_where_a_value_differs_from_the_one_before(dtype, n_rows):
+    groups = np.sort(np.random.default_rng(n_rows).integers(0, 200, n_rows)).astype(dtype)
+    expected = [*([0] if n_rows else []), *(np.flatnonzero(groups[1:] != groups[:-1]) + 1).tolist(), n_rows]
+    for threads in (1, 2):
+        assert group_starts(groups, threads).tolist() == expected
+
+
+def test_each_nan_is_a_group():
+    assert group_starts(np.array([1.0, np.nan, np.nan, 2.0])).tolist() == [0, 1, 2, 3, 4]

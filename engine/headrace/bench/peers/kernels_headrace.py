@@ -30,7 +30,7 @@ def haversine(dtype: str, threads: int) -> Offer:
 def decayed_sum(rows: int) -> Call:
     group, seconds, value = data.events(rows)
     columns = [Column(value), Column(seconds)]
-    return lambda: {"sum": decayed.launch(columns, group_starts(group), threads=CORES).values}
+    return lambda: {"sum": decayed.launch(columns, group_starts(group, CORES), threads=CORES).values}
 
 
 def hash_ints(rows: int) -> Call:
