@@ -10,16 +10,6 @@ import pyarrow as pa
 from headrace.errors import DataError, JobError
 from headrace.schema import odd_name
 
-
-def is_path(source: Any) -> bool:
-    """Say whether a source names files: a path or a list of paths."""
-    import os
-
-    if isinstance(source, list | tuple):
-        return all(isinstance(item, str | os.PathLike) for item in source)
-    return isinstance(source, str | os.PathLike)
-
-
 # What makes a table of other things of Arrow's.
 _ARROW_WAYS = {
     "RecordBatch": "give `pyarrow.Table.from_batches([batch])`",
@@ -28,6 +18,15 @@ _ARROW_WAYS = {
     "InMemoryDataset": "give `dataset.to_table()`",
     "Scanner": "give `scanner.to_table()`",
 }
+
+
+def is_path(source: Any) -> bool:
+    """Say whether a source names files: a path or a list of paths."""
+    import os
+
+    if isinstance(source, list | tuple):
+        return all(isinstance(item, str | os.PathLike) for item in source)
+    return isinstance(source, str | os.PathLike)
 
 
 def is_dask(frame: Any) -> bool:
@@ -79,10 +78,9 @@ def to_arrow(frame: Any) -> tuple[pa.Table, Callable[[pa.Table], Any]]:
     except nw.exceptions.DuplicateError as error:
         raise DataError(f"the names of the table's columns are not unique: {error}") from error
     except TypeError as error:
-        hint = "give a path, or a pyarrow, pandas or polars table (collect a lazy one first)"
+        hint = _ARROW_WAYS.get(type(frame).__name__, "give a path, or a pyarrow, pandas or polars table (collect a lazy one first)")
         if is_dask(frame):
             hint = "write it with `to_parquet` and give the folder; only `transform` takes tables of Dask as they are"
-        hint = next((way for kind, way in _ARROW_WAYS.items() if type(frame).__name__ == kind), hint)
         raise JobError(f"a {type(frame).__module__}.{type(frame).__qualname__} is no table in memory", hint=hint) from error
     library = wrapped.implementation
 

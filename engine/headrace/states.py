@@ -69,7 +69,7 @@ class Moments:
     @classmethod
     def merged_each(cls, columns: Sequence[Sequence[Moments]]) -> list[Moments]:
         """Return the moments of each of many columns at once, which have as many sets of rows."""
-        from headrace_kernels.exact import sum_limbs_of
+        from headrace_kernels.limbs import sum_limbs_of
 
         totals = sum_limbs_of([[part.total for part in parts] for parts in columns])
         squares = sum_limbs_of([[part.squares for part in parts] for parts in columns])

@@ -35,8 +35,6 @@ from headrace_kernels.limbs import (
     mean_and_variance,
     merge_limbs,
     normalise,
-    sum_limbs,
-    sum_limbs_of,
 )
 from headrace_kernels.scalars import Number, from_bits, inlined, to_bits
 
@@ -47,8 +45,6 @@ __all__ = [
     "mean_and_variance",
     "merge_limbs",
     "merge_moments",
-    "sum_limbs",
-    "sum_limbs_of",
 ]
 
 _BLOCK = 512

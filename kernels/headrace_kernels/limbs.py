@@ -62,17 +62,12 @@ def _normalise_each(sums: Limbs) -> None:
 
 def merge_limbs(left: Limbs, right: Limbs) -> Limbs:
     """Return the sum of two sums, in normal form."""
-    return sum_limbs([left, right])
-
-
-def sum_limbs(sums: Sequence[Limbs]) -> Limbs:
-    """Return the sum of up to 2**30 sums in normal form, in normal form."""
-    (merged,) = sum_limbs_of([sums])
+    (merged,) = sum_limbs_of([[left, right]])
     return merged
 
 
 def sum_limbs_of(columns: Sequence[Sequence[Limbs]]) -> Limbs:
-    """Return the sum of each column's sums, a row each; all columns have as many, in as many limbs.
+    """Return the sum of each column's sums, a row each, all in normal form; all columns have as many, up to 2**30, in as many limbs.
 
     >>> sum_limbs_of([[np.array([2**31, 0]), np.array([2**31, 5])], [np.array([1, 0]), np.array([2, 0])]]).tolist()
     [[0, 6], [3, 0]]
