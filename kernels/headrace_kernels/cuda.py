@@ -72,7 +72,9 @@ class CudaKernel:
         if real not in self._compiled:
             self._compiled[real] = compiled(self._body(real))
         if n_rows:
-            self._compiled[real][grid(n_rows)](arrays, _constants(self.kernel.constant_values(constants, real)), outputs, n_rows)
+            values = _constants(self.kernel.constant_values(constants, real))
+            with self.kernel.compiling(dtypes):
+                self._compiled[real][grid(n_rows)](arrays, values, outputs, n_rows)
         return outputs
 
     def ptx(self, dtypes: Sequence[np.dtype[Any]], capability: tuple[int, int] = (8, 0)) -> str:
@@ -131,7 +133,8 @@ class CudaSegmentKernel:
             self._compiled = compiled(self._body())
         if n_groups > 0:
             values = _constants(self.kernel.constant_values(constants))
-            self._compiled[grid(n_groups)](arrays, values, flags, valid is not None, starts, out, n_groups)
+            with self.kernel.compiling([x.dtype for x in arrays]):
+                self._compiled[grid(n_groups)](arrays, values, flags, valid is not None, starts, out, n_groups)
         return out
 
     def ptx(self, dtypes: Sequence[np.dtype[Any]], capability: tuple[int, int] = (8, 0)) -> str:

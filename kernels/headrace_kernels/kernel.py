@@ -9,13 +9,12 @@
 (3.0, ('width', 'height'), {'scale': 1.0})
 
 A row is null in the output if it is null in any input; NaN stays what the function makes of it. The function is compiled without
-Python's error on division by zero (it gives inf or NaN). It vectorises if it has no branch that LLVM cannot turn into a select and
+Python's error on division by zero: as in NumPy a float gives inf or NaN, an integer 0, and integers wrap at 64 bits. It vectorises if it has no branch that LLVM cannot turn into a select and
 calls nothing but arithmetic, ``math.sqrt`` and ``headrace_kernels.scalars``, ``angles`` and ``elementary``.
 """
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -25,15 +24,15 @@ from numpy.typing import NDArray
 
 from headrace_kernels.column import Column, merged_validity
 from headrace_kernels.compiled import jit
-from headrace_kernels.numba_names import overload
+from headrace_kernels.numba_names import overload, types
 from headrace_kernels.scalars import inlined
+from headrace_kernels.signature import ResultError, Scalar, Signature, number_type
 from headrace_kernels.threads import over_chunks
 
-Scalar = Callable[..., Any]
 SAME = "same"
 
 
-class Kernel:
+class Kernel(Signature):
     """A scalar function and what is built from it; made by `kernel`.
 
     Parameters
@@ -45,22 +44,13 @@ class Kernel:
     """
 
     def __init__(self, function: Scalar, outputs: Mapping[str, str]) -> None:
-        parameters = inspect.signature(function).parameters.values()
-        self.name = function.__name__
-        self.reference = function
-        self.inputs = tuple(p.name for p in parameters if p.default is p.empty)
-        self.constants: Mapping[str, float] = MappingProxyType({p.name: p.default for p in parameters if p.default is not p.empty})
+        super().__init__(function)
+        for name in outputs.values():
+            if name != SAME:
+                number_type(name, self._told)
         self.outputs: Mapping[str, str] = MappingProxyType(dict(outputs))
-        self.__doc__, self.__module__, self.__qualname__ = function.__doc__, function.__module__, function.__qualname__
         self._scalar: Scalar | None = None
         self._loops: dict[np.dtype[Any] | None, Scalar] = {}
-        if not self.inputs:
-            raise TypeError(f"kernel {self.name!r} has no parameter without a default: nothing to read")
-        if [p.name for p in parameters][: len(self.inputs)] != list(self.inputs):
-            raise TypeError(f"kernel {self.name!r}: columns come first, then the constants with their defaults")
-
-    def __reduce__(self) -> str:
-        return self.__qualname__  # as a function goes to other processes: by where it stands
 
     def __repr__(self) -> str:
         return f"Kernel({self.name}: {', '.join(self.inputs)} -> {dict(self.outputs)})"
@@ -83,22 +73,13 @@ class Kernel:
         real = self.real_type(dtypes)
         return tuple(real if name == SAME and real is not None else np.dtype(name) for name in self.outputs.values())
 
-    def constant_values(self, constants: Mapping[str, float] | None, real: np.dtype[Any] | None) -> tuple[Any, ...]:
-        """Return the constants in order, defaults filled in, in the precision of the computation."""
-        given = dict(constants or {})
-        unknown = sorted(set(given) - set(self.constants))
-        if unknown:
-            raise TypeError(f"kernel {self.name!r} has no constant {unknown[0]!r}; constants: {', '.join(self.constants) or 'none'}")
-        values = [given.get(name, default) for name, default in self.constants.items()]
-        return tuple(values if real is None else [real.type(value) for value in values])
-
     def launch(self, columns: Sequence[Column], constants: Mapping[str, float] | None = None, threads: int = 1) -> tuple[Column, ...]:
         """Compute the outputs of all rows.
 
         Parameters
         ----------
         columns : sequence of Column
-            One for each of `inputs`, of equal length.
+            One for each of `inputs`, of equal length: integers, float32, float64 or truth values.
         constants : mapping of str to number, optional
             Values that replace defaults.
         threads : int
@@ -112,11 +93,12 @@ class Kernel:
         Raises
         ------
         TypeError
-            Another number of columns than inputs, or an unknown constant.
+            Another number of columns than inputs, one that is no Column of numbers, an unknown constant, or a function that cannot be
+            compiled for the columns' types.
         ValueError
-            Columns of different lengths.
+            Columns of different lengths, or a bitmap with fewer bits than rows.
         """
-        n_rows = self.check_lengths([len(column.values) for column in columns])
+        n_rows = self.check_columns(columns)
         inputs = tuple(column.values for column in columns)
         dtypes = [values.dtype for values in inputs]
         real = self.real_type(dtypes)
@@ -126,17 +108,10 @@ class Kernel:
         def compute(start: int, stop: int) -> None:
             loop(tuple(x[start:stop] for x in inputs), values, tuple(x[start:stop] for x in outputs), stop - start)
 
-        over_chunks(compute, n_rows, threads)
+        with self.compiling(dtypes):
+            over_chunks(compute, n_rows, threads)
         validity = merged_validity(columns, n_rows)
         return tuple(Column(output, validity) for output in outputs)
-
-    def check_lengths(self, lengths: Sequence[int]) -> int:
-        """Return the number of rows; raise if there are not as many columns as inputs, or of different lengths."""
-        if len(lengths) != len(self.inputs):
-            raise TypeError(f"kernel {self.name!r} takes {len(self.inputs)} columns ({', '.join(self.inputs)}), {len(lengths)} given")
-        if len(set(lengths)) > 1:
-            raise ValueError(f"kernel {self.name!r}: columns of different lengths {sorted(set(lengths))}")
-        return lengths[0]
 
     def _loop(self, real: np.dtype[Any] | None) -> Scalar:
         if real not in self._loops:
@@ -159,8 +134,8 @@ def kernel(output: str | None = None, *, outputs: Mapping[str, str] | None = Non
     >>> kernel(outputs={"low": "float64", "high": "float64"})(lambda x, width=2.0: (x - width, x + width)).reference(1.0)
     (-1.0, 3.0)
     """
-    if (output is None) == (outputs is None):
-        raise TypeError("kernel() takes either output or outputs")
+    if callable(output) or (output is None) == (outputs is None):
+        raise TypeError('a kernel is made with the type of its result: @kernel(output="float64"), or @kernel(outputs={...}) for several')
     named = {"": output} if output is not None else dict(outputs or {})
     return lambda function: Kernel(function, named)
 
@@ -210,9 +185,15 @@ def store_row(columns: tuple[NDArray[Any], ...], i: int, values: Any) -> None:
 
 @overload(store_row, strict=False)
 def _compile_store_row(columns: Any, i: Any, values: Any) -> Any:
+    returned = tuple(values) if isinstance(values, types.BaseTuple) else (values,)
+    if len(returned) != len(columns):
+        raise ResultError(f"values returned: {len(returned)}, outputs declared: {len(columns)}")
+    for one in returned:
+        if not isinstance(one, types.Integer | types.Float | types.Boolean):
+            raise ResultError(f"it returns {one}, and a number is needed")
     if len(columns) == 0:
         return lambda columns, i, values: None
-    if not hasattr(values, "types"):
+    if not isinstance(values, types.BaseTuple):
 
         def store_one(columns: Any, i: Any, values: Any) -> None:
             columns[0][i] = values

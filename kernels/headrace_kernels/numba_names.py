@@ -15,6 +15,7 @@ from numba.core import caching, cgutils
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler, Flags, compile_extra
 from numba.core.dispatcher import _FunctionCompiler as FunctionCompiler
+from numba.core.errors import NumbaError
 from numba.core.registry import CPUDispatcher
 from numba.core.runtime import rtsys
 from numba.core.target_extension import CPU, jit_registry
@@ -27,6 +28,7 @@ __all__ = [
     "Flags",
     "FunctionCompiler",
     "JITCodeLibrary",
+    "NumbaError",
     "caching",
     "carray",
     "cgutils",

@@ -19,10 +19,8 @@ function `between` of both is computed for a block of rows at a time, in a loop 
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -34,9 +32,9 @@ from headrace_kernels.elementary import exp2
 from headrace_kernels.kernel import row_of
 from headrace_kernels.numba_names import overload, types
 from headrace_kernels.scalars import Number, fma, inlined
+from headrace_kernels.signature import Scalar, Signature, number_type
 from headrace_kernels.threads import over_chunks, over_items
 
-Scalar = Callable[..., Any]
 Starts = NDArray[np.int64]
 CHUNK_GROUPS = 1 << 12
 _BLOCK = 1024
@@ -44,7 +42,7 @@ _BLOCK = 1024
 _CHANGE_ROWS = 1 << 17
 
 
-class SegmentKernel:
+class SegmentKernel(Signature):
     """A scan over sorted groups; made by `segment_kernel`.
 
     Parameters
@@ -60,16 +58,13 @@ class SegmentKernel:
         a group's first row is given itself. `function` gets the number after its state.
     """
 
+    kind = "scan"
+
     def __init__(self, function: Scalar, output: str, start: tuple[float, ...], between: Scalar | None = None) -> None:
-        _, *parameters = list(inspect.signature(function).parameters.values())[0 if between is None else 1 :]
-        self.name = function.__name__
-        self.reference = function
-        self.inputs = tuple(p.name for p in parameters if p.default is p.empty)
-        self.constants: Mapping[str, float] = MappingProxyType({p.name: p.default for p in parameters if p.default is not p.empty})
-        self.output = np.dtype(output)
+        super().__init__(function, n_before=1 if between is None else 2)
+        self.output = number_type(output, self._told)
         self.start = start
         self.between = between
-        self.__doc__ = function.__doc__
         self._loop: Scalar | None = None
 
     def __repr__(self) -> str:
@@ -81,9 +76,9 @@ class SegmentKernel:
         Parameters
         ----------
         columns : sequence of Column
-            One for each of `inputs`, sorted by group and time.
+            One for each of `inputs`, sorted by group and time: integers, float32, float64 or truth values.
         starts : ndarray of int64, length n_groups + 1
-            First row of each group, and the number of rows.
+            First row of each group, and the number of rows: what `group_starts` returns.
         constants : mapping of str to number, optional
             Values that replace defaults.
         threads : int
@@ -92,11 +87,13 @@ class SegmentKernel:
         Raises
         ------
         TypeError
-            Another number of columns than inputs, or an unknown constant.
+            Another number of columns than inputs, one that is no Column of numbers, an unknown constant, or a function that cannot be
+            compiled for the columns' types.
         ValueError
-            Columns of different lengths, or starts that do not rise from 0 to the number of rows.
+            Columns of different lengths, a bitmap with fewer bits than rows, or starts that do not rise from 0 to the number of rows.
         """
-        n_rows, values = self.check(columns, starts), self.constant_values(constants)
+        n_rows, values = self.check_columns(columns), self.constant_values(constants)
+        check_starts(starts, n_rows)
         inputs = tuple(column.values for column in columns)
         validity = merged_validity(columns, n_rows)
         has_null = validity is not None
@@ -105,14 +102,16 @@ class SegmentKernel:
         if self._loop is None:
             self._loop = _scan_of(self)
         loop = self._loop
-        over_chunks(
-            lambda first, last: loop(inputs, values, valid, has_null, starts, out, first, last), len(starts) - 1, threads, CHUNK_GROUPS
-        )
+        with self.compiling([values.dtype for values in inputs]):
+            over_chunks(
+                lambda first, last: loop(inputs, values, valid, has_null, starts, out, first, last), len(starts) - 1, threads, CHUNK_GROUPS
+            )
         return Column(out, validity)
 
     def plain(self, columns: Sequence[Column], starts: Starts, constants: Mapping[str, float] | None = None) -> Column:
         """Compute the same in plain Python: the reference."""
-        n_rows, values = self.check(columns, starts), self.constant_values(constants)
+        n_rows, values = self.check_columns(columns), self.constant_values(constants)
+        check_starts(starts, n_rows)
         validity = merged_validity(columns, n_rows)
         valid = is_valid(Column(np.empty(n_rows, np.uint8), validity))
         out = np.zeros(n_rows, self.output)
@@ -126,23 +125,6 @@ class SegmentKernel:
                 before = row
         return Column(out, validity)
 
-    def check(self, columns: Sequence[Column], starts: Starts) -> int:
-        """Return the number of rows; raise if the columns do not fit the inputs or the starts."""
-        if len(columns) != len(self.inputs):
-            raise TypeError(f"scan {self.name!r} takes {len(self.inputs)} columns ({', '.join(self.inputs)}), {len(columns)} given")
-        n_rows = len(columns[0].values)
-        if any(len(column.values) != n_rows for column in columns):
-            raise ValueError(f"scan {self.name!r}: columns of different lengths {sorted({len(c.values) for c in columns})}")
-        check_starts(starts, n_rows)
-        return n_rows
-
-    def constant_values(self, constants: Mapping[str, float] | None) -> tuple[float, ...]:
-        """Return the constants in order, defaults filled in."""
-        unknown = sorted(set(constants or {}) - set(self.constants))
-        if unknown:
-            raise TypeError(f"scan {self.name!r} has no constant {unknown[0]!r}; constants: {', '.join(self.constants) or 'none'}")
-        return tuple({**self.constants, **(constants or {})}.values())
-
 
 def segment_kernel(output: str, start: tuple[float, ...], between: Scalar | None = None) -> Callable[[Scalar], SegmentKernel]:
     """Make a scan over sorted groups of the decorated scalar function; see `SegmentKernel`."""
@@ -150,7 +132,9 @@ def segment_kernel(output: str, start: tuple[float, ...], between: Scalar | None
 
 
 def check_starts(starts: Starts, n_rows: int) -> None:
-    """Raise ValueError unless `starts` rises from 0 to `n_rows`."""
+    """Raise ValueError unless `starts` rises from 0 to `n_rows`, TypeError if it holds no integers."""
+    if not isinstance(starts, np.ndarray) or starts.dtype.kind not in "iu":
+        raise TypeError(f"group starts are an array of integers, as group_starts returns them, not {starts!r}")
     if len(starts) == 0 or starts[0] != 0 or starts[-1] != n_rows or (starts[1:] < starts[:-1]).any():
         raise ValueError(f"group starts must rise from 0 to the number of rows, {n_rows}: {starts[:20].tolist()}")
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 import headrace_kernels
@@ -94,10 +95,75 @@ def test_mistakes_are_named():
         kernel(output="float64")(lambda x=1: x)
     with pytest.raises(TypeError, match="columns come first"):
         Kernel(lambda *, x=1, y: y, {"": "float64"})
-    with pytest.raises(TypeError, match="either output or outputs"):
-        kernel()
+    for mistaken in (lambda: kernel(), lambda: kernel("int64", outputs={"low": "int64"}), lambda: kernel(abs)):
+        with pytest.raises(TypeError, match=r'made with the type of its result: @kernel\(output="float64"\)'):
+            mistaken()
     with pytest.raises(KeyError, match="no kernel 'haversine'; kernels: bearing"):
         get_kernel("haversine")
+
+
+@pytest.mark.parametrize(
+    ("column", "told"),
+    [
+        (np.zeros(2), "is a numpy.ndarray, and a Column is needed"),
+        (pa.array([1.0, None]), "is a pyarrow.lib.DoubleArray, and a Column is needed"),
+        (Column([1.0, 2.0]), "has a list for its values, and a NumPy array of one dimension is needed"),
+        (Column(np.zeros((2, 2))), "has a numpy.ndarray of 2 dimensions for its values"),
+        (Column(np.array(["a", "b"])), "holds <U1, and numbers are needed"),
+        (Column(np.array([None, 1.0])), "holds object, and numbers are needed"),
+        (Column(np.array([1j, 2j])), "holds complex128, and numbers are needed"),
+        (Column(np.zeros(2, np.float16)), "holds float16, and numbers are needed"),
+        (Column(np.zeros(2, ">f8")), "holds >f8, and numbers are needed"),
+        (Column(np.array(["2013-01-01", "NaT"], "M8[us]")), r"holds datetime64\[us\], and numbers are needed: its integers are"),
+        (Column(np.zeros(2), np.array([True, False])), "has a bool array for its validity, and Arrow's bitmap is needed"),
+        (Column(np.zeros(2), [1]), "has a list for its validity, and Arrow's bitmap is needed"),
+    ],
+)
+def test_what_is_no_column_of_numbers_is_refused(column, told):
+    with pytest.raises(TypeError, match=f"kernel 'ratio': input 'b' {told}"):
+        ratio.launch([Column(np.zeros(2)), column])
+
+
+def test_a_column_outside_a_list_is_refused():
+    with pytest.raises(TypeError, match="'ratio' takes a list of columns, and one alone was given"):
+        ratio.launch(Column(np.zeros(2)))
+
+
+@pytest.mark.parametrize(("n_rows", "offset"), [(9, 0), (3, 6)])
+def test_a_bitmap_with_fewer_bits_than_rows_is_refused(n_rows, offset):
+    column = Column(np.zeros(n_rows), np.array([255], np.uint8), offset)
+    with pytest.raises(ValueError, match=f"input 'a' has 8 bits of validity for {n_rows} rows from bit {offset} on"):
+        ratio.launch([column, column])
+
+
+@pytest.mark.parametrize(
+    ("outputs", "function", "told"),
+    [
+        ({"a": "float64", "b": "float64"}, lambda x: x, "values returned: 1, outputs declared: 2"),
+        ({"a": "float64", "b": "float64"}, lambda x: (x, x, x), "values returned: 3, outputs declared: 2"),
+        ({"": "float64"}, lambda x: (x, x), "values returned: 2, outputs declared: 1"),
+        ({"": "float64"}, lambda x: "a", "it returns unicode_type, and a number is needed"),
+        ({"": "float64"}, lambda x: 1j * x, "it returns complex128, and a number is needed"),
+        ({"": "float64"}, lambda x: x if x > 0 else None, r"it returns OptionalType\(float64\), and a number is needed"),
+        ({"": "float64"}, lambda x: missing, "cannot be compiled for float64: NameError: name 'missing' is not defined$"),  # noqa: F821
+    ],
+)
+def test_a_function_that_does_not_fit_its_outputs_is_refused(outputs, function, told):
+    with pytest.raises(TypeError, match=rf"kernel '<lambda>':? {told}"):
+        Kernel(function, outputs).launch([Column(np.ones(2))])
+
+
+def test_types_of_outputs_and_kinds_of_parameters_are_checked_before_anything_is_computed():
+    for name in ("floot", "U5", "M8[us]", "float16", float):
+        with pytest.raises(TypeError, match="is no type of numbers; write one as 'float64'"):
+            kernel(outputs={"y": name})(lambda x: x)
+    with pytest.raises(TypeError, match=r"'\*rows' cannot be given by its position"):
+        kernel(output="int64")(lambda *rows: rows[0])
+    with pytest.raises(TypeError, match="'by=2' cannot be given by its position"):
+        kernel(output="int64")(lambda x, *, by=2: x * by)
+    for value in ("2", None):
+        with pytest.raises(TypeError, match="kernel 'ratio': constant 'scale' is no number"):
+            ratio.launch([Column(np.zeros(1)), Column(np.zeros(1))], {"scale": value})
 
 
 def test_every_built_in_is_a_kernel_of_its_name():

@@ -1,5 +1,6 @@
 import itertools
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -124,6 +125,21 @@ def test_mistakes_are_named():
     for starts in ([0, 3], [1, 2], [], [0, 2, 1, 2]):
         with pytest.raises(ValueError, match="group starts must rise from 0 to the number of rows, 2"):
             session_id.launch([column], np.array(starts, np.int64))
+    for starts in ([0, 2], np.array([0.0, 2.0])):
+        with pytest.raises(TypeError, match="group starts are an array of integers, as group_starts returns them"):
+            session_id.launch([column], starts)
+    with pytest.raises(TypeError, match="scan 'session_id': input 'seconds' holds <U1, and numbers are needed"):
+        session_id.launch([Column(np.array(["a", "b"]))], np.array([0, 2]))
+    with pytest.raises(ValueError, match="input 'seconds' has 8 bits of validity for 9 rows"):
+        session_id.launch([Column(np.zeros(9), np.array([255], np.uint8))], np.array([0, 9]))
+    with pytest.raises(TypeError, match="scan '<lambda>' cannot be compiled for float64: failed to unpack float64"):
+        segment_kernel(output="float64", start=(0.0,))(lambda state, x: x).launch([column], np.array([0, 2]))
+    with pytest.raises(TypeError, match="has no parameter without a default"):
+        segment_kernel(output="float64", start=(0.0,))(lambda state: (1.0, state))
+
+
+def test_a_scan_goes_to_another_process_as_a_function_does():
+    assert pickle.loads(pickle.dumps(decayed_sum)) is decayed_sum
 
 
 def test_starts_of_runs():

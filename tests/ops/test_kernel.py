@@ -181,7 +181,9 @@ def test_a_kernel_that_others_cannot_find_is_refused() -> None:
 
 
 def test_a_users_kernel_that_does_not_compile_is_told_by_name_and_line() -> None:
-    with pytest.raises(DataError, match="test_kernel:wrong failed: TypingError: Unknown attribute 'upper' of type float64") as caught:
+    with pytest.raises(
+        DataError, match="test_kernel:wrong failed: TypeError: kernel 'wrong' cannot be compiled for float64: Unknown attribute 'upper'"
+    ) as caught:
         Pipeline([Kernel(wrong, inputs=["old"], output="y")]).fit_transform(PRICES)
     assert "x.upper()" in str(caught.value)
     assert "nopython" not in str(caught.value)

@@ -112,7 +112,7 @@ class Kernel(PlainOp):
         except Exception as error:
             if isinstance(self.kernel, str):
                 raise
-            raise DataError(f"{self._name} failed: {type(error).__name__}: {_told(error)}") from error
+            raise DataError(f"{self._name} failed: {type(error).__name__}: {error}") from error
         return table.with_columns(dict(zip(self.output, made, strict=True)))
 
     @classmethod
@@ -132,12 +132,6 @@ class Kernel(PlainOp):
             message, hint = unknown_name("kernel", self.kernel, kernel_names())
             raise JobError(message, key="name", hint=hint)
         return get_kernel(self.kernel)
-
-
-def _told(error: Exception) -> str:
-    """Return what an error says of a user's function, without the passes of Numba's compiler that it came through."""
-    lines = str(error).partition("\n\nDuring: ")[0].splitlines()
-    return "\n".join(line for line in lines if line and not line.startswith("Failed in nopython mode"))
 
 
 def _with_key_name(error: JobError) -> JobError:
