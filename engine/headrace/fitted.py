@@ -16,13 +16,13 @@ from headrace.errors import BundleError, JobError
 from headrace.ops import make_op, op_name
 from headrace.ops.base import FittedOp, Op, StatefulOp
 from headrace.ops.code import among
+from headrace.packing import pack, read_streams, unpack, write_streams
 from headrace.runs import Bucket
 from headrace.schema import Schema
-from headrace.states import pack, read_streams, unpack, write_streams
 from headrace.steps import Steps
 from headrace.versions import version
 
-FORMAT = 3
+FORMAT = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +79,8 @@ def read_fitted(folder: Path, ops: Sequence[Any] = ()) -> FittedSteps:
     try:
         content = json.loads((folder / "pipeline.json").read_text())
         if content["format"] != FORMAT:
-            raise BundleError(f"has format {content['format']}, and this headrace reads {FORMAT}", file=str(folder))
+            hint = "run its job again, or use the version of Headrace that wrote it"
+            raise BundleError(f"has format {content['format']}, and this version reads {FORMAT}", file=str(folder), hint=hint)
         streams = read_streams(pa.memory_map(str(folder / "states.arrows")).read_buffer(), content["streams"])
         made = tuple(make_op(name, value, find) for step in content["pipeline"] for name, value in step.items())
         source = Schema.from_arrow(streams[content["source"]["stream"]].schema)

@@ -1,9 +1,7 @@
 """What fitting learns: parts (mergeable summaries) and states, as plain values of numbers and Arrow.
 
 A part or a state is a frozen dataclass whose fields are numbers, strings, NumPy arrays, Arrow arrays or tables, keys,
-tuples and dictionaries of these, or further dataclasses. So one writer and one reader serve them all: the structure
-becomes JSON, the arrays go one after another into a file of Arrow streams. The reader builds the class that the op
-declares, never one that the file names.
+tuples and dictionaries of these, or further dataclasses; so `headrace.packing` can write and read them all.
 """
 
 from __future__ import annotations
@@ -11,25 +9,18 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
-import types
-import typing
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from itertools import groupby
 from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
-from headrace.counts import Counts, SpilledCounts, ThinnedCounts
-from headrace.errors import BundleError
+from headrace.counts import Counts
 from headrace.keys import Keys, merge_keys
 from headrace.pool import Room
-from headrace.rare import RareKeys
-from headrace.runs import N_BUCKETS, SCHEMA, Bucket, StoredRun
 
 S = TypeVar("S")
 K = TypeVar("K")
@@ -299,159 +290,3 @@ def each_in_threads(function: Callable[[K], T], items: Sequence[K], n_keys: int)
     from headrace_kernels.threads import over_items
 
     return over_items(function, items, threads=1 if n_keys < _WORTH_THREADS else os.cpu_count() or 1)
-
-
-# ---- one writer, one reader -------------------------------------------------------------------------------------------
-
-
-def pack(value: Any, streams: list[pa.Table | Bucket]) -> Any:
-    """Return `value` as JSON values; arrays are appended to `streams` and referred to by their index."""
-    if value is None or isinstance(value, bool | int | str):
-        return value
-    if isinstance(value, float):
-        return {"float": value.hex()}
-    if isinstance(value, Keys):
-        return pack(value.table, streams)
-    if isinstance(value, ThinnedCounts):
-        return {"known": pack(value.known, streams), "rare": pack(value.rare, streams), "apart": value.are_apart}
-    if isinstance(value, SpilledCounts):
-        (run,) = value.runs  # of a part that is settled
-        held, first = pack(value.held, streams), len(streams)
-        streams += [Bucket(run, index) for index in range(N_BUCKETS)]
-        return {"held": held, "buckets": {"stream": first}}
-    if isinstance(value, np.ndarray):
-        streams.append(pa.table({"values": pa.array(np.ascontiguousarray(value).reshape(-1))}))
-        return {"stream": len(streams) - 1, "shape": list(value.shape)}
-    if isinstance(value, pa.Array):
-        streams.append(pa.table({"values": value}))
-        return {"stream": len(streams) - 1}
-    if isinstance(value, pa.Table):
-        streams.append(value)
-        return {"stream": len(streams) - 1}
-    if isinstance(value, tuple):
-        return [pack(item, streams) for item in value]
-    if isinstance(value, Mapping):
-        return {"items": [[pack(key, streams), pack(item, streams)] for key, item in value.items()]}
-    if dataclasses.is_dataclass(value):
-        return {field.name: pack(getattr(value, field.name), streams) for field in dataclasses.fields(value)}
-    raise TypeError(f"a state cannot hold a {type(value).__name__}")
-
-
-def unpack(kind: Any, packed: Any, streams: list[pa.Table]) -> Any:
-    """Return the value of type `kind` that `pack` made `packed` of; raise BundleError if it does not fit."""
-    try:
-        return _unpack(kind, packed, streams)
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
-        raise BundleError(f"a saved state does not fit {getattr(kind, '__name__', kind)}: {error}") from error
-
-
-def _unpack(kind: Any, packed: Any, streams: list[pa.Table]) -> Any:
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if origin in (types.UnionType, typing.Union):
-        return _unpack_union(set(arguments), packed, streams)
-    if kind in (bool, int, str):
-        return kind(packed)
-    if kind is float:
-        return float.fromhex(packed["float"])
-    if kind is Keys:
-        return Keys(streams[packed["stream"]])
-    if origin is np.ndarray:
-        values = streams[packed["stream"]]["values"].combine_chunks().to_numpy(zero_copy_only=False)
-        return values.reshape(packed["shape"])
-    if kind is Counts and "rare" in packed:
-        known, rare = _unpack(Counts, packed["known"], streams), _unpack(RareKeys, packed["rare"], streams)
-        return ThinnedCounts(known, rare, are_apart=bool(packed["apart"]))
-    if kind is Counts and "buckets" in packed:
-        first = packed["buckets"]["stream"]
-        run = StoredRun(tuple(streams[first : first + N_BUCKETS]))
-        if [table.schema for table in run.tables] != [SCHEMA] * N_BUCKETS:
-            raise ValueError("its buckets are others")
-        return SpilledCounts(_unpack(Counts, packed["held"], streams), (run,))
-    if kind is pa.Array:
-        return streams[packed["stream"]]["values"].combine_chunks()
-    if kind is pa.Table:
-        return streams[packed["stream"]]
-    if origin is tuple:
-        return tuple(_unpack(arguments[0], item, streams) for item in packed)
-    if origin is dict:
-        return {_unpack(arguments[0], key, streams): _unpack(arguments[1], item, streams) for key, item in packed["items"]}
-    hints = typing.get_type_hints(kind)
-    return kind(**{field.name: _unpack(hints[field.name], packed[field.name], streams) for field in dataclasses.fields(kind)})
-
-
-def _unpack_union(kinds: set[Any], packed: Any, streams: list[pa.Table]) -> Any:
-    """Read an optional value, one of several kinds of scalars, or the data class that has the fields found."""
-    if packed is None and type(None) in kinds:
-        return None
-    kinds.discard(type(None))
-    if kinds <= {bool, int, float, str}:
-        return float.fromhex(packed["float"]) if isinstance(packed, dict) else packed
-    if len(kinds) > 1:
-        kinds = {kind for kind in kinds if {field.name for field in dataclasses.fields(kind)} == set(packed)}
-    (kind,) = kinds
-    return _unpack(kind, packed, streams)
-
-
-def write_streams(tables: Sequence[pa.Table | Bucket], sink: Any) -> list[tuple[int, int, int, int]]:
-    """Write Arrow tables one after another to a file object.
-
-    Tables of one schema that follow each other share a stream: 1,000 columns have 2,000 small arrays of the same type. A bucket of a run has
-    one of its own: it is in memory only while it is written.
-
-    Returns
-    -------
-    list of tuple
-        Of each table: its stream's offset and length in bytes, its first batch in it, and how many batches it has.
-    """
-    places: list[tuple[int, int, int, int]] = []
-    position = 0
-    for (schema, _), alike in groupby(tables, key=lambda table: (table.schema, table.index if isinstance(table, Bucket) else None)):
-        buffer = pa.BufferOutputStream()
-        batches: list[tuple[int, int]] = []
-        with pa.ipc.new_stream(buffer, schema) as writer:
-            n_before = 0
-            for table in alike:
-                columns = (table.read() if isinstance(table, Bucket) else table).columns
-                written = pa.table([_settled(column) for column in columns], schema=schema).to_batches()
-                for batch in written:
-                    writer.write_batch(batch)
-                batches.append((n_before, len(written)))
-                n_before += len(written)
-        content = buffer.getvalue()
-        sink.write(content)
-        places += [(position, content.size, first, count) for first, count in batches]
-        position += content.size
-    return places
-
-
-def _settled(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return a column whose unused bits, behind the last row of a bitmap, are 0: Arrow leaves there what it finds, and equal states must be equal bytes."""
-    chunks = []
-    for chunk in column.chunks:
-        if (
-            pa.types.is_nested(chunk.type)
-            or pa.types.is_dictionary(chunk.type)
-            or not (chunk.null_count or pa.types.is_boolean(chunk.type))
-        ):
-            chunks.append(chunk)
-            continue
-        whole = pa.concat_arrays([chunk, chunk.slice(0, 0)]) if chunk.offset else chunk
-        buffers = [_bitmap(whole.is_valid()), *whole.buffers()[1:]]
-        if pa.types.is_boolean(whole.type):
-            buffers[1] = _bitmap(whole.fill_null(pa.scalar(value=False)))
-        chunks.append(pa.Array.from_buffers(whole.type, len(whole), buffers))
-    return pa.chunked_array(chunks, column.type)
-
-
-def _bitmap(flags: pa.Array) -> pa.Buffer:
-    return pa.py_buffer(np.packbits(flags.to_numpy(zero_copy_only=False), bitorder="little"))
-
-
-def read_streams(content: pa.Buffer, places: Sequence[tuple[int, int, int, int]]) -> list[pa.Table]:
-    """Return the Arrow tables that `write_streams` wrote."""
-    tables: list[pa.Table] = []
-    for (offset, length), alike in groupby(places, key=lambda place: (place[0], place[1])):
-        with pa.ipc.open_stream(content.slice(offset, length)) as reader:
-            schema, batches = reader.schema, list(reader)
-        tables += [pa.Table.from_batches(batches[first : first + count], schema) for _, _, first, count in alike]
-    return tables

@@ -103,7 +103,7 @@ def test_a_file_too_many_is_refused(own: Path) -> None:
     ("name", "old", "new"),
     [
         ("pipeline.json", '"normalize"', '"os.system"'),
-        ("pipeline.json", '"format": 3', '"format": 99'),
+        ("pipeline.json", '"format": 4', '"format": 99'),
         ("bundle.json", '"target": "late"', '"goal": "late"'),
         ("bundle.json", '"format": 1', '"format": 2'),
         ("bundle.json", '"km"', '"kn"'),

@@ -17,9 +17,9 @@ from headrace.ledger import Ledger
 from headrace.local_cluster import LocalCluster
 from headrace.opened import Opened
 from headrace.ops.base import Op
+from headrace.packing import pack, write_streams
 from headrace.plan import make_plan
 from headrace.split import NoSplit
-from headrace.states import pack, write_streams
 
 
 @dataclass(frozen=True)

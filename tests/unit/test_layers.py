@@ -30,6 +30,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "pool",
         "counts",
         "states",
+        "packing",
         "group_stats",
         "order",
         "table",

@@ -12,9 +12,9 @@ import pytest
 import headrace as hr
 from headrace.counts import Counts, SpilledCounts, ThinnedCounts
 from headrace.keys import Keys
+from headrace.packing import pack, read_streams, unpack, write_streams
 from headrace.pool import Pools, Room
 from headrace.rare import RareKeys
-from headrace.states import pack, read_streams, unpack, write_streams
 
 RANDOM = np.random.default_rng(11)
 NAMES = [None if n % 31 == 0 else f"Łódź-{int(n)}" for n in RANDOM.zipf(1.3, 20_000)]

@@ -24,9 +24,10 @@ from headrace.counts import Counts, SpilledCounts
 from headrace.errors import BundleError, MemoryBudgetError
 from headrace.keys import Keys
 from headrace.ops.vocabulary import Vocabulary
+from headrace.packing import pack, unpack
 from headrace.pool import Pool, PooledKeys, Pools, Room
 from headrace.runs import N_BUCKETS, Bucket, bucket_numbers, canonical, nameless_run, write_run
-from headrace.states import pack, settle, unpack
+from headrace.states import settle
 from headrace_kernels.hashing import hash_bytes
 
 LARGE = "x" * (1 << 20)

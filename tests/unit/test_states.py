@@ -1,12 +1,9 @@
-"""Parts and states: exact moments, bins that know their error, counts; one writer and one reader for all."""
+"""Parts and states: exact moments, bins that know their error, counts."""
 
 from __future__ import annotations
 
 import functools
 import math
-from dataclasses import dataclass
-from decimal import Decimal
-from io import BytesIO
 
 import numpy as np
 import pyarrow as pa
@@ -16,9 +13,8 @@ from hypothesis import strategies as st
 
 from headrace.backends.arrow.backend import ArrowBackend
 from headrace.counts import Counts
-from headrace.errors import BundleError
 from headrace.keys import Keys
-from headrace.states import MAX_BINS, Moments, Quantiles, merge, pack, read_streams, unpack, write_streams
+from headrace.states import MAX_BINS, Moments, Quantiles, merge
 
 NAN, INF = math.nan, math.inf
 
@@ -110,104 +106,6 @@ def test_dictionaries_and_tuples_merge_item_by_item() -> None:
     one = {"x": (moments(1.0), moments(2.0))}
     merged = merge(one, {"x": (moments(3.0), moments(4.0))})
     assert [part.mean_and_std()[0] for part in merged["x"]] == [2.0, 3.0]
-
-
-@dataclass(frozen=True)
-class Everything:
-    flag: bool
-    number: int
-    real: float
-    text: str
-    maybe: float | None
-    absent: int | None
-    keys: Keys
-    array: np.ndarray[tuple[int, ...], np.dtype[np.int64]]
-    column: pa.Array
-    table: pa.Table
-    names: tuple[str, ...]
-    by_name: dict[str, float]
-
-
-def everything() -> Everything:
-    return Everything(
-        True,
-        -(2**63),
-        0.1,
-        "Łódź",
-        -INF,
-        None,
-        Keys(pa.table({"k": ["a", None]})),
-        np.arange(6).reshape(2, 3),
-        pa.array([1, None]),
-        pa.table({"a": [b"x"]}),
-        ("p", "q"),
-        {"m": 1e-310},
-    )
-
-
-def written(value: object) -> tuple[object, list[pa.Table]]:
-    streams: list[pa.Table] = []
-    packed = pack(value, streams)
-    sink = BytesIO()
-    places = write_streams(streams, sink)
-    return packed, read_streams(pa.py_buffer(sink.getvalue()), places)
-
-
-def test_what_is_written_is_read_back() -> None:
-    value = everything()
-    again = unpack(Everything, *written(value))
-    for name, expected in vars(value).items():
-        found = getattr(again, name)
-        if isinstance(expected, np.ndarray):
-            assert found.dtype == expected.dtype
-            assert found.tolist() == expected.tolist()
-        elif isinstance(expected, pa.Array | pa.Table):
-            assert found.equals(expected)
-        else:
-            assert found == expected
-
-
-@pytest.mark.parametrize("value", [0.1, -0.0, 1e-310, INF, -INF, 2.0**-1074])
-def test_floats_come_back_bit_for_bit(value: float) -> None:
-    assert unpack(float, *written(value)).hex() == value.hex()
-
-
-def test_nan_comes_back() -> None:
-    assert math.isnan(unpack(float, *written(NAN)))
-
-
-def test_equal_states_are_equal_bytes() -> None:
-    # The same seven flags, once with rubbish behind the last bit.
-    flags = [True, None, False, True, True, None, True]
-    rubbish = pa.array([*flags, True, None])[:7]
-    contents = []
-    for array in (pa.array(flags), rubbish, pa.array([None, *flags])[1:]):
-        sink = BytesIO()
-        write_streams([pa.table({"flags": array})], sink)
-        contents.append(sink.getvalue())
-    assert contents[0] == contents[1] == contents[2]
-
-
-@pytest.mark.parametrize("value", [Decimal(1), object(), {1, 2}])
-def test_what_no_state_holds_is_refused(value: object) -> None:
-    with pytest.raises(TypeError, match="a state cannot hold a"):
-        pack(value, [])
-
-
-@pytest.mark.parametrize(
-    "packed", [{}, {"flag": True}, None, 7, {"stream": 3}, {"precision": 1, "bins": {"stream": 9}, "counts": {"stream": 0}}]
-)
-def test_what_does_not_fit_the_state_is_a_bundle_error(packed: object) -> None:
-    with pytest.raises(BundleError, match="a saved state does not fit Quantiles"):
-        unpack(Quantiles, packed, [])
-
-
-def test_arrays_of_one_type_share_a_stream() -> None:
-    tables = [pa.table({"values": [n, n + 1]}) for n in range(3)] + [pa.table({"values": ["x"]}), pa.table({"values": [9]})]
-    sink = BytesIO()
-    places = write_streams(tables, sink)
-    assert len({(offset, length) for offset, length, _, _ in places}) == 3
-    assert read_streams(pa.py_buffer(sink.getvalue()), places) == tables
 
 
 def test_moments_of_many_parts_merge_as_two_by_two() -> None:

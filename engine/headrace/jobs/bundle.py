@@ -101,7 +101,8 @@ class Bundle:
         try:
             content = json.loads((folder / "bundle.json").read_text())
             if content["format"] != FORMAT:
-                raise BundleError(f"has format {content['format']}, and this headrace reads {FORMAT}", file=str(folder))
+                hint = "run its job again, or use the version of Headrace that wrote it"
+                raise BundleError(f"has format {content['format']}, and this version reads {FORMAT}", file=str(folder), hint=hint)
             features, target, key = tuple(content["features"]), content["target"], tuple(content["key"])
             if not isinstance(target, str | None):
                 raise TypeError("its target is no name")

@@ -19,10 +19,10 @@ from headrace.execution import Work, observe_partition, transform_partition
 from headrace.ledger import Ledger
 from headrace.opened import Opened
 from headrace.ops.base import FittedOp, Op
+from headrace.packing import pack
 from headrace.partitions import Partition
 from headrace.plan import make_plan
 from headrace.split import NoSplit
-from headrace.states import pack
 from headrace.table import Table
 
 pytestmark = MARKS
