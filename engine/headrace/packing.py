@@ -85,8 +85,8 @@ def _pack_all(values: Sequence[Any], streams: list[pa.Table | Bucket]) -> Any:
 
 
 def _is_record(kind: type) -> bool:
-    """Return whether values of a class are packed by their fields."""
-    return dataclasses.is_dataclass(kind) and not issubclass(kind, Keys | ThinnedCounts | SpilledCounts)
+    """Return whether values of a class are packed by their fields: not keys and counts, of which there are classes for one and the same."""
+    return dataclasses.is_dataclass(kind) and not issubclass(kind, Keys | Counts)
 
 
 def _append(values: Any, streams: list[pa.Table | Bucket]) -> int:
