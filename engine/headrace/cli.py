@@ -52,6 +52,7 @@ def options(
 JobFile = Annotated[Path, typer.Argument(metavar="JOB.yaml", help="The job file.", show_default=False)]
 SetOption = Annotated[list[str] | None, typer.Option("--set", metavar="a.b=value", help="Replace one setting of the job; may be repeated.")]
 DeviceOption = Annotated[str | None, typer.Option(metavar="DEVICE", help="auto, cpu or gpu.")]
+OverwriteOption = Annotated[bool, typer.Option("--overwrite", metavar="", help="Replace the file if it is there.")]
 ClusterOption = Annotated[str | None, typer.Option(metavar="KIND", help="local, processes, or a scheduler's address.")]
 
 
@@ -126,6 +127,7 @@ def predict(
     source: Annotated[str, typer.Argument(metavar="IN", help="Parquet: a file, a glob or a folder.", show_default=False)],
     output: Annotated[Path, typer.Argument(metavar="OUT", help="The Parquet file (.parquet) or folder to write.", show_default=False)],
     table: Annotated[list[str] | None, typer.Option(metavar="NAME=PATH", help="A table to look things up in; may be repeated.")] = None,
+    overwrite: OverwriteOption = False,
     device: DeviceOption = None,
     as_json: JsonOption = False,
     debug: DebugOption = False,
@@ -136,13 +138,16 @@ def predict(
         from headrace.jobs.bundle import Bundle
 
         with _progress(quiet=as_json) as progress:
-            ledger = Bundle.load(bundle).predict(source, output, tables=_named_paths(table), progress=progress, device=device or "auto")
+            loaded = Bundle.load(bundle)
+            ledger = loaded.predict(
+                source, output, tables=_named_paths(table), progress=progress, device=device or "auto", overwrite=overwrite
+            )
         if as_json:
             print_json({"output": str(output), "rows": ledger.rows()})
         else:
             from headrace.terminal import predict_summary
 
-            predict_summary(output, ledger)
+            predict_summary(output, ledger, loaded.fitted.ops)
 
     guarded(act, as_json=as_json, debug=debug)
 
@@ -151,6 +156,7 @@ def predict(
 def report(
     directory: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder, as out/flights/latest.", show_default=False)],
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the report here instead of showing where it is.")] = None,
+    overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
@@ -166,7 +172,7 @@ def report(
             from headrace.new_folder import new_file
             from headrace.report import render
 
-            with new_file(out) as hidden:
+            with new_file(out, overwrite=overwrite) as hidden:
                 hidden.write_text(render(done.record), encoding="utf-8")
             place = out
         if as_json:

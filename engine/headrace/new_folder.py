@@ -38,18 +38,27 @@ def writing(output: str | os.PathLike[str], key: str | None = None) -> Iterator[
         raise OutputError(f"{os.fspath(output)!r} cannot be written: {reason}", key=key, hint=hint) from error
 
 
+def check_new(path: Path) -> None:
+    """Raise JobError if there is a file already: what a user has is replaced only if that was asked for."""
+    if path.exists():
+        hint = "name another, or replace it by --overwrite (in Python `overwrite=True`)"
+        raise JobError(f"{os.fspath(path)!r} is there already", hint=hint)
+
+
 @contextmanager
-def new_file(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give a hidden name beside the file `path`, with the folders above it; it takes the file's place in one step at the end, or goes.
+def new_file(path: str | os.PathLike[str], *, overwrite: bool = False) -> Iterator[Path]:
+    """Give a hidden name beside the file `path`, with the folders above it; it becomes the file in one step at the end, or goes.
 
     Raises
     ------
     JobError
-        If the file cannot be written.
+        If the file is there already, unless it is to be overwritten, or cannot be written.
     OutputError
         If the disk takes no more.
     """
     final = Path(os.path.expanduser(path))  # noqa: PTH111
+    if not overwrite:
+        check_new(final)
     hidden = final.with_name(f".{final.name}-{uuid.uuid4().hex[:8]}")
     made = [folder for folder in final.parents if not folder.exists()]
     try:

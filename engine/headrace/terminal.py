@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from headrace.jobs.job import OpenJob
     from headrace.jobs.run import Run
     from headrace.ledger import Ledger
+    from headrace.ops.base import Op
     from headrace.plan import Plan
     from headrace.rates import Estimate
 
@@ -230,10 +231,13 @@ def show_plan(opened: OpenJob, plan: Plan, estimate: Estimate) -> None:
         say(f"about {times}{trained}; takes the {estimate.device.upper()}: {estimate.why}", label="time: ", indent=2)
 
 
-def predict_summary(output: Path, ledger: Ledger) -> None:
-    """Show what predicting did."""
+def predict_summary(output: Path, ledger: Ledger, ops: Sequence[Op]) -> None:
+    """Show what predicting did, and which steps of the pipeline left rows out."""
     rows = ledger.rows()
     say(f"{count_of(rows['in'], 'row')} in, {rows['filtered']:,} filtered, {rows['out']:,} predicted: {_shown_path(output)}")
+    for step, tally in sorted(ledger.tallies.items()):
+        if tally.rows_in > tally.rows_out:
+            say(f"{tally.rows_in - tally.rows_out:,} left out by step {step}, {ops[step].name}: {ops[step].text()}", indent=2)
     if rows["in"] and not rows["out"]:
         say("the pipeline's filters leave no row; where the target is not known yet, leave its column out", indent=2)
 

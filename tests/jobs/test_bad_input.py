@@ -417,6 +417,9 @@ def test_a_report_goes_to_a_new_folder_or_says_why_not(finished: Any, tmp_path: 
     run = finished.out / "latest"
     assert finished("report", run, "--out", tmp_path / "new" / "page.html").code == 0
     assert (tmp_path / "new" / "page.html").read_text(encoding="utf-8") == (run / "report.html").read_text(encoding="utf-8")
+    again = ("report", run, "--out", tmp_path / "new" / "page.html")
+    assert "is there already" in finished(*again).stderr
+    assert finished(*again, "--overwrite").code == 0
     (tmp_path / "file").write_text("")
     outcome = finished("report", run, "--out", tmp_path / "file" / "deeper" / "page.html")
     assert outcome.code == 2

@@ -315,16 +315,38 @@ def test_predictions_never_replace_the_rows_that_they_are_made_of(finished: Any,
     shutil.copy(finished.data / "parcels" / "parcels-0.parquet", rows)
     before = rows.read_bytes()
     for source, output in ((rows, rows), (tmp_path, tmp_path)):
-        outcome = finished("predict", bundle, source, output)
+        outcome = finished("predict", bundle, source, output, "--overwrite")
         assert outcome.code == 2
         assert "is a file of the source, which predictions would replace" in outcome.stderr
     assert rows.read_bytes() == before
 
 
+def test_predictions_replace_no_file_unless_they_are_told_to(finished: Any, bundle: Path, loaded: Any, tmp_path: Path) -> None:
+    mine, source = tmp_path / "mine.parquet", finished.data / "parcels" / "parcels-0.parquet"
+    mine.write_text("mine")
+    outcome = finished("predict", bundle, source, mine)
+    assert outcome.code == 2
+    assert f"'{mine}' is there already\n  name another, or replace it by --overwrite" in outcome.stderr
+    assert "predict:" not in outcome.stderr  # told before anything is computed
+    with pytest.raises(JobError, match="is there already"):
+        loaded.predict(source, mine)
+    assert mine.read_text() == "mine"
+    assert finished("predict", bundle, source, mine, "--overwrite").code == 0
+    assert pq.read_metadata(mine).num_rows > 0
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.parquet"]
+
+
+def test_the_steps_that_leave_rows_out_are_told(finished: Any, bundle: Path, tmp_path: Path) -> None:
+    outcome = finished("predict", bundle, finished.data / "parcels" / "parcels-0.parquet", tmp_path / "out.parquet")
+    n_left_out = 1000 - pq.read_metadata(tmp_path / "out.parquet").num_rows
+    assert n_left_out > 0
+    assert f"\n  {n_left_out} left out by step 0, filter: " in outcome.stdout
+
+
 def test_threads_that_predict_into_one_file_do_not_disturb_each_other(finished: Any, loaded: Any, tmp_path: Path) -> None:
     source = str(finished.data / "parcels" / "*.parquet")
     with ThreadPoolExecutor(4) as pool:
-        ledgers = list(pool.map(lambda _: loaded.predict(source, tmp_path / "out.parquet"), range(8)))
+        ledgers = list(pool.map(lambda _: loaded.predict(source, tmp_path / "out.parquet", overwrite=True), range(8)))
     assert [path.name for path in tmp_path.iterdir()] == ["out.parquet"]
     assert pq.read_metadata(tmp_path / "out.parquet").num_rows == ledgers[0].rows()["out"]
 

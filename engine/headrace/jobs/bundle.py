@@ -22,7 +22,7 @@ from headrace.execution import Progress, Silent, Work, transform_partition
 from headrace.fitted import FittedSteps, read_fitted, write_fitted
 from headrace.ledger import Ledger
 from headrace.models import Model, load_model
-from headrace.new_folder import new_file
+from headrace.new_folder import check_new, new_file
 from headrace.opened import Tables, open_source
 from headrace.partitions import Partition, Source, cut
 from headrace.pipeline import FittedPipeline
@@ -122,6 +122,7 @@ class Bundle:
         cluster: str = "local",
         progress: Progress | None = None,
         device: str = "auto",
+        overwrite: bool = False,
     ) -> Any:
         """Predict rows that the model has not seen; wherever it was trained, on the device that the workers have.
 
@@ -131,9 +132,11 @@ class Bundle:
             Raw rows, as the pipeline's source has them. Columns that only the target is made of may be missing; those that hold no value,
             or values of another kind, count as missing.
         output : path, optional
-            A Parquet file (``.parquet``) or a folder to write to.
+            A Parquet file (``.parquet``) to write, or a folder to write one to.
         tables : mapping of str to path or table, optional
             Tables that take the place of those of training. Those that were too large to be kept in the bundle must be given.
+        overwrite : bool
+            Whether `output` takes the place of a file of its name; else one that is there is an error.
 
         Returns
         -------
@@ -145,11 +148,15 @@ class Bundle:
         DataError
             If a column is missing that a feature needs, or is of another kind than in training; if a table that is needed is not
             given.
+        JobError
+            If there is no such source, or `output` is there already.
         """
         opened, back = open_source(source)
         target = None if output is None else output_file(output)
         if target is not None and target.exists():
             _refuse_source(opened, target)
+            if not overwrite:
+                check_new(target)
         asked = Asked.of(self, opened)
         states, sides = serve_tables(self.fitted.ops, self.fitted.tables, self.fitted.states, asked.steps, tables or {})
         ready = Work(opened, self.fitted.ops, Serving(), states, asked.key, expects=self.fitted.source, sides=sides)
@@ -165,7 +172,7 @@ class Bundle:
             schema = asked.schema.to_arrow()
             if target is None:
                 return back(pa.concat_tables([schema.empty_table(), *parts]))
-            write_output(target, parts, schema)
+            write_output(target, parts, schema, overwrite=overwrite)
             return Ledger.total(ledgers)
 
 
@@ -261,9 +268,9 @@ def _refuse_source(opened: Source, target: Path) -> None:
         raise JobError(f"{str(target)!r} is a file of the source, which predictions would replace", hint="name another output")
 
 
-def write_output(target: Path, tables: Sequence[pa.Table] | Iterator[pa.Table], schema: pa.Schema) -> None:
+def write_output(target: Path, tables: Sequence[pa.Table] | Iterator[pa.Table], schema: pa.Schema, *, overwrite: bool = False) -> None:
     """Write one Parquet file under a hidden name and make it visible in one step."""
     from headrace.backends.arrow.write import write_batches  # loads Numba
 
-    with new_file(target) as hidden:
+    with new_file(target, overwrite=overwrite) as hidden:
         write_batches(hidden, tables, schema)
