@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any, Self
 
 
 class HeadraceError(Exception):
@@ -71,6 +72,15 @@ class HeadraceError(Exception):
     def __reduce__(self) -> tuple[object, ...]:
         # Errors cross process borders (Dask workers); Exception's own way would lose the keyword fields.
         return _rebuild, (type(self), self.message, self.fields())
+
+    def at(self, **place: str | int | None) -> Self:
+        """Return the same error with another place.
+
+        >>> str(DataError("is text", column="km").at(file="trips.parquet"))
+        "trips.parquet, column 'km': is text"
+        """
+        fields: dict[str, Any] = {**self.fields(), **place}
+        return type(self)(self.message, **fields)
 
     def fields(self) -> dict[str, str | int | None]:
         """Return the place and the hint as a dictionary, for ``--json`` and for other programs."""

@@ -19,6 +19,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from headrace.backends import CPU, counting, open_backend
+from headrace.bad_rows import naming_the_file
 from headrace.cache import Batch, CacheSettings, KeptRows, columns_of, forget, keep, pools_of, recall
 from headrace.cluster import Cluster
 from headrace.errors import DataError
@@ -34,7 +35,7 @@ from headrace.profile import MOST_DETAILED, Profile, merge_profiles, profile_tab
 from headrace.schema import Schema
 from headrace.split import AnySplit
 from headrace.spool import Spool
-from headrace.steps import Steps, apply_steps
+from headrace.steps import Steps, apply_steps, at_step
 from headrace.table import TRAINING, Backend, Table
 
 
@@ -82,12 +83,12 @@ class Work:
     def read(self, partition: Partition, columns: Sequence[str], ledger: Ledger) -> Iterator[Table]:
         """Yield a partition's rows in the types that the steps expect."""
         for table in read_partition(self.source, partition, columns, self.backend(), ledger, self.key):
-            yield table if self.expects is None else conform(table, self.expects)
+            yield table if self.expects is None else naming_the_file(self.source, table, partial(conform, schema=self.expects))
 
     def apply(self, table: Table, states: Mapping[int, Any], steps: Sequence[int]) -> Table:
         """Return rows after some steps; rows that have just been read are first marked as those that train and those that test."""
         marked = table if TRAINING in table.columns else self.split.mark(table)
-        return apply_steps(marked, self.ops, states, steps)
+        return naming_the_file(self.source, marked, lambda rows: apply_steps(rows, self.ops, states, steps))
 
     def begin(
         self, partition: Partition, columns: Sequence[str], profiles: list[Profile] | None, ledger: Ledger
@@ -215,8 +216,9 @@ def fit_steps(cluster: Cluster, work: Work, steps: Steps, plan: Plan, progress: 
         for index in one.observed:
             op = steps.ops[index]
             assert isinstance(op, FittedOp)  # noqa: S101  (only fitted ops are observed)
-            parts[index] = op.settle(found[index], room)
-            known[index] = op.finish(parts[index])
+            with at_step(index, op):
+                parts[index] = op.settle(found[index], room)
+                known[index] = op.finish(parts[index])
     return Fitted(known, parts, training_rows, rows, ledger)
 
 
@@ -256,7 +258,8 @@ def _observe(table: Table, done: int, work: Work, states: Mapping[int, Any], one
         n_rows = training.n_rows
         op = work.ops[index]
         assert isinstance(op, FittedOp)  # noqa: S101  (only fitted ops are observed)
-        parts[index] = op.observe(training)
+        with at_step(index, op):
+            parts[index] = op.observe(training)
     return Observed(parts, n_rows, Ledger())
 
 

@@ -71,7 +71,7 @@ def within_memory(table: Table, use: Callable[[Table], R], *, strict: bool) -> I
     middle = table.n_rows // 2
     for rows in (slice(0, middle), slice(middle, table.n_rows)):
         try:
-            half = _part(table, rows)
+            half = part(table, rows)
         except MemoryError as error:
             yield _on_the_cpu(table, rows, use, error, strict=strict)
         else:
@@ -95,7 +95,8 @@ def whole_within_memory(device: str, n_rows: int, use: Callable[[Backend], R], l
     return use(open_backend(CPU))
 
 
-def _part(table: Table, rows: slice) -> Table:
+def part(table: Table, rows: slice) -> Table:
+    """Return consecutive rows of a table."""
     columns = table.backend.take(table.columns, table.backend.row_numbers(table.n_rows)[rows])
     return replace(table, columns=columns, n_rows=rows.stop - rows.start)
 

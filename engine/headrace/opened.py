@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,6 +12,7 @@ import pyarrow as pa
 from headrace.backends import CPU
 from headrace.cluster import Cluster
 from headrace.dataset import Dataset
+from headrace.errors import DataError
 from headrace.execution import Fitted, Work
 from headrace.fitted import FittedSteps
 from headrace.frames import is_path, to_arrow
@@ -71,3 +73,14 @@ def open_source(source: Any) -> tuple[Source, Callable[[pa.Table], Any]]:
         return Dataset.open(source), lambda table: table
     table, back = to_arrow(source)
     return TableSource(table), back
+
+
+@contextmanager
+def naming(source: Source) -> Iterator[None]:
+    """Give the errors about a source's columns that are raised inside the name of its files."""
+    try:
+        yield
+    except DataError as error:
+        if not isinstance(source, Dataset) or error.file is not None:
+            raise
+        raise error.at(file=source.source) from error

@@ -34,7 +34,7 @@ from headrace.fitted import FittedSteps, pipeline_settings, read_fitted, write_f
 from headrace.frames import is_dask, map_partitions
 from headrace.ledger import Ledger
 from headrace.new_folder import new_folder
-from headrace.opened import Opened, Tables, open_source
+from headrace.opened import Opened, Tables, naming, open_source
 from headrace.ops import make_op
 from headrace.ops.base import FittedOp, Op
 from headrace.ops.categorify import Categorify
@@ -324,7 +324,8 @@ class FittedPipeline:
             return self._transform_later(source, tables or {}, device)
         opened, back = open_source(source)
         steps = self.fitted.steps
-        indices, outputs = steps.serving(steps.schema.names, opened.schema.names)
+        with naming(opened):
+            indices, outputs = steps.serving(steps.schema.names, opened.schema.names)
         schema = steps.schema.select(outputs)
         columns = [name for name in steps.columns_for(outputs, indices) if name in opened.schema]
         states, sides = serve_tables(self.fitted.ops, self.fitted.tables, self.fitted.states, indices, tables or {})
@@ -370,7 +371,8 @@ class FittedPipeline:
         """
         opened, _ = open_source(source)
         steps = self.fitted.steps
-        check_available((name for level in range(steps.n_levels) for name in steps.fit_pass(level)[2]), opened.schema.names)
+        with naming(opened):
+            check_available((name for level in range(steps.n_levels) for name in steps.fit_pass(level)[2]), opened.schema.names)
         states, sides = serve_tables(self.fitted.ops, self.fitted.tables, self.fitted.states, range(len(steps.ops)), tables or {})
         parts = dict(self.fitted.parts)
         ready = Work(opened, self.fitted.ops, NoSplit(), expects=self.fitted.source, sides=sides)

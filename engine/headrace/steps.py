@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Container, Iterable, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
-from typing import Any
+from typing import Any, TypeVar
 
 from headrace.errors import DataError, JobError, JobErrors, unknown_name
 from headrace.ops import op_name
@@ -16,6 +17,8 @@ from headrace.ops.columnwise import ColumnOp, Link, apply_chain
 from headrace.ops.select import Rename, Select
 from headrace.schema import Schema
 from headrace.table import Table
+
+E = TypeVar("E", JobError, DataError)
 
 
 @dataclass(frozen=True)
@@ -240,10 +243,13 @@ def apply_steps(table: Table, ops: Sequence[Op], states: Mapping[int, Any], step
             table.ledger.step = index
             tallies.append(table.ledger.tally())
             tallies[-1].rows_in += table.n_rows
-        if len(indices) > 1:
-            table = apply_chain(table, [_link(ops[index], index, states) for index in indices])
-        else:
-            table = apply_op(table, ops[indices[0]], states.get(indices[0]))
+        try:
+            if len(indices) > 1:
+                table = apply_chain(table, [_link(ops[index], index, states) for index in indices])
+            else:
+                table = apply_op(table, ops[indices[0]], states.get(indices[0]))
+        except DataError as error:
+            raise _placed(error, table.ledger.step, ops[table.ledger.step]) from error
         seconds = (time.perf_counter() - started) / len(indices)  # what runs in one loop cannot be told apart
         for tally in tallies:
             tally.rows_out += table.n_rows
@@ -266,9 +272,17 @@ def apply_op(table: Table, op: Op, state: Any) -> Table:
     return op.apply(table)
 
 
-def _placed(error: JobError, index: int, op: Op) -> JobError:
-    key = f"pipeline[{index}].{op_name(op)}" + (f".{error.key}" if error.key else "")
-    return JobError(error.message, key=key, hint=error.hint, file=error.file, line=error.line)
+@contextmanager
+def at_step(index: int, op: Op) -> Iterator[None]:
+    """Give the errors about data that are raised inside the step's place in the pipeline."""
+    try:
+        yield
+    except DataError as error:
+        raise _placed(error, index, op) from error
+
+
+def _placed(error: E, index: int, op: Op) -> E:
+    return error.at(key=f"pipeline[{index}].{op_name(op)}" + (f".{error.key}" if error.key else ""))
 
 
 def _observed_columns(declaration: Declaration) -> set[str]:

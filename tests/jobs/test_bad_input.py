@@ -224,6 +224,19 @@ def test_a_mistake_is_told_in_a_few_lines_with_its_place_and_leaves_nothing(desk
         assert f"error: {desk.job}:{line}: {mistake.key}" in outcome.stderr
 
 
+def test_data_that_a_step_cannot_take_name_the_step_and_the_file_that_they_are_in(desk: Any) -> None:
+    desk.swap("  - normalize: [weight, km]\n", "  - derive: {none: 'NULL::DOUBLE'}\n  - normalize: [none]\n")
+    outcome = desk("run", desk.job)
+    check(desk, outcome, 1)
+    line = desk.line_of("- normalize: [none]")
+    assert f"error: {desk.job}:{line}, column 'none': pipeline[8].normalize: has no finite value" in outcome.stderr
+    desk.swap("- normalize: [none]", "- derive: {few: 'CAST(id + 200 AS TINYINT)'}")
+    outcome = desk("run", desk.job)
+    check(desk, outcome, 1)
+    place = re.escape(str(desk.data / "parcels")) + r"/parcels-\d.parquet, row group \d"
+    assert re.search(rf"error: {place}: pipeline\[8\].derive: cannot cast \d+ to int8", outcome.stderr)
+
+
 @names([one for one in MISTAKES if one.name in ("unknown key", "misspelt column", "no YAML", "target with one class", "key twice")])
 def test_with_json_a_mistake_is_one_object(desk: Any, mistake: Mistake) -> None:
     desk.swap(mistake.old, mistake.new)

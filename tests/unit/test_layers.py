@@ -52,6 +52,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "steps",
         "split",
         "partitions",
+        "bad_rows",
         "side_tables",
         "fitted",
         "profile",

@@ -23,7 +23,7 @@ from headrace.fitted import FittedSteps, read_fitted, write_fitted
 from headrace.ledger import Ledger
 from headrace.models import Model, load_model
 from headrace.new_folder import check_new, new_file
-from headrace.opened import Tables, open_source
+from headrace.opened import Tables, naming, open_source
 from headrace.partitions import Partition, Source, cut
 from headrace.pipeline import FittedPipeline
 from headrace.plan import usual_bytes
@@ -157,7 +157,8 @@ class Bundle:
             _refuse_source(opened, target)
             if not overwrite:
                 check_new(target)
-        asked = Asked.of(self, opened)
+        with naming(opened):
+            asked = Asked.of(self, opened)
         states, sides = serve_tables(self.fitted.ops, self.fitted.tables, self.fitted.states, asked.steps, tables or {})
         ready = Work(opened, self.fitted.ops, Serving(), states, asked.key, expects=self.fitted.source, sides=sides)
         with using(cluster, device) as workers, exchanging(workers, ready, usual_bytes()) as spooled:

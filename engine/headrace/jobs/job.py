@@ -15,7 +15,7 @@ from headrace import yaml_text
 from headrace.backends import find_device, thread_count
 from headrace.cluster import is_remote, planned_workers, prepare_cluster
 from headrace.dataset import Dataset, takes_below
-from headrace.errors import HeadraceError, JobError, JobErrors, MemoryBudgetError, unknown_name
+from headrace.errors import DataError, HeadraceError, JobError, JobErrors, MemoryBudgetError, unknown_name
 from headrace.jobs.settings import JobSettings, ModelSection, RunSettings, check_settings
 from headrace.metrics import check_metrics, metric_names
 from headrace.models import ModelSettings
@@ -332,14 +332,15 @@ class _placed:  # noqa: N801  (used as a statement)
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, JobErrors):
             raise JobErrors(sorted(map(self._at, error.errors), key=lambda one: one.line or 0)) from None
-        if isinstance(error, JobError | MemoryBudgetError) and error.key is not None:
+        if isinstance(error, DataError) and error.file is not None:
+            return  # it names a file of the data
+        if isinstance(error, DataError | JobError | MemoryBudgetError) and error.key is not None:
             raise self._at(error) from None
 
     def _at(self, error: E) -> E:
         if error.line is not None:
             return error
-        line = yaml_text.line_of(error.key, self.lines)
-        return type(error)(error.message, file=error.file or self.file, line=line, key=error.key, hint=error.hint)
+        return error.at(file=error.file or self.file, line=yaml_text.line_of(error.key, self.lines))
 
 
 @contextmanager
