@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import pyarrow as pa
@@ -59,15 +59,21 @@ def call_on_frame(function: Callable[..., Any], table: pa.Table) -> pa.Table:
     return to_arrow(nw.to_native(returned, pass_through=True))[0]
 
 
-def to_arrow(frame: Any) -> tuple[pa.Table, Callable[[pa.Table], Any]]:
+def to_arrow(frame: Any, wanted: Collection[str] | None = None) -> tuple[pa.Table, Callable[[pa.Table], Any]]:
     """Return a frame as an Arrow table, and a function that turns an Arrow table into the frame's kind.
+
+    Parameters
+    ----------
+    wanted : collection of str, optional
+        The columns that are asked for. Others of another library's frame are only there by name, without values: they need not be of a
+        type that Arrow has.
 
     Raises
     ------
     JobError
         If it is no table of a library that narwhals knows, or a lazy one.
     DataError
-        If a column's name stands twice, or a column holds values of several types.
+        If a column's name stands twice, or a column holds values of several types, or of one that Arrow does not have.
     """
     if isinstance(frame, pa.Table):
         return _checked(frame), lambda table: table
@@ -87,10 +93,16 @@ def to_arrow(frame: Any) -> tuple[pa.Table, Callable[[pa.Table], Any]]:
     def back(table: pa.Table) -> Any:
         return nw.from_arrow(table, backend=library).to_native()
 
+    taken = [name for name in wrapped.columns if wanted is None or name in wanted]
     try:
-        return _checked(wrapped.to_arrow()), back
+        table = wrapped.select(taken).to_arrow() if wanted is not None else wrapped.to_arrow()
     except (pa.ArrowException, TypeError) as error:
-        raise DataError(f"a column of the table has no one type: {error.args[0]}", hint=_hint_of(error)) from error
+        told = f"a column of the table has values of several types, or of one that Arrow does not have: {error.args[0]}"
+        raise DataError(told, hint=_hint_of(error)) from error
+    if len(taken) < len(wrapped.columns):
+        nothing = pa.nulls(len(wrapped))
+        table = pa.table({name: table[name] if name in taken else nothing for name in wrapped.columns})
+    return _checked(table), back
 
 
 def _checked(table: pa.Table) -> pa.Table:
@@ -100,6 +112,6 @@ def _checked(table: pa.Table) -> pa.Table:
     return table
 
 
-def _hint_of(error: BaseException) -> str | None:
-    """Return what pandas has added to an error of Arrow's: which column it was."""
-    return str(error.args[1]) if len(error.args) > 1 else None
+def _hint_of(error: BaseException) -> str:
+    """Return what pandas has added to an error of Arrow's, which column it was, and what to do."""
+    return "\n".join([*map(str, error.args[1:]), "leave the column out, or give it one type that Arrow has"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -65,13 +65,13 @@ class Opened:
         return FittedSteps(self.steps.ops, self.source.schema, self.tables.schemas, found.states, found.parts)
 
 
-def open_source(source: Any) -> tuple[Source, Callable[[pa.Table], Any]]:
-    """Return files as a data set, or a frame as a source in memory, and what turns Arrow into the frame's kind."""
+def open_source(source: Any, wanted: Collection[str] | None = None) -> tuple[Source, Callable[[pa.Table], Any]]:
+    """Return files as a data set, or a frame as a source in memory, of which `wanted` are read, and what turns Arrow into the frame's kind."""
     if isinstance(source, Dataset):
         return source, lambda table: table
     if is_path(source):
         return Dataset.open(source), lambda table: table
-    table, back = to_arrow(source)
+    table, back = to_arrow(source, wanted)
     return TableSource(table), back
 
 

@@ -322,8 +322,8 @@ class FittedPipeline:
                     "a table of Dask is not transformed at once", key="output", hint="leave `output` out, and write what is returned"
                 )
             return self._transform_later(source, tables or {}, device)
-        opened, back = open_source(source)
         steps = self.fitted.steps
+        opened, back = open_source(source, steps.columns_for(steps.schema.names))
         with naming(opened):
             indices, outputs = steps.serving(steps.schema.names, opened.schema.names)
         schema = steps.schema.select(outputs)
@@ -369,10 +369,11 @@ class FittedPipeline:
         DataError
             If a column is missing or of another kind than when the pipeline was fitted.
         """
-        opened, _ = open_source(source)
         steps = self.fitted.steps
+        learnt_from = {name for level in range(steps.n_levels) for name in steps.fit_pass(level)[2]}
+        opened, _ = open_source(source, {*learnt_from, *steps.columns_for(steps.schema.names)})
         with naming(opened):
-            check_available((name for level in range(steps.n_levels) for name in steps.fit_pass(level)[2]), opened.schema.names)
+            check_available(learnt_from, opened.schema.names)
         states, sides = serve_tables(self.fitted.ops, self.fitted.tables, self.fitted.states, range(len(steps.ops)), tables or {})
         parts = dict(self.fitted.parts)
         ready = Work(opened, self.fitted.ops, NoSplit(), expects=self.fitted.source, sides=sides)

@@ -351,6 +351,11 @@ def test_threads_that_predict_into_one_file_do_not_disturb_each_other(finished: 
     assert pq.read_metadata(tmp_path / "out.parquet").num_rows == ledgers[0].rows()["out"]
 
 
+def test_columns_of_pandas_that_nothing_reads_may_hold_anything(loaded: Any, new_rows: pa.Table, expected: pa.Table) -> None:
+    predicted = loaded.predict(new_rows.to_pandas().assign(junk=[[1], "a"] * (new_rows.num_rows // 2) + ["b"] * (new_rows.num_rows % 2)))
+    assert pa.Table.from_pandas(predicted)["prediction"].equals(expected["prediction"])
+
+
 def test_predictions_are_written_as_parquet_only(loaded: Any, new_rows: pa.Table, tmp_path: Path) -> None:
     with pytest.raises(JobError, match=r"are written as Parquet, not as 'new.csv'\n  name 'new.parquet'"):
         loaded.predict(new_rows, tmp_path / "new.csv")

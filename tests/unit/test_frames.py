@@ -74,13 +74,24 @@ def test_paths_are_told_from_tables() -> None:
         (pa.table([[1], [2]], names=["x", "x"]), "column 'x': stands twice"),
         (pd.DataFrame([[1, 2]], columns=["x", "x"]), "are not unique"),
         (pa.table([[1], [2]], names=["x", "\0row"]), "begins with a NUL"),
-        (pd.DataFrame({"x": [1, "a"]}), "has no one type: .*\n.*column x"),
+        (pd.DataFrame({"x": [1, "a"]}), "has values of several types, or of one .*\n.*column x.*\n  leave the column out"),
+        (pd.DataFrame({"x": [1j]}), "of one that Arrow does not have: .*\n.*column x"),
     ],
-    ids=["arrow twice", "pandas twice", "reserved", "mixed"],
+    ids=["arrow twice", "pandas twice", "reserved", "mixed", "complex"],
 )
 def test_a_table_that_no_file_could_be_is_refused(frame: object, wants: str) -> None:
     with pytest.raises(DataError, match=wants):
         to_arrow(frame)
+
+
+def test_columns_that_no_step_reads_may_hold_anything() -> None:
+    rows = pd.DataFrame({"c": ["a", "b"], "y": [0.0, 1.0], "junk": [1, "a"]})
+    fitted = Pipeline.from_yaml("- target_encoding: {columns: [c], target: y}\n- select: [c_te]").fit(rows.drop(columns="junk"))
+    assert list(fitted.transform(rows).columns) == ["c_te"]
+    twice = fitted.pipeline.fit(pd.concat([rows, rows]).drop(columns="junk"))
+    assert fitted.update(rows).transform(rows)["c_te"].tolist() == twice.transform(rows)["c_te"].tolist()
+    with pytest.raises(DataError, match="no column 'c'\n  Columns: junk, y"):
+        fitted.transform(rows[["y", "junk"]])
 
 
 def test_a_column_without_a_name_is_a_column() -> None:

@@ -151,7 +151,7 @@ class Bundle:
         JobError
             If there is no such source, or `output` is there already.
         """
-        opened, back = open_source(source)
+        opened, back = open_source(source, self._read())
         target = None if output is None else output_file(output)
         if target is not None and target.exists():
             _refuse_source(opened, target)
@@ -175,6 +175,12 @@ class Bundle:
                 return back(pa.concat_tables([schema.empty_table(), *parts]))
             write_output(target, parts, schema, overwrite=overwrite)
             return Ledger.total(ledgers)
+
+    def _read(self) -> set[str]:
+        """Return the columns of a source that predicting looks at, where they are there."""
+        steps = self.fitted.steps
+        wanted = [*self.features, *(name for name in steps.schema if name == self.target)]
+        return {*steps.columns_for(wanted), *steps.label_columns(self.target), *self.key}
 
 
 def _in_order(workers: Cluster, handles: deque[Any], ledgers: list[Ledger], progress: Progress) -> Iterator[pa.Table]:
