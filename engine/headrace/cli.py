@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from headrace.cli_bench import bench
-from headrace.commands import DebugOption, JsonOption, guarded, heed_signals, print_json, told_as_json
+from headrace.commands import DebugOption, JsonOption, guarded, heed_signals, print_json, reader_left, told_as_json
 from headrace.errors import JobError
 from headrace.startup import collect_seldom, leave, sleep_soon
 
@@ -363,9 +363,15 @@ def main() -> None:
     collect_seldom()
     sleep_soon()
     heed_signals()
-    if "--json" in sys.argv:
-        sys.exit(told_as_json(lambda: app(prog_name="headrace", standalone_mode=False)))
-    app(prog_name="headrace")
+    try:
+        if "--json" in sys.argv:
+            sys.exit(told_as_json(lambda: app(prog_name="headrace", standalone_mode=False)))
+        app(prog_name="headrace")
+    except SystemExit as done:
+        if not isinstance(done.__context__, BrokenPipeError):
+            raise
+        reader_left()  # `headrace --help | head`: Typer and rich end with 1
+        sys.exit(0)
 
 
 def command() -> NoReturn:

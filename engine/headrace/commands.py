@@ -66,8 +66,7 @@ def guarded(act: Callable[[], None], *, as_json: bool, debug: bool, is_small: bo
         print(stopped.message, file=sys.stderr)  # noqa: T201
         raise typer.Exit(128 + getattr(interruption, "number", signal.SIGINT)) from None
     except BrokenPipeError:
-        # The reader went away (`headrace plan | head`): no error of ours, and Python must not complain at exit either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        reader_left()  # as in `headrace plan | head`
         raise typer.Exit(0) from None
     except typer.Exit:
         raise
@@ -87,6 +86,11 @@ def guarded(act: Callable[[], None], *, as_json: bool, debug: bool, is_small: bo
     except Exception as error:  # noqa: BLE001  (the last line of defence: no traceback reaches a user by default)
         _show_unexpected(error, as_json=as_json, debug=debug)
         raise typer.Exit(1) from None
+
+
+def reader_left() -> None:
+    """Write nothing more to a reader that went away: that is no error of ours, and Python must not complain at exit either."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _show_unexpected(error: Exception, *, as_json: bool, debug: bool) -> None:

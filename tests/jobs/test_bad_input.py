@@ -178,6 +178,14 @@ MISTAKES = [
     Mistake(
         "split by chance", "{by: sent, test_from: 2024-03-01, zone: America/New_York}\nm", "{by: random}\nm", 2, "split", ("{by: hash,",)
     ),
+    Mistake(
+        "constraint on no feature",
+        "params: {",
+        "params: {monotone_constraints: {kmm: 1}, ",
+        2,
+        "model.params.monotone_constraints",
+        ("no feature 'kmm'", "nearest: 'km'"),
+    ),
     Mistake("contract", "key: [id]", "contract: c.yaml", 2, "source.contract", ("not part of this version",)),
     Mistake("quarantine", "key: [id]", "on_bad_file: quarantine", 2, "source.on_bad_file", ("'fail'", "this version")),
     Mistake("explain", "output: {", "output: {explain: 3, ", 2, "output.explain", ("not part of this version",)),

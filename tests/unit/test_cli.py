@@ -120,10 +120,11 @@ def test_an_unexpected_fault_is_one_line_and_asks_for_a_report(monkeypatch: pyte
     assert "Traceback" in call("doctor", "--debug").stderr
 
 
-def test_a_reader_that_goes_away_is_no_error(small: Path) -> None:
+@pytest.mark.parametrize("what", [("profile", "SMALL", "--json"), ("--help",), ("run", "--help")])
+def test_a_reader_that_goes_away_is_no_error(small: Path, what: tuple[str, ...]) -> None:
     reading, writing = os.pipe()
     os.close(reading)
-    command = [sys.executable, "-c", "from headrace.cli import main; main()", "profile", str(small), "--json"]
+    command = [sys.executable, "-c", "from headrace.cli import main; main()", *(str(small) if word == "SMALL" else word for word in what)]
     done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
     os.close(writing)
     assert (done.returncode, done.stderr) == (0, "")

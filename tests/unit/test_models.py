@@ -258,9 +258,9 @@ def test_constraints_name_features():
     along = np.zeros((50, 3), dtype=np.float32)
     along[:, 0] = np.linspace(-3, 3, 50)
     assert (np.diff(model.predict(along)) <= 0).all()
-    with pytest.raises(JobError, match="no feature 'aa'") as caught:
+    with pytest.raises(JobErrors, match="no feature 'aa'") as caught:
         fit_model(ModelSettings("xgboost", params={"monotone_constraints": {"aa": 1}}), FEATURES, [(matrix, score)], 1)
-    assert caught.value.key == "model.params.monotone_constraints"
+    assert [error.key for error in caught.value.errors] == ["model.params.monotone_constraints"]
 
 
 class TestSettings:
@@ -294,8 +294,29 @@ class TestSettings:
                 "model.params.class_weight.1",
                 "a number above 0 is needed, not -2",
             ),
-            ({"kind": "xgboost", "rounds": 0}, "model.rounds", "1 or more, not 0"),
-            ({"kind": "xgboost", "seed": -1}, "run.seed", "0 or more, not -1"),
+            ({"kind": "xgboost", "params": {"one_drop": 2}}, "model.params.one_drop", "true or false is needed, not 2"),
+            ({"kind": "xgboost", "params": {"base_score": "half"}}, "model.params.base_score", "a number is needed, not 'half'"),
+            ({"kind": "xgboost", "params": {"base_score": [0.5, True]}}, "model.params.base_score", "a number is needed, not True"),
+            ({"kind": "xgboost", "params": {"base_score": []}}, "model.params.base_score", "a number is needed, not []"),
+            (
+                {"kind": "xgboost", "params": {"quantile_alpha": [0.1, 0.9]}},
+                "model.params.quantile_alpha",
+                "a number of 0 or more and at most 1 is needed, not [0.1, 0.9]",
+            ),
+            (
+                {"kind": "xgboost", "params": {"monotone_constraints": {"age": "up"}}},
+                "model.params.monotone_constraints",
+                "features with 1 or -1 each are needed, not {'age': 'up'}",
+            ),
+            (
+                {"kind": "xgboost", "params": {"interaction_constraints": "age"}},
+                "model.params.interaction_constraints",
+                "lists of features are needed, not 'age'",
+            ),
+            ({"kind": "xgboost", "params": {"objective": "reg:quantileerror"}}, "model.params.objective", "needs quantile_alpha"),
+            ({"kind": "xgboost", "rounds": 0}, "model.rounds", "1 or more, below 2^31, not 0"),
+            ({"kind": "xgboost", "rounds": 10**23}, "model.rounds", "1 or more, below 2^31, not 1000"),
+            ({"kind": "xgboost", "seed": -1}, "run.seed", "0 or more, below 2^31, not -1"),
             (
                 {"kind": "xgboost", "task": "regression", "params": {"objective": "binary:logistic"}},
                 "model.params.objective",

@@ -84,7 +84,7 @@ def test_a_sample_for_quantiles_gives_other_trees_that_are_as_good() -> None:
 
 
 def test_what_xgboost_refuses_is_found_before_anybody_waits() -> None:
-    settings = ModelSettings("xgboost", params={"base_score": "high"}).resolved(SCORE)
+    settings = ModelSettings("xgboost", params={"objective": "reg:gamma", "base_score": -1}).resolved(SCORE)
     with pytest.raises(JobError, match=r"xgboost refuses: ") as caught:
         starting_score(settings, SCORE)
     assert caught.value.key == "model.params"

@@ -259,7 +259,7 @@ class OpenJob:
             )
         if section.features is None and section.target is not None:
             self._refuse_leaks(section.target)
-        _model_settings(self.job.settings).check_features(len(self.features))
+        _model_settings(self.job.settings).check_features(self.features)
 
     def _refuse_leaks(self, target: str) -> None:
         lineage = self.steps.lineage

@@ -108,7 +108,7 @@ class ModelSection(Settings):
     task: Literal["binary", "multiclass", "regression", "clustering", "decomposition"] | None = None
     features: Names | None = None
     params: dict[str, Any] = {}
-    rounds: Annotated[int, Field(ge=1)] = 100
+    rounds: Annotated[int, Field(ge=1, lt=2**31)] = 100
 
 
 class OutputSettings(Settings):

@@ -6,13 +6,13 @@ Source: T. Chen, C. Guestrin, "XGBoost: A Scalable Tree Boosting System", KDD 20
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
-from headrace.errors import JobError, unknown_name
+from headrace.errors import JobError
 from headrace.models.device import check_build, to_device
 from headrace.models.matrix import Block, reblock
 from headrace.models.settings import ModelSettings
@@ -92,33 +92,18 @@ def on_device(params: dict[str, Any], device: str) -> dict[str, Any]:
 
 def library_params(settings: ModelSettings, features: tuple[str, ...], threads: int) -> dict[str, Any]:
     """Return what XGBoost is told: the job's parameters, features by their position, and what other keys of the job decide."""
+    settings.check_features(features)
     params = {"objective": _DEFAULT_OBJECTIVE[str(settings.task)], **settings.params}
     if "monotone_constraints" in params:
-        params["monotone_constraints"] = _monotone(params["monotone_constraints"], features)
+        signs = [str(params["monotone_constraints"].get(name, 0)) for name in features]
+        params["monotone_constraints"] = f"({','.join(signs)})"
     if "interaction_constraints" in params:
-        groups = [[_position(name, features, "interaction_constraints") for name in group] for group in params["interaction_constraints"]]
-        params["interaction_constraints"] = json.dumps(groups)
+        params["interaction_constraints"] = json.dumps(
+            [[features.index(name) for name in group] for group in params["interaction_constraints"]]
+        )
     if settings.n_classes:
         params["num_class"] = settings.n_classes
     return {**params, "tree_method": "hist", "seed": settings.seed, "nthread": threads}
-
-
-def _monotone(constraints: object, features: tuple[str, ...]) -> str:
-    """Return ``{name: 1 or -1}`` as XGBoost's list by position."""
-    if not isinstance(constraints, Mapping):
-        message = "monotone_constraints name each feature"
-        raise JobError(message, key="model.params.monotone_constraints", hint="as in {age: 1, distance: -1}")
-    signs = [0] * len(features)
-    for name, sign in constraints.items():
-        signs[_position(name, features, "monotone_constraints")] = sign
-    return "(" + ",".join(str(sign) for sign in signs) + ")"
-
-
-def _position(name: object, features: tuple[str, ...], param: str) -> int:
-    if name not in features:
-        message, hint = unknown_name("feature", str(name), features)
-        raise JobError(message, key=f"model.params.{param}", hint=hint)
-    return features.index(str(name))
 
 
 def _first_line(error: Exception) -> str:

@@ -31,12 +31,12 @@ def number(*, above: float = -math.inf, least: float = -math.inf, most: float = 
     headrace.errors.JobError: model.params.subsample: a number above 0 and at most 1 is needed, not 3
     """
     bounds = [f"above {above:g}"] * (above > -math.inf) + [f"of {least:g} or more"] * (least > -math.inf)
-    bounds += [f"at most {most:g}"] * (most < math.inf)
+    wanted = " ".join(["a number", " and ".join([*bounds, *[f"at most {most:g}"] * (most < math.inf)])]).rstrip()
 
     def check(key: str, value: object) -> None:
         is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
         if not is_number or not above < value or not least <= value <= most:  # type: ignore[operator]
-            raise JobError(f"a number {' and '.join(bounds)} is needed, not {value!r}", key=key)
+            raise JobError(f"{wanted} is needed, not {value!r}", key=key)
 
     return check
 
@@ -56,6 +56,39 @@ def truth(key: str, value: object) -> None:
     """Check for true or false."""
     if not isinstance(value, bool):
         raise JobError(f"true or false is needed, not {value!r}", key=key)
+
+
+def flag(key: str, value: object) -> None:
+    """Check for true or false, or 1 or 0 for them."""
+    if value not in (0, 1):
+        raise JobError(f"true or false is needed, not {value!r}", key=key)
+
+
+def number_or_list(key: str, value: object) -> None:
+    """Check for a number, or a list of some.
+
+    >>> number_or_list("model.params.base_score", [0.3, 0.7])
+    """
+    for one in value if isinstance(value, list) and value else [value]:
+        number()(key, one)
+
+
+def signs(key: str, value: object) -> None:
+    """Check for features with 1, 0 or -1 each.
+
+    >>> signs("model.params.monotone_constraints", {"age": 1})
+    """
+    if not isinstance(value, dict) or not all(sign in (-1, 0, 1) for sign in value.values()):
+        raise JobError(f"features with 1 or -1 each are needed, not {value!r}", key=key, hint="as in {age: 1, distance: -1}")
+
+
+def groups(key: str, value: object) -> None:
+    """Check for lists of features.
+
+    >>> groups("model.params.interaction_constraints", [["age", "distance"]])
+    """
+    if not isinstance(value, list) or not all(isinstance(group, list) for group in value):
+        raise JobError(f"lists of features are needed, not {value!r}", key=key, hint="as in [[age, distance], [hour]]")
 
 
 def class_weights(key: str, value: object) -> None:

@@ -80,7 +80,7 @@ def fit(settings: ModelSettings, features: tuple[str, ...], blocks: Sequence[Blo
     for matrix, _ in blocks:
         check_matrix(matrix, features, missing=False)
     whole, _ = joined_on_device(list(blocks), np.float64) if device == "gpu" else joined(blocks, np.float64)
-    n_components = _checked_components(settings, len(features), len(whole))
+    n_components = _checked_components(settings, features, len(whole))
     estimator = _on_device(settings, n_components, whole) if device == "gpu" else _on_host(settings, n_components, whole)
     found = (estimator.components_, estimator.explained_variance_, estimator.explained_variance_ratio_)
     components, variance, ratio = (np.asarray(to_host(numbers), np.float64) for numbers in found)
@@ -92,7 +92,7 @@ def fit_by_sums(settings: ModelSettings, features: tuple[str, ...], rows: Traini
     from threadpoolctl import threadpool_limits
 
     sums = rows.ask(Products(has_target=False))
-    n_components = _checked_components(settings, len(features), sums.n)
+    n_components = _checked_components(settings, features, sums.n)
     covariance = sums.covariance()
     with threadpool_limits(limits=1):
         directions = np.linalg.eigh(covariance if settings.kind == "pca" else sums.covariance(centred=False))[1]
@@ -119,8 +119,8 @@ def load(folder: Path, threads: int | None) -> Decomposition:
     return Decomposition(settings, features, components, mean, scale, ratio)
 
 
-def _checked_components(settings: ModelSettings, n_features: int, n_rows: int) -> int:
-    settings.check_features(n_features)
+def _checked_components(settings: ModelSettings, features: tuple[str, ...], n_rows: int) -> int:
+    settings.check_features(features)
     n_components = int(settings.params.get("n_components", DEFAULT_COMPONENTS))
     if n_components > n_rows - (settings.kind == "truncated_svd"):
         raise JobError(f"{n_components} components of {n_rows} training rows", key="model.params.n_components", hint="ask for fewer")

@@ -6,12 +6,12 @@ XGBoost itself only warns about a parameter that it does not know, and trains on
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from headrace.errors import DataError, JobError, JobErrors, unknown_name
-from headrace.models.checks import Check, class_weights, number, one_of, truth, whole
+from headrace.models.checks import Check, class_weights, flag, groups, number, number_or_list, one_of, signs, truth, whole
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,20 +50,22 @@ _OF_ONE_WORKER = ("reg:absoluteerror", "reg:quantileerror")
 _positive, _not_negative = number(above=0), number(least=0)
 _share, _some = number(least=0, most=1), number(above=0, most=1)
 # fmt: off
-# Of those without a check here XGBoost takes values of several kinds.
-_XGBOOST_UNCHECKED = frozenset(
-    {"base_score", "booster", "interaction_constraints", "monotone_constraints", "objective", "one_drop", "quantile_alpha"}
-)
+# What these may be decides more than they themselves: see `_check_params`.
+_XGBOOST_UNCHECKED = frozenset({"booster", "objective"})
 _XGBOOST_CHECKS: Mapping[str, Check] = {
     **dict.fromkeys(("max_cached_hist_node", "num_parallel_tree"), whole(1)),
     **dict.fromkeys(("max_depth", "max_leaves"), whole(0)),
     **dict.fromkeys(("alpha", "eta", "gamma", "lambda", "learning_rate", "max_delta_step", "min_child_weight"), _not_negative),
     **dict.fromkeys(("min_split_loss", "reg_alpha", "reg_lambda", "scale_pos_weight"), _not_negative),
     **dict.fromkeys(("colsample_bylevel", "colsample_bynode", "colsample_bytree", "subsample"), _some),
-    **dict.fromkeys(("rate_drop", "skip_drop"), _share),
+    **dict.fromkeys(("quantile_alpha", "rate_drop", "skip_drop"), _share),
+    "base_score": number_or_list,
     "grow_policy": one_of("depthwise", "lossguide"),
     "huber_slope": number(),
+    "interaction_constraints": groups,
     "max_bin": whole(2),
+    "monotone_constraints": signs,
+    "one_drop": flag,
     "normalize_type": one_of("tree", "forest"),
     "sample_type": one_of("uniform", "weighted"),
     "tweedie_variance_power": number(least=1, most=2),
@@ -250,15 +252,25 @@ class ModelSettings:
             message = f"the leaves of {objective!r} are quantiles of their rows, and no worker has all of a leaf's rows"
             raise JobError(message, key="run.training", hint=f"write {ONE_WORKER}, or take reg:pseudohubererror")
 
-    def check_features(self, n_features: int) -> None:
-        """Raise JobError if a parameter asks for more than a matrix of `n_features` columns has."""
+    def check_features(self, features: Sequence[str]) -> None:
+        """Raise JobErrors if parameters name other features than these, JobError if one asks for more than so many columns have."""
+        errors = []
+        named = {"monotone_constraints": [*self.params.get("monotone_constraints", {})]}
+        named["interaction_constraints"] = [name for group in self.params.get("interaction_constraints", []) for name in group]
+        for param, names in named.items():
+            for name in names:
+                if name not in features:
+                    message, hint = unknown_name("feature", str(name), features)
+                    errors.append(JobError(message, key=f"model.params.{param}", hint=hint))
+        if errors:
+            raise JobErrors(errors)
         if self.kind not in ("pca", "truncated_svd"):
             return
         # the library's iteration finds all directions but the last
-        most = n_features if self.kind == "pca" else n_features - 1
+        most = len(features) if self.kind == "pca" else len(features) - 1
         wanted = self.params.get("n_components", DEFAULT_COMPONENTS)
         if wanted > most:
-            message = f"{wanted} components of {n_features} features: {self.kind} finds at most {most}"
+            message = f"{wanted} components of {len(features)} features: {self.kind} finds at most {most}"
             raise JobError(message, key="model.params.n_components", hint="ask for fewer, or give the model more features")
 
     def resolved(self, target: np.ndarray, name: str = "") -> ModelSettings:
@@ -339,6 +351,10 @@ def _check_params(kind: str, params: Mapping[str, Any]) -> None:
     if params.get("objective", "reg:squarederror") not in OBJECTIVES:
         message, hint = unknown_name("objective", str(params["objective"]), OBJECTIVES)
         raise JobError(message, key="model.params.objective", hint=hint)
+    if params.get("objective") == "reg:quantileerror" and "quantile_alpha" not in params:
+        raise JobError(
+            "reg:quantileerror needs quantile_alpha", key="model.params.objective", hint="the share below, as in quantile_alpha: 0.9"
+        )
     if params.get("booster", "gbtree") not in ("gbtree", "dart"):
         message = f"booster {params['booster']!r} does not train on blocks"
         raise JobError(message, key="model.params.booster", hint="gbtree or dart; for linear models there are kinds of their own")
@@ -370,8 +386,8 @@ def _check_task(kind: str, task: str | None, params: Mapping[str, Any]) -> None:
 
 
 def _check_count(name: str, value: object, least: int, key: str) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise JobError(f"{name} is a whole number of {least} or more, not {value!r}", key=key)
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value < 2**31:
+        raise JobError(f"{name} is a whole number of {least} or more, below 2^31, not {value!r}", key=key)
 
 
 def _check_target(target: np.ndarray, name: str) -> None:
