@@ -74,6 +74,12 @@ def test_times_decimals_and_booleans_have_buckets_that_do_not_depend_on_the_unit
     assert made["b"][0] == obvious(1, 10**6)
 
 
+def test_nanoseconds_within_one_microsecond_share_a_bucket_before_1970_too(backend: Backend) -> None:
+    nanoseconds = pa.array([-1_000, -999, -1, 0, 999, 1_000], pa.timestamp("ns"))
+    made = applied(backend, HashBucket(["c"], buckets=10**6), pa.table({"c": nanoseconds}))
+    assert made["c"] == [obvious(microsecond, 10**6) for microsecond in (-1, -1, -1, 0, 0, 1)]
+
+
 @pytest.mark.parametrize("data", [pa.nulls(3), pa.nulls(3, pa.string()), pa.array([], pa.string()), pa.array(["a"]).slice(1)])
 def test_all_null_and_empty_columns_are_0(backend: Backend, data: pa.Array) -> None:
     assert applied(backend, HashBucket(["c"], buckets=7), pa.table({"c": data}))["c"] == [0] * len(data)

@@ -34,7 +34,7 @@ class Normalize(ColumnOp, FittedOp[dict[str, Moments], Scale]):
     columns : list of str
         Numbers or booleans.
     dtype : "float32" or "float64"
-        Of the result; the arithmetic is float64. Default float32, which is what models take.
+        Of the result; the arithmetic is float64, which integers beyond 2^53 are rounded to. Default float32, which is what models take.
 
     Nulls and NaN
     -------------

@@ -151,7 +151,7 @@ def _hashed_integers(column: Plain) -> Rows:
     if pa.types.is_date64(type_):
         return values * 1_000
     if pa.types.is_timestamp(type_):
-        return towards_zero(values, 1_000) if type_.unit == "ns" else values * _MICROSECONDS[type_.unit]
+        return values // 1_000 if type_.unit == "ns" else values * _MICROSECONDS[type_.unit]
     if values.dtype.kind == "f":
         return as_float64(values)
     return values.view(np.int64) if values.dtype == np.uint64 else values.astype(np.int64)
