@@ -185,13 +185,15 @@ def run_summary(run: Run, report: Path | None = None) -> None:
         trained = f"{split['train_rows']:,} rows trained, {split['test_rows']:,} tested"
         say(f"{model['kind']} with {count_of(len(model['features']), 'feature')}: {trained}", indent=2)
         out.print(_metrics_table(record["metrics"], tested=split["test_rows"] > 0))
+        if not split["test_rows"] and record["job"]["settings"].get("split"):
+            say(f"no row tests: {split['text']}; these are rows that it learnt from", label="! ", indent=2, style="yellow")
     say(_shown_path(report or run.report), label="report: ", indent=2)
     if "model" in record:
         say(_shown_path(run.directory / "bundle"), label="bundle: ", indent=2)
 
 
 def _metrics_table(metrics: Mapping[str, Any], *, tested: bool) -> Table:
-    table = Table(box=None, padding=(0, 2), show_edge=False)
+    table = Table(box=None, padding=(0, 2 if out.width >= 60 else 1), show_edge=False)  # names are whole at 40 columns, too
     which = "test" if tested else "train"
     for column in ("metric", which, "constant guess"):
         table.add_column(column, justify="left" if column == "metric" else "right")

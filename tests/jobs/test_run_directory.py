@@ -197,6 +197,14 @@ def test_ctrl_c_while_workers_start_says_so_and_leaves_nothing(desk: Any) -> Non
     assert not desk.out.exists()
 
 
+def test_a_split_that_leaves_no_row_to_test_is_told(desk: Any) -> None:
+    desk.swap("test_from: 2024-03-01", "test_from: 2034-03-01")
+    told = desk("run", desk.job).stdout
+    assert "! no row tests: rows with sent before 2034-03-01 (America/New_York) train, the others test" in told
+    assert "metric" in told
+    assert "! " not in desk("run", desk.job, "--set", "split.test_from=2024-03-01").stdout
+
+
 def test_a_run_without_a_model_leaves_features_and_a_pipeline(desk: Any) -> None:
     text = desk.job.read_text().replace("model: {", "# model: {").replace("evaluate:", "# evaluate:")
     desk.job.write_text(text)

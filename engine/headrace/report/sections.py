@@ -206,7 +206,8 @@ def asked(record: Record) -> list[tuple[str, str]]:
     if is_number(split.get("train_rows")):
         said.append(("Learnt from", f"{number(split['train_rows'])} {noun}"))
     if is_number(split.get("test_rows")):
-        said.append(("Tested on", f"{number(split['test_rows'])} {noun} it had not seen"))
+        tested = f"{number(split['test_rows'])} {noun} it had not seen" if split["test_rows"] else f"no {noun}: none were held back"
+        said.append(("Tested on", tested))
     said += [("Split", str(split.get("text") or "")), ("Model", _model(section(record, "model")))]
     said.append(("Job", " ".join([str(job.get("name") or ""), f"({job['file']})" if job.get("file") else ""]).strip()))
     return [(question, answer) for question, answer in said if answer]

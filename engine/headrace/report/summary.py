@@ -82,7 +82,7 @@ def metrics(record: Record) -> list[Metric]:
     """Return the run's metrics in their order: of the test rows, or of the training rows where nothing was held back."""
     case = vars(Case.of(record))
     test, train, base = (section(record, "metrics", part) for part in ("test", "train", "base"))
-    return [_metric(name, value, None if test is train else train.get(name), base, case) for name, value in (test or train).items()]
+    return [_metric(name, value, train.get(name) if test else None, base, case) for name, value in (test or train).items()]
 
 
 def headline(record: Record) -> list[str]:
