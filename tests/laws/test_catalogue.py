@@ -40,8 +40,10 @@ def test_no_example_is_of_an_operator_that_is_not_there() -> None:
 
 @pytest.mark.parametrize("name", sorted(OPS))
 def test_every_operator_has_a_section_in_the_docs(name: str) -> None:
-    documented = re.findall(r"^## `?([a-z_]+)`?", (ROOT / "docs" / "operators.md").read_text(), flags=re.MULTILINE)
+    page = (ROOT / "docs" / "operators.md").read_text()
+    documented = re.findall(r"^## `?([a-z_]+)`?", page, flags=re.MULTILINE)
     assert documented.count(name) == 1, f"docs/operators.md needs one section `## {name}`"
+    assert f"[`{name}`](#{name})" in page, f"the table at the top of docs/operators.md needs a link to {name}"
 
 
 @pytest.mark.parametrize("module", sorted({place.split(":")[0] for place in OPS.values()}))
