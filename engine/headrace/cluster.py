@@ -347,8 +347,9 @@ def _started(name: str, kind: Callable[..., Any], **settings: Any) -> DaskCluste
     except (TimeoutError, OSError, RuntimeError) as error:
         raise ClusterError(
             f"the workers of the cluster `{name}` did not start: {error}",
-            hint='a script that opens it needs `if __name__ == "__main__":` around what it does, because every worker imports the script; '
-            "a machine that is busy may take too long: try again, or use fewer workers, or the cluster `local`",
+            hint='a script that opens it needs `if __name__ == "__main__":` around what it does, because every worker imports the script, and '
+            "must be a file, not standard input; a machine that is busy may take too long: try again, or use fewer workers, or the cluster "
+            "`local`",
         ) from error
 
 

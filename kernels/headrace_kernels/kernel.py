@@ -52,6 +52,10 @@ class Kernel(Signature):
         self._scalar: Scalar | None = None
         self._loops: dict[np.dtype[Any] | None, Scalar] = {}
 
+    @property
+    def _made_of(self) -> tuple[Any, ...]:
+        return self.reference, dict(self.outputs)
+
     def __repr__(self) -> str:
         return f"Kernel({self.name}: {', '.join(self.inputs)} -> {dict(self.outputs)})"
 

@@ -67,6 +67,10 @@ class SegmentKernel(Signature):
         self.between = between
         self._loop: Scalar | None = None
 
+    @property
+    def _made_of(self) -> tuple[Any, ...]:
+        return self.reference, self.output.name, self.start, self.between
+
     def __repr__(self) -> str:
         return f"SegmentKernel({self.name}: {', '.join(self.inputs)} -> {self.output})"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import MappingProxyType
@@ -48,8 +49,16 @@ class Signature:
         if starred is not None:
             raise TypeError(f"{self._told}: {str(starred)!r} cannot be given by its position; name each column and constant")
 
-    def __reduce__(self) -> str:
-        return self.__qualname__  # as a function goes to other processes: by where it stands
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        # As a function goes to other processes: by where it stands, and by value (which cloudpickle can) where that is a prompt or a notebook.
+        if self.__module__ == "__main__" and not hasattr(sys.modules["__main__"], "__file__"):
+            return type(self), self._made_of
+        return self.__qualname__
+
+    @property
+    def _made_of(self) -> tuple[Any, ...]:
+        """What another one like it is made of."""
+        raise NotImplementedError
 
     @property
     def _told(self) -> str:

@@ -2,6 +2,7 @@ import functools
 import importlib
 import math
 import os
+import pickle
 import pkgutil
 import subprocess
 import sys
@@ -164,6 +165,28 @@ def test_types_of_outputs_and_kinds_of_parameters_are_checked_before_anything_is
     for value in ("2", None):
         with pytest.raises(TypeError, match="kernel 'ratio': constant 'scale' is no number"):
             ratio.launch([Column(np.zeros(1)), Column(np.zeros(1))], {"scale": value})
+
+
+def test_kernels_of_a_prompt_or_a_notebook_go_to_other_processes_by_value():
+    code = """
+import cloudpickle, sys
+from headrace_kernels.kernel import kernel
+from headrace_kernels.segments import segment_kernel
+
+@kernel(outputs={"twice": "float64", "next": "int64"})
+def made(x):
+    return 2 * x, x + 1
+
+@segment_kernel(output="int64", start=(0,))
+def counted(state, x):
+    return state[0], (state[0] + 1,)
+
+sys.stdout.buffer.write(cloudpickle.dumps((made, counted)))
+"""
+    pickled = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, timeout=60).stdout
+    made, counted = pickle.loads(pickled)
+    assert [column.values.tolist() for column in made.launch([Column(np.array([3.0]))])] == [[6.0], [4]]
+    assert counted.launch([Column(np.zeros(2))], np.array([0, 2])).values.tolist() == [0, 1]
 
 
 def test_every_built_in_is_a_kernel_of_its_name():
