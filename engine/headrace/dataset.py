@@ -345,8 +345,7 @@ def _groups(footer: Footer, metadata: Any, schema: pa.Schema) -> Iterator[tuple[
     """Yield of each row group its rows, and the bytes of each column unpacked."""
     from headrace_kernels.page_headers import CHUNK_UNPACKED
 
-    top = frozenset(schema.names)
-    names = [path if path in top else path.split(".")[0] for path in _paths(metadata)]  # a nested column's leaves count for it
+    names = _top_names(metadata, schema)
     for n_rows, sizes in zip(footer.n_rows.tolist(), footer.chunks[:, :, CHUNK_UNPACKED].tolist(), strict=True):
         nbytes: dict[str, int] = dict.fromkeys(schema.names, 0)
         for name, size in zip(names, sizes, strict=True):
@@ -354,9 +353,13 @@ def _groups(footer: Footer, metadata: Any, schema: pa.Schema) -> Iterator[tuple[
         yield n_rows, nbytes
 
 
-def _paths(metadata: Any) -> list[str]:
-    schema = metadata.schema
-    return [schema.column(index).path for index in range(len(schema))]
+def _top_names(metadata: Any, schema: pa.Schema) -> list[str]:
+    """Return of each leaf column the name of the column that it is part of."""
+    if metadata.num_columns == len(schema.names):  # one leaf each
+        return list(schema.names)
+    top, parquet = frozenset(schema.names), metadata.schema
+    paths = (parquet.column(index).path for index in range(metadata.num_columns))
+    return [path if path in top else path.split(".")[0] for path in paths]
 
 
 def _dictionaries(footer: Footer, metadata: Any, schema: pa.Schema) -> frozenset[str]:
@@ -367,7 +370,7 @@ def _dictionaries(footer: Footer, metadata: Any, schema: pa.Schema) -> frozenset
         return frozenset()
     encodings = footer.chunks[:, :, CHUNK_ENCODINGS]
     regular = (((encodings & _DICTIONARY_ENCODINGS) != 0) & ((encodings & _DELTA_ENCODINGS) == 0)).all(axis=0)
-    places = {path: index for index, path in enumerate(_paths(metadata))}
+    places = {name: index for index, name in enumerate(_top_names(metadata, schema))}
     texts = (name for name, type_ in zip(schema.names, schema.types, strict=True) if _is_text(type_))
     return frozenset(name for name in texts if name in places and regular[places[name]])
 
