@@ -156,7 +156,7 @@ def unknown_name(kind: str, name: str, names: Iterable[str]) -> tuple[str, str]:
     >>> unknown_name("column", "tmep", ["temp", "visib"])
     ("no column 'tmep'", "nearest: 'temp'. Columns: temp, visib")
     """
-    known = sorted(names)
+    known = sorted(name for name in names if not name.startswith("\0"))  # which are a table's own columns
     near = nearest(name, known)
     shown = ", ".join(known[:40]) + (f", ... ({len(known)} in all)" if len(known) > 40 else "")
     listed = f"{kind.capitalize()}s: {shown or 'none'}"

@@ -19,7 +19,7 @@ from headrace.ops.code import among
 from headrace.packing import pack, read_streams, unpack, write_streams
 from headrace.runs import Bucket
 from headrace.schema import Schema
-from headrace.steps import Steps
+from headrace.steps import Steps, at_step
 from headrace.versions import version
 
 FORMAT = 4
@@ -59,12 +59,20 @@ def write_fitted(fitted: FittedSteps, folder: Path) -> None:
         "pipeline": pipeline_settings(fitted.ops),
         "source": pack(fitted.source.to_arrow().empty_table(), streams),
         "tables": {name: pack(schema.to_arrow().empty_table(), streams) for name, schema in fitted.tables.items()},
-        "states": {str(index): pack(state, streams) for index, state in fitted.states.items()},
-        "parts": {str(index): pack(part, streams) for index, part in fitted.parts.items()},
+        "states": _packed(fitted.ops, fitted.states, streams),
+        "parts": _packed(fitted.ops, fitted.parts, streams),
     }
     with (folder / "states.arrows").open("wb") as sink:
         places = write_streams(streams, sink)
     (folder / "pipeline.json").write_text(json_text.dump({**content, "streams": places}) + "\n")
+
+
+def _packed(ops: Sequence[Op], values: Mapping[int, Any], streams: list[pa.Table | Bucket]) -> dict[str, Any]:
+    packed = {}
+    for index, value in values.items():
+        with at_step(index, ops[index]):
+            packed[str(index)] = pack(value, streams)
+    return packed
 
 
 def read_fitted(folder: Path, ops: Sequence[Any] = ()) -> FittedSteps:

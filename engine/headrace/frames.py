@@ -50,13 +50,20 @@ def map_partitions(function: Callable[..., Any], frame: Any, empty: pa.Table, **
 def call_on_frame(function: Callable[..., Any], table: pa.Table) -> pa.Table:
     """Return what a function makes of a table that it is given as a narwhals frame; it may return any library's frame.
 
+    Raises DataError if it returns something else.
+
     >>> call_on_frame(lambda frame: frame.select("x"), pa.table({"x": [1], "y": [2]})).column_names
     ['x']
     """
     import narwhals as nw
 
-    returned = function(nw.from_native(table, eager_only=True))
-    return to_arrow(nw.to_native(returned, pass_through=True))[0]
+    returned = nw.to_native(function(nw.from_native(table, eager_only=True)), pass_through=True)
+    try:
+        return to_arrow(returned)[0]
+    except JobError as error:
+        kind = type(returned)
+        hint = "return a frame, as `frame.select(...)` makes one, or a pyarrow, pandas or polars table"
+        raise DataError(f"it returned a {kind.__module__}.{kind.__qualname__}, which is no frame", hint=hint) from error
 
 
 def to_arrow(frame: Any, wanted: Collection[str] | None = None) -> tuple[pa.Table, Callable[[pa.Table], Any]]:

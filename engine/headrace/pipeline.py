@@ -35,7 +35,7 @@ from headrace.frames import is_dask, map_partitions
 from headrace.ledger import Ledger
 from headrace.new_folder import new_folder
 from headrace.opened import Opened, Tables, naming, open_source
-from headrace.ops import make_op
+from headrace.ops import make_op, op_name
 from headrace.ops.base import FittedOp, Op
 from headrace.ops.categorify import Categorify
 from headrace.partitions import cut
@@ -231,7 +231,7 @@ class FittedPipeline:
     def __repr__(self) -> str:
         shown = ["FittedPipeline"]
         for index, (op, learnt) in enumerate(zip(self.fitted.ops, self.learnt(), strict=True)):
-            shown.append("  " + shorten(f"{index} {op.name}: {op.text()}", 200, placeholder=" ..."))
+            shown.append("  " + shorten(f"{index} {op_name(op)}: {op.text()}", 200, placeholder=" ..."))
             if learnt:
                 shown.append("      " + shorten(f"learnt: {learnt}", 200, placeholder=" ..."))
         return "\n".join(shown)
@@ -343,7 +343,7 @@ class FittedPipeline:
         op = next((op for op in (self.fitted.ops[index] for index in indices) if op.needs_all_rows), None)
         _, sides = serve_tables(self.fitted.ops, self.fitted.tables, self.fitted.states, indices, tables)
         if op is not None or sides:
-            name = self.fitted.ops[min(sides)].name if op is None else op.name
+            name = op_name(self.fitted.ops[min(sides)] if op is None else op)
             hint = "write the table with `to_parquet`, and transform the folder"
             raise JobError(f"{name} needs more than the rows of one partition of a table of Dask", hint=hint)
         empty = self.schema.select(outputs).to_arrow().empty_table()

@@ -11,6 +11,7 @@ from headrace.backends import CPU
 from headrace.dealing import bucket_count
 from headrace.errors import MemoryBudgetError
 from headrace.fallbacks import fallbacks, refuse_fallbacks
+from headrace.ops import op_name
 from headrace.ops.base import OrderedOp
 from headrace.partitions import Partition, Source, TableSource, cut
 from headrace.side_tables import LookUp
@@ -212,7 +213,7 @@ def make_plan(
     made = replace(
         made, look_ups=tuple(look_ups), cache_bytes=keeps, exchange_bytes=exchange, vocabulary_bytes=vocabulary, fallbacks=fallen
     )
-    made = replace(made, training=training, ops=tuple(op.name for op in steps.ops))
+    made = replace(made, training=training, ops=tuple(op_name(op) for op in steps.ops))
     lead = steps.lead({one.step for one in look_ups if not one.shuffled})
     columns = tuple(sorted(steps.columns_after(lead, outputs)))
     return replace(made, is_bounded=memory is not None, lead=lead, lead_columns=columns, lead_codes=steps.coded_columns(lead, outputs))

@@ -10,9 +10,10 @@ from functools import cached_property
 from itertools import groupby
 from typing import Any, TypeVar
 
-from headrace.errors import DataError, JobError, JobErrors, unknown_name
-from headrace.ops import op_name
+from headrace.errors import DataError, HeadraceError, JobError, JobErrors, unknown_name
+from headrace.ops import is_built_in, op_name
 from headrace.ops.base import BoundOp, Declaration, FittedOp, Op, OrderedOp, PlainOp, Sources, StatefulOp
+from headrace.ops.code import failure
 from headrace.ops.columnwise import ColumnOp, Link, apply_chain
 from headrace.ops.select import Rename, Select
 from headrace.schema import Schema
@@ -62,14 +63,18 @@ class Steps:
         for index, op in enumerate(ops):
             try:
                 declaration = op.declare(schema, tables)
+                schema = declaration.schema
             except JobErrors as found:
                 errors += [_placed(error, index, op) for error in found.errors]
                 break  # what follows may need the columns that this step did not make
             except JobError as error:
                 errors.append(_placed(error, index, op))
                 break
+            except Exception as error:
+                if not is_users_fault(error, op):
+                    raise
+                raise _placed(JobError(f"failed: {failure(error)}"), index, op) from error
             declarations.append(declaration)
-            schema = declaration.schema
         if errors:
             raise JobErrors(errors)
         observed, applied = _passes(ops, declarations)
@@ -248,8 +253,9 @@ def apply_steps(table: Table, ops: Sequence[Op], states: Mapping[int, Any], step
                 table = apply_chain(table, [_link(ops[index], index, states) for index in indices])
             else:
                 table = apply_op(table, ops[indices[0]], states.get(indices[0]))
-        except DataError as error:
-            raise _placed(error, table.ledger.step, ops[table.ledger.step]) from error
+        except Exception as error:
+            _raise_at(error, table.ledger.step, ops[table.ledger.step])
+            raise
         seconds = (time.perf_counter() - started) / len(indices)  # what runs in one loop cannot be told apart
         for tally in tallies:
             tally.rows_out += table.n_rows
@@ -264,21 +270,37 @@ def _link(op: Op, index: int, states: Mapping[int, Any]) -> Link:
 
 def apply_op(table: Table, op: Op, state: Any) -> Table:
     """Apply one op, with its state if it has one."""
-    if isinstance(op, StatefulOp):
-        return op.apply(table, state)
-    if isinstance(op, OrderedOp):
-        return op.apply(table, state)
-    assert isinstance(op, PlainOp)  # noqa: S101  (the table of ops holds no other kind)
-    return op.apply(table)
+    if isinstance(op, StatefulOp | OrderedOp):
+        made = op.apply(table, state)
+    else:
+        assert isinstance(op, PlainOp)  # noqa: S101  (there is no other kind)
+        made = op.apply(table)
+    if not isinstance(made, Table):
+        raise TypeError(f"`apply` returned a {type(made).__name__}, not a Table")
+    return made
 
 
 @contextmanager
 def at_step(index: int, op: Op) -> Iterator[None]:
-    """Give the errors about data that are raised inside the step's place in the pipeline."""
+    """Give the errors that are raised inside the step's place in the pipeline."""
     try:
         yield
-    except DataError as error:
+    except Exception as error:
+        _raise_at(error, index, op)
+        raise
+
+
+def _raise_at(error: Exception, index: int, op: Op) -> None:
+    """Raise an error about data with the step's place, and what a user's own operator raised as such an error; else return."""
+    if isinstance(error, DataError):
         raise _placed(error, index, op) from error
+    if is_users_fault(error, op):
+        raise _placed(DataError(f"failed: {failure(error)}"), index, op) from error
+
+
+def is_users_fault(error: Exception, op: Op) -> bool:
+    """Say whether an error is one of a user's own operator, and not of what it was given."""
+    return not is_built_in(op) and not isinstance(error, HeadraceError | MemoryError)
 
 
 def _placed(error: E, index: int, op: Op) -> E:

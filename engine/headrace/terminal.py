@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from headrace.models.settings import ALL_WORKERS
+from headrace.ops import op_name
 from headrace.plan import count_of, human_bytes
 
 if TYPE_CHECKING:
@@ -220,7 +221,7 @@ def show_plan(opened: OpenJob, plan: Plan, estimate: Estimate) -> None:
         say(f"categories in memory up to {human_bytes(plan.vocabulary_bytes)}, {beyond}", label="vocabularies: ", indent=2)
     say("", label="steps", indent=2)
     for index, op in enumerate(opened.steps.ops):
-        say(f"{index} {op.name}: {op.text()}", indent=4)
+        say(f"{index} {op_name(op)}: {op.text()}", indent=4)
     if opened.features:
         say(", ".join(opened.features), label=f"{count_of(len(opened.features), 'feature')}: ", indent=2)
     if plan.training == ALL_WORKERS:
@@ -239,7 +240,7 @@ def predict_summary(output: Path, ledger: Ledger, ops: Sequence[Op]) -> None:
     say(f"{count_of(rows['in'], 'row')} in, {rows['filtered']:,} filtered, {rows['out']:,} predicted: {_shown_path(output)}")
     for step, tally in sorted(ledger.tallies.items()):
         if tally.rows_in > tally.rows_out:
-            say(f"{tally.rows_in - tally.rows_out:,} left out by step {step}, {ops[step].name}: {ops[step].text()}", indent=2)
+            say(f"{tally.rows_in - tally.rows_out:,} left out by step {step}, {op_name(ops[step])}: {ops[step].text()}", indent=2)
     if rows["in"] and not rows["out"]:
         say("the pipeline's filters leave no row; where the target is not known yet, leave its column out", indent=2)
 

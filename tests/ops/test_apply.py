@@ -38,6 +38,10 @@ def fewer_rows(frame: nw.DataFrame[Any]) -> nw.DataFrame[Any]:
     return frame.head(1)
 
 
+def no_frame(frame: nw.DataFrame[Any]) -> None:
+    """Forget to return something."""
+
+
 def failing(frame: nw.DataFrame[Any]) -> nw.DataFrame[Any]:
     raise ValueError("no such thing")
 
@@ -69,6 +73,7 @@ def test_empty_rows_are_given_too(backend: Backend) -> None:
         (fewer_rows, {"km": "float64"}, "returned 1 rows for 3"),
         (failing, {"km": "float64"}, "failing failed: ValueError: no such thing"),
         (in_miles, {"mile": "float64"}, "returned no column 'mile', only miles"),
+        (no_frame, {"km": "float64"}, "no_frame: it returned a builtins.NoneType, which is no frame\n  return a frame, as"),
         (halves, {"half": "int64"}, "column 'half': of .*halves cannot be cast from double to int64"),
     ],
 )

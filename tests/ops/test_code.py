@@ -6,20 +6,23 @@ import importlib
 import json
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow as pa
 import pytest
 from tests.comparing import assert_same_table
 
 import headrace as hr
-from headrace.errors import BundleError, JobError
+from headrace.errors import BundleError, DataError, JobError
 from headrace.ops import op_name
+from headrace.ops.base import Columns, Declaration, FittedOp, Op, PlainOp, made_in_place, operator
 from headrace.ops.filter import Filter
 from headrace.pipeline import Pipeline
+from headrace.schema import Schema
 from headrace.sha256sums import write_sums
+from headrace.table import Table
 
 DOCS = Path(__file__).parents[2] / "docs" / "operators.md"
 ROWS = pa.table({"km": [1.0, None, -3.0]})
@@ -144,3 +147,94 @@ def test_a_module_that_fails_is_its_owners_fault(tmp_path: Path, monkeypatch: py
     monkeypatch.syspath_prepend(str(tmp_path))
     with pytest.raises(JobError, match=rf"'faulty:Op' cannot be imported: {message}.*\n  mend faulty"):
         Pipeline.from_yaml("- faulty:Op: [km]")
+
+
+@operator
+class Normalize(PlainOp):
+    """A user's own, of a name that is taken, and with mistakes of its own."""
+
+    name: ClassVar[str] = "normalize"
+    columns: Columns
+    fails: str = ""
+
+    def declare(self, schema: Schema, tables: Mapping[str, Schema]) -> Declaration:
+        if self.fails == "declare":
+            raise ZeroDivisionError("of mine")
+        return Declaration(self.columns, schema, made_in_place(self.columns))
+
+    def apply(self, table: Table) -> Table:
+        if self.fails == "apply":
+            raise ZeroDivisionError("of mine")
+        return table if self.fails != "nothing" else None  # type: ignore[return-value]
+
+
+@operator
+class Learner(FittedOp[dict[str, int], object]):
+    """A user's own that learns."""
+
+    name: ClassVar[str] = "learner"
+    columns: Columns
+    fails: str = ""
+
+    def declare(self, schema: Schema, tables: Mapping[str, Schema]) -> Declaration:
+        return Declaration(self.columns, schema, made_in_place(self.columns))
+
+    def part_type(self) -> Any:
+        return dict[str, int]
+
+    def state_type(self) -> Any:
+        return dict[str, int]
+
+    def observe(self, table: Table) -> dict[str, int]:
+        if self.fails == "observe":
+            raise ZeroDivisionError("of mine")
+        return {"rows": table.n_rows}
+
+    def finish(self, part: dict[str, int]) -> object:
+        if self.fails == "finish":
+            raise ZeroDivisionError("of mine")
+        return part if self.fails != "state" else object()
+
+    def apply(self, table: Table, state: object) -> Table:
+        return table
+
+
+PLACE = r"pipeline\[0\].tests.ops.test_code:"
+MINE = r"failed: ZeroDivisionError: of mine in .*test_code.py:\d+$"
+
+
+@pytest.mark.parametrize(
+    ("op", "kind", "message"),
+    [
+        (Normalize(["km"], fails="declare"), JobError, f"{PLACE}Normalize: {MINE}"),
+        (Normalize(["km"], fails="apply"), DataError, f"{PLACE}Normalize: {MINE}"),
+        (Normalize(["km"], fails="nothing"), DataError, f"{PLACE}Normalize: failed: TypeError: `apply` returned a NoneType, not a Table"),
+        (Learner(["km"], fails="observe"), DataError, f"{PLACE}Learner: {MINE}"),
+        (Learner(["km"], fails="finish"), DataError, f"{PLACE}Learner: {MINE}"),
+        (Learner(["km"], fails="state"), DataError, f"{PLACE}Learner: failed: TypeError: a state cannot hold a object"),
+    ],
+)
+def test_what_an_operator_raises_is_its_owners_fault(op: Op, kind: type[Exception], message: str, tmp_path: Path) -> None:
+    with pytest.raises(kind, match=message):
+        Pipeline([op]).fit_transform(ROWS).fitted.save(tmp_path / "saved")
+
+
+def test_a_name_that_is_taken_is_told_from_the_built_in(tmp_path: Path) -> None:
+    pipeline = Pipeline([Normalize(["km"]), hr.Normalize(["km"])])
+    assert re.findall(r"^  \d (\S+): km", repr(pipeline.fit(ROWS)), flags=re.MULTILINE) == ["tests.ops.test_code:Normalize", "normalize"]
+    assert Pipeline.from_yaml(pipeline.to_yaml()) == pipeline
+
+
+def test_a_class_that_lacks_something_is_no_operator() -> None:
+    with pytest.raises(TypeError, match=r'Nameless has no name: write `name: ClassVar\[str\] = "nameless"` in it'):
+        operator(type("Nameless", (PlainOp,), {"__module__": __name__}))
+    with pytest.raises(JobError, match=r"'tests\.ops\.test_code:Half' is no operator yet: it has no apply, declare"):
+        Pipeline.from_yaml("- tests.ops.test_code:Half: [km]")
+
+
+@operator
+class Half(PlainOp):
+    """One that its author has begun."""
+
+    name: ClassVar[str] = "half"
+    columns: Columns

@@ -34,6 +34,7 @@ from headrace.jobs.training import train_on_all, train_on_one
 from headrace.ledger import Ledger
 from headrace.models import Model, ModelSettings, preload
 from headrace.models.settings import ALL_WORKERS
+from headrace.ops import op_name
 from headrace.ops.base import StatefulOp
 from headrace.plan import Plan
 from headrace.profile import merge_profiles
@@ -376,7 +377,7 @@ def _step_records(opened: OpenJob, fitted: FittedSteps, ledger: Ledger) -> list[
         records.append(
             {
                 "index": index,
-                "op": op.name,
+                "op": op_name(op),
                 "text": op.text(),
                 "fitted": isinstance(op, StatefulOp),
                 "reads": list(declaration.reads),
@@ -392,7 +393,7 @@ def _step_records(opened: OpenJob, fitted: FittedSteps, ledger: Ledger) -> list[
 
 
 def _all_counts(opened: OpenJob, ledger: Ledger) -> list[dict[str, Any]]:
-    return [{"step": index, "op": op.name, **count} for index, op in enumerate(opened.steps.ops) for count in ledger.step_counts(index)]
+    return [{"step": index, "op": op_name(op), **count} for index, op in enumerate(opened.steps.ops) for count in ledger.step_counts(index)]
 
 
 def _profile_records(counted: list[Counted]) -> list[dict[str, Any]]:

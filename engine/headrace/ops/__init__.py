@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import is_dataclass
 from functools import cache
 from importlib import import_module
+from inspect import isabstract
 from typing import TYPE_CHECKING, Any
 
 from headrace.errors import JobError, unknown_name
@@ -98,9 +99,12 @@ def make_op(name: str, value: Any, find: Find = imported) -> Op:
 
 def op_name(op: Op) -> str:
     """Return the name by which `make_op` makes an operator of the same class."""
-    place = f"headrace.ops.{OPS.get(op.name, '')}"
-    name = code_name(type(op))
-    return op.name if place == name else name
+    return op.name if is_built_in(op) else code_name(type(op))
+
+
+def is_built_in(op: Op) -> bool:
+    """Say whether an operator is one of Headrace's own."""
+    return f"headrace.ops.{OPS.get(op.name, '')}" == code_name(type(op))
 
 
 def _users_class(name: str, find: Find) -> type[Op]:
@@ -111,6 +115,8 @@ def _users_class(name: str, find: Find) -> type[Op]:
     if not (isinstance(found, type) and issubclass(found, kinds) and is_dataclass(found)):
         hint = "write @operator above a class derived from PlainOp, FittedOp, BoundOp or OrderedOp of headrace.ops.base"
         raise JobError(f"{name!r} is no operator", hint=hint)
+    if isabstract(found):
+        raise JobError(f"{name!r} is no operator yet: it has no {', '.join(sorted(found.__abstractmethods__))}")
     return found
 
 

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field
 from headrace.errors import DataError, JobError, JobErrors
 from headrace.frames import call_on_frame
 from headrace.ops.base import Columns, Declaration, PlainOp, Sources, check_columns, operator
-from headrace.ops.code import code_name, findable
+from headrace.ops.code import code_name, failure, findable
 from headrace.schema import Schema, Type
 from headrace.table import Table
 
@@ -78,8 +78,10 @@ class Apply(PlainOp):
             with table.backend.moving("fallback"):
                 rows = given.to_arrow()
             returned = call_on_frame(self.function, rows.cast(given.schema.to_arrow()))
+        except DataError as error:
+            raise DataError(f"{name}: {error.message}", hint=error.hint) from error
         except Exception as error:
-            raise DataError(f"{name} failed: {type(error).__name__}: {error}") from error
+            raise DataError(f"{name} failed: {failure(error)}") from error
         if returned.num_rows != table.n_rows:
             raise DataError(f"{name} returned {returned.num_rows} rows for {table.n_rows}", hint="it must make one row of each")
         missing = [column for column in self.outputs if column not in returned.column_names]

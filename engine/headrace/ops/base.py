@@ -97,6 +97,8 @@ class Declaration:
 @dataclass_transform(frozen_default=True)
 def operator(cls: C) -> C:
     """Make a class a frozen, validated dataclass whose mistakes are JobErrors with the setting's path as their key."""
+    if not hasattr(cls, "name"):
+        raise TypeError(f'{cls.__name__} has no name: write `name: ClassVar[str] = "{cls.__name__.lower()}"` in it')
     made = validated(frozen=True, config=ConfigDict(extra="forbid"))(cls)
     build = made.__init__
     names = [field.name for field in fields(made)]

@@ -7,6 +7,7 @@ with what the caller passes and what is installed under the entry point group `h
 from __future__ import annotations
 
 import sys
+import traceback
 from collections.abc import Callable, Iterable
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -60,6 +61,19 @@ def imported(name: str) -> Any:
         message, hint = unknown_name("name", inside, (known for known in vars(module) if not known.startswith("_")))
         raise JobError(f"{module_name}: {message}", hint=hint)
     return getattr(module, inside)
+
+
+def failure(error: Exception) -> str:
+    """Return what went wrong in a user's code, and the line of it.
+
+    >>> try:
+    ...     {}["km"]
+    ... except KeyError as error:
+    ...     failure(error).partition(" in ")[0]
+    "KeyError: 'km'"
+    """
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {error} in {last.filename}:{last.lineno}"
 
 
 def among(given: Iterable[Any]) -> Find:
