@@ -58,7 +58,7 @@ def within_memory(table: Table, use: Callable[[Table], R], *, strict: bool) -> I
     try:
         made = use(replace(table, ledger=attempt))
     except MemoryError as error:
-        out_of_memory: MemoryError = error
+        out_of_memory = str(error)  # not the error: its traceback would keep all that the try has put on the device
     else:
         table.ledger.add(attempt)
         yield _with_ledger(made, table.ledger)
@@ -73,9 +73,11 @@ def within_memory(table: Table, use: Callable[[Table], R], *, strict: bool) -> I
         try:
             half = part(table, rows)
         except MemoryError as error:
-            yield _on_the_cpu(table, rows, use, error, strict=strict)
+            out_of_memory = str(error)
         else:
             yield from within_memory(half, use, strict=strict)
+            continue
+        yield _on_the_cpu(table, rows, use, out_of_memory, strict=strict)
 
 
 def whole_within_memory(device: str, n_rows: int, use: Callable[[Backend], R], ledger: Ledger, *, strict: bool) -> R:
@@ -91,7 +93,8 @@ def whole_within_memory(device: str, n_rows: int, use: Callable[[Backend], R], l
     except MemoryError as error:
         if device == CPU:
             raise
-        _take_over(ledger, f"{n_rows:,} rows of keys that meet in an exchange", "fewer workers a GPU", error, strict=strict)
+        out_of_memory = str(error)
+    _take_over(ledger, f"{n_rows:,} rows of keys that meet in an exchange", "fewer workers a GPU", out_of_memory, strict=strict)
     return use(open_backend(CPU))
 
 
@@ -101,10 +104,10 @@ def part(table: Table, rows: slice) -> Table:
     return replace(table, columns=columns, n_rows=rows.stop - rows.start)
 
 
-def _on_the_cpu(table: Table, rows: slice, use: Callable[[Table], R], error: MemoryError, *, strict: bool) -> R:
+def _on_the_cpu(table: Table, rows: slice, use: Callable[[Table], R], out_of_memory: str, *, strict: bool) -> R:
     n_rows = rows.stop - rows.start
     remedy = "smaller row groups or `run.partition`, fewer workers a GPU"
-    _take_over(table.ledger, f"a batch of {n_rows:,} rows", remedy, error, strict=strict)
+    _take_over(table.ledger, f"a batch of {n_rows:,} rows", remedy, out_of_memory, strict=strict)
     host = open_backend(CPU)
     with table.backend.moving("fallback"):
         arrays = {name: table.backend.to_arrow(column) for name, column in table.columns.items()}
@@ -112,14 +115,14 @@ def _on_the_cpu(table: Table, rows: slice, use: Callable[[Table], R], error: Mem
     return _back(use(Table(host, columns, n_rows, table.ledger)), table.backend)
 
 
-def _take_over(ledger: Ledger, what: str, remedy: str, error: MemoryError, *, strict: bool) -> None:
+def _take_over(ledger: Ledger, what: str, remedy: str, out_of_memory: str, *, strict: bool) -> None:
     """Count a batch that the CPU takes over; raise MemoryBudgetError where it must not."""
     if strict:
         raise MemoryBudgetError(
-            f"the GPU has no room for {what}: {error}",
+            f"the GPU has no room for {what}: {out_of_memory}",
             key="run.strict",
             hint=f"{remedy}, or leave `strict` out: such a batch then runs on the CPU",
-        ) from error
+        )
     ledger.device[_ON_CPU] += 1
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -132,6 +133,81 @@ def test_strict_names_the_memory_and_what_to_do(task: Any, monkeypatch: pytest.M
     with pytest.raises(MemoryBudgetError, match="the GPU has no room for a batch of 1,024 rows: std::bad_alloc") as caught:
         rows_of(replace(work, strict=True), plan, partition)
     assert caught.value.key == "run.strict"
+
+
+class Held:
+    """What a try has put on the device, and whether it is there still."""
+
+    def __init__(self) -> None:
+        self.all: list[weakref.ref[Any]] = []
+
+    def put(self) -> Any:
+        array = type("Array", (), {})()
+        self.all.append(weakref.ref(array))
+        return array
+
+    @property
+    def n_alive(self) -> int:
+        return sum(one() is not None for one in self.all)
+
+
+def test_a_half_is_tried_when_what_the_whole_took_is_given_back(gpu: Any) -> None:
+    held, alive = Held(), []
+
+    def use(part: Table) -> int:
+        alive.append(held.n_alive)
+        _taken = held.put()
+        if part.n_rows > 1_024 and part.backend.name == "cudf":
+            raise MemoryError("std::bad_alloc: out_of_memory")
+        return part.n_rows
+
+    whole = Table(gpu, {"x": gpu.from_arrow(table()["x"].combine_chunks())}, ROWS)
+    assert list(fallbacks.within_memory(whole, use, strict=False)) == [1_024] * 4
+    assert alive == [0] * 7
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_the_cpu_takes_over_when_what_the_device_held_is_given_back(whole: bool, gpu: Any) -> None:
+    held, alive = Held(), []
+
+    def use(place: Any) -> None:
+        alive.append(held.n_alive)
+        _taken = held.put()
+        if (place if whole else place.backend).name == "cudf":
+            raise MemoryError("std::bad_alloc: out_of_memory")
+
+    if whole:
+        fallbacks.whole_within_memory("gpu", 1, use, Ledger(), strict=False)
+    else:
+        list(fallbacks.within_memory(Table(gpu, {"x": gpu.from_arrow(pa.array([1]))}, 1), use, strict=False))
+    assert alive == [0, 0]
+
+
+@pytest.mark.parametrize("n_groups", [1, 4])
+def test_row_groups_are_read_again_when_what_was_read_is_given_back(n_groups: int, task: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from headrace.backends.cudf import read
+
+    work, plan, partition = task
+    held, alive = Held(), []
+    decode, by_arrow = read._read_file, read.read_columns
+
+    def read_file(dataset: Any, index: int, groups: Any, columns: Any) -> Any:
+        alive.append(held.n_alive)
+        _taken = held.put()
+        if len(groups) > 1 or n_groups == 1:
+            raise MemoryError("std::bad_alloc: out_of_memory")
+        return decode(dataset, index, groups, columns)
+
+    def read_columns(*arguments: Any) -> Any:
+        alive.append(held.n_alive)
+        return by_arrow(*arguments)
+
+    monkeypatch.setattr(read, "_read_file", read_file)
+    monkeypatch.setattr(read, "read_columns", read_columns)
+    batches = read.read_batches(work.source, partition.row_groups[:n_groups], plan.passes[-1].columns)
+    assert sum(n_rows for _, n_rows, _ in batches) == ROWS * n_groups // 4
+    assert len(alive) > 1
+    assert not any(alive)
 
 
 def test_memory_that_runs_out_on_the_cpu_is_not_caught(monkeypatch: pytest.MonkeyPatch, cpu: Any) -> None:

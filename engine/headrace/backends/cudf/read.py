@@ -61,11 +61,12 @@ def _within_memory(dataset: Dataset, groups: Sequence[RowGroup], columns: Sequen
     try:
         read = _read_groups(dataset, groups, columns)
     except MemoryError:
-        if len(groups) == 1:
-            yield from _by_arrow(dataset, groups[0], columns)
-            return
-    else:
+        read = None  # nothing is tried again in here: the error's traceback keeps what this try has put on the device
+    if read is not None:
         yield read
+        return
+    if len(groups) == 1:
+        yield from _by_arrow(dataset, groups[0], columns)
         return
     middle = len(groups) // 2
     yield from _within_memory(dataset, groups[:middle], columns)
