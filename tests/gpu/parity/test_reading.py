@@ -7,6 +7,8 @@ from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 
+import fsspec
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -118,6 +120,41 @@ def test_hive_folders_are_columns(cpu: Backend, gpu: Backend, tmp_path: Path) ->
         (tmp_path / f"month={month}").mkdir()
         pq.write_table(pa.table({"x": [month, month]}), tmp_path / f"month={month}" / "part.parquet")
     assert_read_alike(cpu, gpu, tmp_path)
+
+
+def test_a_folder_above_the_source_is_no_column(cpu: Backend, gpu: Backend, tmp_path: Path) -> None:
+    (tmp_path / "x=5").mkdir()
+    pq.write_table(pa.table({"x": [1, 2], "y": [3, 4]}), tmp_path / "x=5" / "part.parquet")
+    assert_read_alike(cpu, gpu, tmp_path / "x=5" / "part.parquet")
+    assert whole(gpu, tmp_path / "x=5" / "part.parquet")["x"].to_pylist() == [1, 2]
+
+
+@pytest.mark.parametrize("index", [["id"], ["id", "word"], [None]], ids=str)
+def test_what_pandas_called_the_index_is_a_column(index: list[str], cpu: Backend, gpu: Backend, tmp_path: Path) -> None:
+    frame = pd.DataFrame({"id": [3, 3, 4], "word": ["a", None, "b"], "x": [0.5, 1.5, 2.5]})
+    (frame.iloc[[2, 0, 1]] if index == [None] else frame.set_index(index)).to_parquet(tmp_path / "x.parquet")
+    assert_read_alike(cpu, gpu, tmp_path / "x.parquet")
+
+
+def test_a_name_with_the_signs_of_a_pattern_is_that_file(gpu: Backend, tmp_path: Path) -> None:
+    pq.write_table(pa.table({"x": [1]}), tmp_path / "x[1].parquet")
+    pq.write_table(pa.table({"x": [2]}), tmp_path / "x1.parquet")
+    assert whole(gpu, tmp_path / "x[1].parquet")["x"].to_pylist() == [1]
+
+
+def test_files_elsewhere_are_left_to_arrow_which_fetches_what_it_needs(
+    cpu: Backend, gpu: Backend, parquet: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from headrace.backends.cudf import read as reader
+
+    with fsspec.open("memory://rows/part.parquet", "wb") as file:
+        file.write(parquet(rows(50)).read_bytes())
+
+    def fetch_all(*_: object, **__: object) -> None:
+        raise ImportError("Install s3fs to access S3")
+
+    monkeypatch.setattr(reader.cudf, "read_parquet", fetch_all)
+    assert_read_alike(cpu, gpu, "memory://rows/part.parquet")
 
 
 def test_no_column_still_has_its_rows(gpu: Backend, parquet: Callable[..., Path]) -> None:

@@ -1,11 +1,13 @@
 """Reading row groups of Parquet into device columns: cuDF decodes pages on the device, rows are counted.
 
-What cuDF holds in another way than the file has it (decimals, bytes, half floats, times of day) is read by Arrow and uploaded.
+What cuDF holds in another way than the file has it (decimals, bytes, half floats, times of day) is read by Arrow and uploaded, and so
+are files that lie elsewhere: of these Arrow fetches the pages that are asked for, cuDF all of a file, with a package of its own.
 cuDF does not verify page checksums; a file whose pages are damaged is found only where it cannot be decoded.
 """
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import groupby
@@ -15,6 +17,7 @@ import cudf
 import cupy
 import numpy as np
 import pyarrow as pa
+import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from headrace.backends.arrow.read import constant_column, read_columns
@@ -95,9 +98,11 @@ def _read_file(dataset: Dataset, index: int, groups: Sequence[RowGroup], columns
     file = dataset.files[index]
     n_rows = sum(group.n_rows for group in groups)
     stored = [name for name in columns if name not in file.partition]
-    own = Schema.from_arrow(file.schema)
+    own, in_index = Schema.from_arrow(file.schema), _index_of_pandas(file.schema)
     on_device = [
-        name for name in stored if _is_read_by_cudf(file.schema.field(name).type) and not _is_checked(own[name], dataset.schema[name])
+        name
+        for name in (stored if _is_local(file.path) else ())
+        if _is_read_by_cudf(file.schema.field(name).type) and not _is_checked(own[name], dataset.schema[name]) and name not in in_index
     ]
     if any(pa.types.is_timestamp(file.schema.field(name).type) for name in on_device):
         on_device = [name for name in on_device if name not in _in_96_bits(file.path)]
@@ -116,6 +121,16 @@ def _read_file(dataset: Dataset, index: int, groups: Sequence[RowGroup], columns
 def _is_checked(own: Type, common: Type) -> bool:
     """Say whether a file's values may not fit the data set's type: Arrow's cast refuses those, a device's does not."""
     return (own.is_integer and common.is_float) or (own.is_timestamp and own.arrow.unit != common.arrow.unit)
+
+
+def _is_local(path: str) -> bool:
+    return isinstance(filesystem_of(path)[0], pafs.LocalFileSystem)
+
+
+def _index_of_pandas(schema: pa.Schema) -> frozenset[str]:
+    """Return the columns that a file of pandas' calls its index: cuDF makes labels of rows of them, even if told to leave that."""
+    described = (schema.pandas_metadata or {}).get("index_columns", ())
+    return frozenset(name for name in described if isinstance(name, str))
 
 
 @lru_cache(maxsize=4096)
@@ -146,7 +161,13 @@ def _decoded(dataset: Dataset, index: int, groups: Sequence[RowGroup], names: Se
         filesystem, inner = filesystem_of(path)
         with filesystem.open_input_file(inner) as handle:
             refuse_changed(file, handle)
-        frame = cudf.read_parquet(path, columns=list(names), row_groups=[wanted], use_pandas_metadata=False)
+        frame = cudf.read_parquet(
+            glob.escape(inner),  # a name may have the signs of a pattern
+            columns=list(names),
+            row_groups=[wanted],
+            use_pandas_metadata=False,
+            dataset_kwargs={"partitioning": None},  # else folders named key=value replace the file's own columns
+        )
     except (RuntimeError, ValueError, TypeError, NotImplementedError, OSError, pa.ArrowException) as error:
         if isinstance(error, MemoryError):
             raise

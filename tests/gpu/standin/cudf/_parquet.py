@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 from tests.gpu.standin.memory import allocate
@@ -33,8 +34,12 @@ def read_parquet(
     ignore_missing_columns: bool = True,
     case_sensitive_names: bool = True,
 ) -> DataFrame:
-    """Read files' row groups; a list of row groups for each file. A column that a file lacks is left out unless that is refused."""
-    given = (storage_options, filesystem, filters, bytes_per_thread, dataset_kwargs, nrows, skip_rows)
+    """Read files' row groups; a list of row groups for each file. A column that a file lacks is left out unless that is refused.
+
+    As the real one takes a path for a pattern, makes the index of what pandas called so, whether told to or not, and columns of
+    folders named key=value, in the place of the file's own, unless `dataset_kwargs` says that there is no partitioning.
+    """
+    given = (storage_options, filesystem, filters, bytes_per_thread, nrows, skip_rows)
     if engine != "cudf" or any(value is not None for value in given) or allow_mismatched_pq_schemas or not case_sensitive_names:
         raise NotImplementedError("the stand-in reads whole row groups of local files")
     if use_pandas_metadata:
@@ -47,15 +52,41 @@ def read_parquet(
         groups = lists if isinstance(lists[0], list | tuple) else [lists]
     if len(groups) != len(sources):
         raise ValueError("Must specify row groups for each source")
-    tables = [_read(source, columns, chosen, ignore_missing_columns) for source, chosen in zip(sources, groups, strict=True)]
+    files = _found(sources)
+    tables = [_read(source, columns, chosen, ignore_missing_columns) for source, chosen in zip(files, groups, strict=True)]
     if len({tuple(table.schema.types) for table in tables}) > 1:
         raise RuntimeError("All sources must have the same schema")
     table = pa.concat_tables(tables)
-    return DataFrame._of({name: _decoded(column) for name, column in zip(table.column_names, table.columns, strict=True)}, table.num_rows)
+    made = {name: _decoded(column) for name, column in zip(table.column_names, table.columns, strict=True)}
+    if not (dataset_kwargs and dataset_kwargs.get("partitioning", "hive") is None):
+        for key, value in _keys_of(files):
+            made[key] = _decoded(pa.chunked_array([pa.repeat(value, table.num_rows)]))  # the real one's is categorical
+    index = {name for source in files for name in _index_columns(source)}
+    if index <= made.keys():
+        made = {name: column for name, column in made.items() if name not in index}
+    return DataFrame._of(made, table.num_rows)
 
 
-def _read(source: Any, columns: list[str] | None, row_groups: list[int] | None, ignore_missing: bool) -> pa.Table:
-    with pq.ParquetFile(str(source) if hasattr(source, "__fspath__") else source) as file:
+def _found(sources: Any) -> list[str]:
+    """Return the paths that fsspec makes of sources; what none matches stays what it is."""
+    paths = [str(source) for source in sources]
+    _, _, found = fsspec.core.get_fs_token_paths(paths, mode="rb")
+    return found or paths
+
+
+def _keys_of(paths: list[str]) -> list[tuple[str, str]]:
+    if len(paths) > 1:
+        raise NotImplementedError("the stand-in gives one file's folders to columns")
+    return [(key, value) for part in paths[0].split("/")[:-1] for key, equals, value in [part.partition("=")] if equals]
+
+
+def _index_columns(source: str) -> list[str]:
+    described = (pq.read_schema(source).pandas_metadata or {}).get("index_columns", ())
+    return [name for name in described if isinstance(name, str)]
+
+
+def _read(source: str, columns: list[str] | None, row_groups: list[int] | None, ignore_missing: bool) -> pa.Table:
+    with pq.ParquetFile(source) as file:
         names = file.schema_arrow.names
         missing = [name for name in columns or () if name not in names]
         if missing and not ignore_missing:
