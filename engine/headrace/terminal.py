@@ -294,10 +294,12 @@ def show_profile(found: Mapping[str, Any]) -> None:
     say(f"{count_of(source['rows'], 'row')}, {groups}, {human_bytes(source['bytes'])}")
     table = Table(box=None, padding=(0, 1), show_edge=False)
     rows = [_profile_row(column) for column in found["columns"]]
+    room = out.width - 2  # it is the values that give way on a narrow terminal
     for index, name in enumerate(("column", "type", "nulls", "distinct")):
-        width = max(len(name), *(len(row[index]) for row in rows))  # it is the values that give way on a narrow terminal
+        width = max(len(name), *(len(row[index]) for row in rows))
         table.add_column(name, justify="left" if index < 2 else "right", no_wrap=True, min_width=width)
-    table.add_column("values", no_wrap=True, overflow="ellipsis")
+        room -= width + 2
+    table.add_column("values", no_wrap=True, overflow="ellipsis", max_width=max(room, len("values")))
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     out.print(table)

@@ -16,7 +16,9 @@ from typer.testing import CliRunner
 
 from headrace.cli import app
 from headrace.errors import DataError, JobError
-from headrace.terminal import out, say, show_error
+from headrace.execution import Silent
+from headrace.profiling import profile_source
+from headrace.terminal import out, say, show_error, show_profile
 
 COMMANDS = ("run", "plan", "predict", "report", "inspect", "profile", "doctor", "data")
 
@@ -161,6 +163,15 @@ def test_on_a_terminal_long_lines_are_wrapped_between_words() -> None:
     screen = Screen(44)
     say("one, two, three, four, five, six, seven, eight, nine", label="numbers: ", indent=2, console=screen.console)
     assert screen.lines == ["  numbers: one, two, three, four, five, six,", "        seven, eight, nine"]
+
+
+def test_on_a_narrow_terminal_values_that_are_cut_say_so(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Screen(50)
+    monkeypatch.setattr("headrace.terminal.out", screen.console)
+    show_profile(profile_source(str(small), Silent()))
+    rows = [line.rstrip() for line in screen.lines if line.startswith(" ") and "column" not in line]
+    assert any(row.endswith("…") for row in rows)
+    assert all(len(row) <= 50 for row in rows)
 
 
 def test_elsewhere_a_line_stays_one_line(capsys: pytest.CaptureFixture[str]) -> None:
