@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 import numpy as np
 import pyarrow as pa
@@ -218,6 +218,11 @@ def takes_below(source: str, folder: str) -> bool:
 def _find_remote(source: str) -> tuple[list[str], str]:
     import fsspec
 
+    address = urlsplit(source)
+    if address.password is not None:  # neither the error nor a run's record may hold it
+        shown = f"{address.scheme}://...@{address.netloc.rpartition('@')[2]}{address.path}"
+        hint = "paths are written into the run's record: set credentials where the file system looks for them, as its environment variables"
+        raise JobError(f"a password stands in {shown!r}", hint=hint)
     try:
         handler, inner = fsspec.core.url_to_fs(source)
         if any(mark in inner for mark in GLOB_MARKS):

@@ -508,3 +508,10 @@ def test_text_that_is_no_parquet_is_to_be_converted(tmp_path: Path) -> None:
     (tmp_path / "rows.csv").write_text("a,b\n1,2\n")
     with pytest.raises(DataError, match=r"rows\.csv: is not a readable Parquet file: .*\n  convert it to Parquet first"):
         Dataset.open(tmp_path / "rows.csv")
+
+
+@pytest.mark.parametrize("scheme", ["s3", "ftp", "https"])
+def test_a_password_in_a_path_is_refused_and_not_repeated(scheme: str) -> None:
+    with pytest.raises(JobError, match=rf"a password stands in '{scheme}://...@bucket/x/\*.parquet'\n  paths are written") as caught:
+        Dataset.open(f"{scheme}://me:hush@bucket/x/*.parquet")
+    assert "hush" not in f"{caught.value} {caught.value.fields()}"
