@@ -24,6 +24,7 @@ from headrace.ops.join import Join
 from headrace.order import order_of_codes, order_of_rows
 from headrace.partitions import Partition, read_partition
 from headrace.spool import Pieces
+from headrace.steps import at_step
 from headrace.table import ROW, Backend, ByRow, Device, Table, one_array
 
 if TYPE_CHECKING:
@@ -180,7 +181,8 @@ def _scanned(work: Work, shuffle: Shuffle, arrays: Mapping[str, pa.Array], backe
     for index in shuffle.indices:
         op = work.ops[index]
         assert isinstance(op, OrderedOp)  # noqa: S101  (only ordered ops are scanned)
-        made = backend.take(op.scan(table, starts), back)
+        with at_step(index, op):
+            made = backend.take(op.scan(table, starts), back)
         found.update({f"{index}:{name}": _on_host(backend, column) for name, column in made.items()})
     return found
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 from pydantic import BeforeValidator, Field
 
+from headrace.errors import DataError
 from headrace.expressions import infer_type, parse
 from headrace.ops.base import Columns, Declaration, Grouping, OrderedOp, Setting, Sources, check_columns, default, operator
 from headrace.ops.ordering import By, check_grouping
@@ -93,7 +94,11 @@ class DifferenceLag(OrderedOp):
         if self.output == "value":
             return lagged
         type_ = table.backend.type_of(table[column])
-        return table.backend.evaluate(parse(_difference(type_)), {"now": table[column], "before": lagged}, table.n_rows)
+        try:
+            return table.backend.evaluate(parse(_difference(type_)), {"now": table[column], "before": lagged}, table.n_rows)
+        except DataError as error:
+            message = error.message.removesuffix(f" in the expression {_difference(type_)!r}")
+            raise DataError(message, column=column, hint="cast the column to float64 before") from error
 
     def _type(self, type_: Type) -> Type:
         if self.output == "value":
