@@ -353,9 +353,9 @@ def _started(name: str, kind: Callable[..., Any], **settings: Any) -> DaskCluste
         ) from error
 
 
-# Of a device's memory: cuDF moves buffers to the host beyond the first share, an allocation fails beyond the second. What is
-# left is for CUDA's own context and for libraries that do not ask RMM.
-_SPILL_FROM = 0.8
+# Of a device's memory: Dask moves results of tasks to the host beyond the first share, an allocation fails beyond the second, when
+# cuDF has moved what it can. What is left is for CUDA's own context and for libraries that do not ask RMM.
+_MOST_RESULTS = 0.8
 _MOST_MEMORY = 0.9
 
 
@@ -381,7 +381,7 @@ def _cuda(workers: int | None) -> DaskCluster:
         memory_limit=0,
         # NVLink and peer access between workers; one worker has nobody to send to
         protocol="ucx" if n_workers > 1 and find_spec("distributed_ucxx") else None,
-        device_memory_limit=_SPILL_FROM,
+        device_memory_limit=_MOST_RESULTS,
         enable_cudf_spill=True,
         rmm_async=True,  # the driver's own pool; with it dask-cuda wants no size of a first one
         rmm_maximum_pool_size=_MOST_MEMORY,

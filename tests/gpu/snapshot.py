@@ -16,6 +16,7 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ CUML_MODULES = (
     "cuml.dask.manifold",
     "cuml.dask.neighbors",
 )
-RMM_NAMES = ("reinitialize", "is_initialized", "mr")
+RMM_NAMES = ("reinitialize", "is_initialized", "mr.get_current_device_resource", "mr.set_current_device_resource")
 
 
 def write_snapshots() -> None:
@@ -106,7 +107,7 @@ def _cupy() -> dict[str, Any]:
 
 def _rmm() -> dict[str, Any]:
     rmm = import_module("rmm")
-    functions = {name: _callable(getattr(rmm, name)) for name in RMM_NAMES if callable(getattr(rmm, name))}
+    functions = {name: _callable(attrgetter(name)(rmm)) for name in RMM_NAMES}
     resources = {name: _class(found) for name, found in vars(rmm.mr).items() if inspect.isclass(found) and name[0] != "_"}
     return {"names": _public(rmm), "functions": functions, "classes": {f"mr.{name}": found for name, found in resources.items()}}
 

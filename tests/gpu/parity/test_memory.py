@@ -218,14 +218,22 @@ def test_memory_that_runs_out_on_the_cpu_is_not_caught(monkeypatch: pytest.Monke
         list(fallbacks.within_memory(Table(cpu, {}, 5), fail, strict=False))
 
 
+def test_a_process_that_is_first_on_its_gpu_takes_the_drivers_pool() -> None:
+    """RMM's own would keep what it once took from XGBoost, which asks the driver."""
+    import rmm
+
+    from headrace.backends.cudf.memory import use_pool
+
+    before = rmm.mr.get_current_device_resource()
+    use_pool()
+    taken = rmm.mr.get_current_device_resource()
+    rmm.mr.set_current_device_resource(before)
+    assert isinstance(taken, rmm.mr.CudaAsyncMemoryResource)
+
+
 @pytest.mark.skipif(not ON_STANDIN, reason="only a stand-in's memory ends where a test wants it to")
 class TestLittleMemory:
     """Allocations themselves fail, wherever they happen."""
-
-    def test_a_pool_is_asked_for_with_settings_that_rmm_has(self) -> None:
-        from headrace.backends.cudf.memory import use_pool
-
-        use_pool()
 
     def test_row_groups_that_do_not_fit_together_are_read_apart(self, task: Any) -> None:
         from tests.gpu.standin.memory import little_memory

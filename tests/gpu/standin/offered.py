@@ -36,11 +36,12 @@ def offered(package: str, name: str) -> Callable[[Class], Class]:
     return hold
 
 
-def offered_function(package: str) -> Callable[[Function], Function]:
-    """Let a function take the keywords of the real one of its name, and no others."""
+def offered_function(package: str, name: str = "") -> Callable[[Function], Function]:
+    """Let a function take the keywords of the real one of its name, or of another name, and no others."""
 
     def hold(function: Function) -> Function:
-        return _checked(function, _snapshot(package)["functions"][function.__name__], function.__name__, method=False)  # type: ignore[return-value]
+        real = _snapshot(package)["functions"][name or function.__name__]
+        return _checked(function, real, function.__name__, method=False)  # type: ignore[return-value]
 
     return hold
 

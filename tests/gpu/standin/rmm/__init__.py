@@ -6,6 +6,8 @@ from typing import Any
 
 from tests.gpu.standin import offered as _offered
 
+from rmm import mr as mr
+
 
 class RMMError(Exception):
     """What RMM raises where it is used wrongly; no memory left is a MemoryError."""
