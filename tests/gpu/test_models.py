@@ -16,7 +16,7 @@ import pytest
 import xgboost
 from tests.gpu import device_arrays
 
-from headrace.errors import DataError, JobError, MissingLibraryError
+from headrace.errors import DataError, JobError, MemoryBudgetError, MissingLibraryError
 from headrace.models import KINDS, ModelSettings, boosted, fit_model, load_model
 from headrace.models.together import Member, fit_together, starting_score
 
@@ -102,6 +102,31 @@ def test_linear_models_have_the_meaning_of_the_cpu(kind: str, task: str, params:
     np.testing.assert_allclose(on_gpu.predict(matrix), on_cpu.predict(matrix), rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(on_gpu.contributions(matrix), on_cpu.contributions(matrix), rtol=1e-3, atol=1e-3)
     assert on_gpu.seen == on_cpu.seen
+
+
+@pytest.mark.parametrize("params", [{}, {"alpha": 3.0}], ids=str)
+def test_a_single_feature_has_a_slope_on_both(params: dict[str, Any]) -> None:
+    matrix, score = rows(100)
+    settings = ModelSettings("linear_regression", "regression", params)
+    on_cpu, on_gpu = (fit_model(settings, ("a",), [(matrix[:, :1], score)], 1, device) for device in ("cpu", "gpu"))
+    np.testing.assert_allclose(on_gpu.coef, on_cpu.coef, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "[10:20:30] device_helpers.cu:20: Memory allocation error on worker 0: std::bad_alloc: cudaErrorMemoryAllocation: out of memory\n- Free",
+        "parallel_for failed: cudaErrorMemoryAllocation: out of memory",
+    ],
+)
+def test_a_device_that_is_full_is_no_mistake_of_the_parameters(told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise xgboost.core.XGBoostError(told)
+
+    monkeypatch.setattr(xgboost, "train", full)
+    with pytest.raises(MemoryBudgetError, match=r"the GPU has no room to train: .*cudaErrorMemoryAllocation: out of memory\n") as caught:
+        trained("xgboost", "regression", "gpu")
+    assert caught.value.key == "run.device"
 
 
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])

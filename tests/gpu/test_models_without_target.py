@@ -115,6 +115,13 @@ def test_what_cuml_refuses_is_the_jobs_mistake() -> None:
         trained("umap", {"min_dist": 2}, "gpu")
 
 
+@pytest.mark.parametrize(("n_rows", "n_features", "few"), [(50, 1, "1 feature"), (1, 3, "1 sample")])
+def test_components_of_fewer_rows_or_features_than_cuml_takes_are_the_jobs_mistake(n_rows: int, n_features: int, few: str) -> None:
+    block = (rows()[:n_rows, :n_features], np.zeros(n_rows))
+    with pytest.raises(JobError, match=rf"cuML refuses: Found array with {few}"):
+        fit_model(ModelSettings("pca", params={"n_components": 1}), FEATURES[:n_features], [block], 1, "gpu")
+
+
 def test_a_missing_cuml_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cuml", None)
     for kind, params, module in (("kmeans", {"n_clusters": 3}, "cluster"), ("hdbscan", {}, "cluster"), ("pca", {}, "decomposition")):

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from headrace.errors import JobError
+from headrace.errors import JobError, MemoryBudgetError
 from headrace.models.device import check_build, to_device
 from headrace.models.matrix import Block, reblock
 from headrace.models.settings import ModelSettings
@@ -22,6 +22,9 @@ from headrace.models.xgboost_library import xgboost
 __all__ = ["FixedBlocks", "fit", "load"]
 
 _DEFAULT_OBJECTIVE = {"binary": "binary:logistic", "multiclass": "multi:softprob", "regression": "reg:squarederror"}
+
+# How XGBoost says that a device has no memory left: of its own allocations, and of those of the libraries that it calls.
+_OUT_OF_MEMORY = ("Memory allocation error on worker", "cudaErrorMemoryAllocation")
 
 
 class FixedBlocks(xgboost.DataIter):
@@ -75,10 +78,13 @@ def trained(settings: ModelSettings, features: tuple[str, ...], booster: Any, th
 
 @contextmanager
 def refusals() -> Iterator[None]:
-    """Turn what XGBoost refuses inside into a JobError."""
+    """Turn what XGBoost refuses inside into a JobError, and a GPU's want of memory into a MemoryBudgetError."""
     try:
         yield
     except (xgboost.core.XGBoostError, ValueError) as error:
+        if any(told in str(error) for told in _OUT_OF_MEMORY):
+            hint = "fewer features or rows, a smaller max_bin, all GPUs by `run.training: all_workers`, or `run.device: cpu`"
+            raise MemoryBudgetError(f"the GPU has no room to train: {_first_line(error)}", key="run.device", hint=hint) from error
         raise JobError(f"xgboost refuses: {_first_line(error)}", key="model.params", hint="look at the parameters' values") from error
 
 

@@ -155,5 +155,10 @@ def _on_host(settings: ModelSettings, n_components: int, whole: np.ndarray) -> A
 def _on_device(settings: ModelSettings, n_components: int, whole: Any) -> Any:
     models = gpu_library("cuml.decomposition")
     if settings.kind == "pca":
-        return models.PCA(n_components=n_components, svd_solver="full").fit(whole)
-    return models.TruncatedSVD(n_components=n_components, algorithm="full", random_state=settings.seed).fit(whole)
+        estimator = models.PCA(n_components=n_components, svd_solver="full")
+    else:
+        estimator = models.TruncatedSVD(n_components=n_components, algorithm="full", random_state=settings.seed)
+    try:
+        return estimator.fit(whole)
+    except ValueError as error:
+        raise JobError(f"cuML refuses: {error}", key="model.kind", hint="give it two rows and two features, or run.device: cpu") from error

@@ -197,12 +197,15 @@ def _estimator(settings: ModelSettings, shape: tuple[int, ...]) -> Any:
 
 
 def _fitted_on_device(settings: ModelSettings, matrix: Any, target: Any) -> Any:
-    """Train by cuML. What its defaults and scikit-learn's differ in is said: the solver, and the iterations of logistic regression."""
+    """Train by cuML. What its defaults and scikit-learn's differ in is said: the iterations of logistic regression.
+
+    Which solver finds ridge regression is cuML's to choose: the one by eigenvalues takes no single feature.
+    """
     models = gpu_library("cuml.linear_model")
     if settings.kind == "logistic_regression":
         wanted = {"max_iter": 100, **settings.params}
         # divided by the number of rows, as scikit-learn's sum of losses amounts to
         return models.LogisticRegression(penalty_normalized=True, **wanted).fit(matrix, target.astype(np.int64))
     if "alpha" in settings.params:
-        return models.Ridge(solver="eig", **settings.params).fit(matrix, target)
+        return models.Ridge(**settings.params).fit(matrix, target)
     return models.LinearRegression(algorithm="svd", **settings.params).fit(matrix, target)

@@ -12,6 +12,7 @@ from cuml.estimator import Estimator
 
 class _Decomposition(Estimator):
     _learnt = ("components_", "explained_variance_", "explained_variance_ratio_")
+    _least_rows = _least_features = 2
 
     def _fit(self, X: Any, y: Any = None) -> Any:
         super()._fit(X)

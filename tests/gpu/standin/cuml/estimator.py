@@ -16,14 +16,18 @@ def host(array: Any) -> np.ndarray:
 
 
 class Estimator:
-    """An estimator whose learnt attributes are those of scikit-learn's, on the device."""
+    """An estimator whose learnt attributes are those of scikit-learn's, on the device; the real ones refuse fewer rows or features than they say."""
 
     _learnt: tuple[str, ...] = ()
+    _least_rows = _least_features = 1
 
     def _make(self) -> Any:
         raise NotImplementedError
 
     def _fit(self, X: Any, y: Any = None) -> Any:
+        for what, n, least in (("sample", X.shape[0], self._least_rows), ("feature", X.shape[1], self._least_features)):
+            if n < least:
+                raise ValueError(f"Found array with {n} {what}(s) (shape={X.shape}) while a minimum of {least} is required.")
         self._model = self._make().fit(host(X), None if y is None else host(y))
         for name in self._learnt:
             setattr(self, name, cupy.asarray(getattr(self._model, name)))

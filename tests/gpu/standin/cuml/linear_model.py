@@ -13,6 +13,7 @@ from cuml.estimator import Estimator
 @offered("cuml", "cuml.linear_model.LinearRegression")
 class LinearRegression(Estimator):
     _learnt = ("coef_", "intercept_")
+    _least_rows = 2
 
     def __init__(self, *, algorithm: str = "auto", fit_intercept: bool = True) -> None:
         if algorithm not in ("auto", "eig", "svd", "lsmr", "qr", "svd-qr", "svd-jacobi"):
@@ -31,10 +32,15 @@ class Ridge(LinearRegression):
     def __init__(self, alpha: float = 1.0, *, fit_intercept: bool = True, solver: str = "auto") -> None:
         if solver not in ("auto", "eig", "svd", "lsmr"):
             raise ValueError(f"solver {solver!r} is not supported")
-        self._settings = {"alpha": alpha, "fit_intercept": fit_intercept}
+        self._settings, self._solver = {"alpha": alpha, "fit_intercept": fit_intercept}, solver
 
     def _make(self) -> Any:
         return sklearn.linear_model.Ridge(**self._settings)
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Ridge:
+        if self._solver == "eig" and X.shape[1] == 1:
+            raise ValueError("solver='eig' doesn't support X with 1 column, please select solver='svd' or solver='auto' instead")
+        return self._fit(X, y)
 
 
 @offered("cuml", "cuml.linear_model.LogisticRegression")
