@@ -379,6 +379,10 @@ def test_an_output_path_that_cannot_be_written_is_refused_before_any_work(desk: 
         (("run", "JOB", "--set", 'output.path="a\\0b"'), ("output.path", "a path is needed")),
         (("profile", ""), ("'' is no path",)),
         (("run", "JOB", "--set", "model.rounds.more=3"), ("--set model.rounds.more",)),
+        (
+            ("run", "JOB", "--set", "pipeline[7].normalize.columns[0]=km"),
+            ("no 'columns' to set", "pipeline[7].normalize is a list: name a position from 0 to 1, as pipeline[7].normalize[0]"),
+        ),
         (("run", "JOB", "--set", "model.rounds=many"), ("model.rounds", "'many'")),
         (("plan", "JOB", "--cluster", "proceses"), ("run.cluster: no cluster 'proceses'", "nearest: 'processes'")),
         (("run", "nowhere.yaml"), ("nowhere.yaml", "cannot be read: No such file or directory")),

@@ -427,19 +427,17 @@ def _overridden(values: Any, override: str) -> Any:
     keys: list[str | int] = [int(item[1:-1]) if item.startswith("[") else item for item in re.findall(r"\[\d+\]|[^.\[\]]+", path.strip())]
     copied = _copy(values)
     place = copied
-    for key in keys[:-1]:
-        if isinstance(place, dict) and isinstance(key, str):
-            place = place.setdefault(key, {})
-        elif isinstance(place, list) and isinstance(key, int) and key < len(place):
-            place = place[key]
+    for index, key in enumerate(keys):
+        in_list = isinstance(place, list) and isinstance(key, int) and key < len(place)
+        if not in_list and not (isinstance(place, dict) and isinstance(key, str)):
+            above = "".join(f"[{one}]" if isinstance(one, int) else f".{one}" for one in keys[:index]).removeprefix(".")
+            hint = f"{above} is a list: name a position from 0 to {len(place) - 1}, as {above}[0]" if isinstance(place, list) else None
+            raise JobError(f"--set {path}: there is no {key!r} to set", hint=hint)
+        if index == len(keys) - 1:
+            place[key] = value
         else:
-            hint = f"a list is entered by position, 0 to {len(place) - 1}, as in pipeline[0]" if isinstance(place, list) else None
-            raise JobError(f"--set {path}: there is no {key!r} to set it in", hint=hint)
-    last = keys[-1]
-    if (isinstance(place, dict) and isinstance(last, str)) or (isinstance(place, list) and isinstance(last, int) and last < len(place)):
-        place[last] = value  # type: ignore[index]
-        return copied
-    raise JobError(f"--set {path}: there is no {last!r} to set")
+            place = place[key] if in_list else place.setdefault(key, {})
+    return copied
 
 
 def _copy(value: Any) -> Any:
