@@ -85,8 +85,8 @@ class Signature:
 
     def check_columns(self, columns: Sequence[Column]) -> int:
         """Return the number of rows; raise if the columns are not what the function takes."""
-        if isinstance(columns, Column):
-            raise TypeError(f"{self._told} takes a list of columns, and one alone was given")
+        if isinstance(columns, Column | np.ndarray) or not isinstance(columns, Sequence):
+            raise TypeError(f"{self._told} takes a list of columns, and a {_type_name(columns)} was given")
         for name, column in zip(self.inputs, columns, strict=False):
             wrong = _mistake(column)
             if wrong is not None:

@@ -125,9 +125,10 @@ def test_what_is_no_column_of_numbers_is_refused(column, told):
         ratio.launch([Column(np.zeros(2)), column])
 
 
-def test_a_column_outside_a_list_is_refused():
-    with pytest.raises(TypeError, match="'ratio' takes a list of columns, and one alone was given"):
-        ratio.launch(Column(np.zeros(2)))
+@pytest.mark.parametrize("alone", [Column(np.zeros(2)), np.zeros(2), pa.array([1.0])])
+def test_a_column_outside_a_list_is_refused(alone):
+    with pytest.raises(TypeError, match=r"'ratio' takes a list of columns, and a .*(Column|ndarray|DoubleArray) was given"):
+        ratio.launch(alone)
 
 
 @pytest.mark.parametrize(("n_rows", "offset"), [(9, 0), (3, 6)])
