@@ -105,7 +105,7 @@ def _importance(opened: OpenJob, model: Model, sample: Sample, test_only: bool) 
             entry["share"] += float(share) / len(sources)
             entry["features"].append(name)
     return {
-        "method": f"mean |contribution| (TreeSHAP or linear) on {len(rows):,} {'test ' if test_only else ''}rows",
+        "method": f"what it adds or takes away, on average over {len(rows):,} {'test ' if test_only else ''}rows",
         "by_feature": sorted(({"name": n, "share": float(s)} for n, s in zip(features, shares, strict=True)), key=lambda e: -e["share"]),
         "by_source": sorted(by_source.values(), key=lambda entry: -entry["share"]),
     }
