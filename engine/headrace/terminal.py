@@ -196,10 +196,11 @@ def run_summary(run: Run, report: Path | None = None) -> None:
 def _metrics_table(metrics: Mapping[str, Any], *, tested: bool) -> Table:
     table = Table(box=None, padding=(0, 2 if out.width >= 60 else 1), show_edge=False)  # names are whole at 40 columns, too
     which = "test" if tested else "train"
-    for column in ("metric", which, "constant guess"):
+    is_guessed = any(name in metrics["base"] for name in metrics[which])
+    for column in ("metric", which, *(["constant guess"] if is_guessed else [])):
         table.add_column(column, justify="left" if column == "metric" else "right")
     for name, value in metrics[which].items():
-        table.add_row(name, _metric(value), _metric(metrics["base"].get(name)))
+        table.add_row(name, _metric(value), *([_metric(metrics["base"].get(name))] if is_guessed else []))
     return table
 
 
@@ -352,7 +353,7 @@ def _number(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, float):
-        return f"{value:,.0f}" if 10_000 <= abs(value) < 1e15 else f"{value:.4g}"
+        return f"{value:,.0f}" if 9_999.5 <= abs(value) < 1e15 else f"{value:.4g}"
     return str(value).removesuffix("+00:00").removesuffix(":00") if isinstance(value, str) and value[4:5] == "-" else str(value)
 
 

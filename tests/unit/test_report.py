@@ -268,6 +268,13 @@ def test_metrics_of_a_run_without_test_rows_are_called_training(record: dict[str
     assert "than on new ones" not in words
 
 
+def test_one_count_is_called_one_and_a_percentage_is_never_broken(record: dict[str, Any]) -> None:
+    record["ledger"]["counts"] = record["ledger"]["counts"][:1]
+    html = render(record)
+    assert "The one count, by step and column" in html
+    assert re.search(r"\d\u00a0%", html)
+
+
 @pytest.mark.parametrize(
     ("name", "value", "base", "gain"),
     [

@@ -7,6 +7,7 @@ import re
 from datetime import datetime
 from typing import Any, TypeGuard
 
+NO_BREAK = "\u00a0"
 ABSENT = "—"
 MINUS = "\N{MINUS SIGN}"
 
@@ -94,8 +95,8 @@ _UTC_TIME = re.compile(r"^(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d)(?::00(?:\.0+)?)?(?:\+
 def number(value: Any) -> str:
     """Return a number with thousands marked, to four significant digits; text stays text, no value is a dash.
 
-    >>> [number(value) for value in (336776, 0.660516, 81230.56, 1e-7, None, float("nan"), "EWR", True)]
-    ['336,776', '0.6605', '81,231', '1e-07', '—', '—', 'EWR', 'true']
+    >>> [number(value) for value in (336776, 0.660516, 9999.5, 81230.56, 1e-7, None, float("nan"), "EWR", True)]
+    ['336,776', '0.6605', '10,000', '81,231', '1e-07', '—', '—', 'EWR', 'true']
     """
     if value is None:
         return ABSENT
@@ -107,9 +108,9 @@ def number(value: Any) -> str:
         return moment(str(value))
     if not math.isfinite(value):
         return ABSENT if math.isnan(value) else f"{MINUS if value < 0 else ''}∞"
-    if value == 0 or 1e-4 <= abs(value) < 1e4:
+    if value == 0 or 1e-4 <= abs(value) < 9_999.5:
         return f"{value:.4g}"
-    return f"{value:,.0f}" if 1e4 <= abs(value) < 1e15 else f"{value:.3g}"
+    return f"{value:,.0f}" if 9_999.5 <= abs(value) < 1e15 else f"{value:.3g}"
 
 
 def value(value: Any) -> str:
@@ -145,19 +146,16 @@ def started(text: str) -> str:
 
 
 def percent(share: Any) -> str:
-    """Return a share of 1 as a percentage, precise enough to tell little from nothing.
+    """Return a share of 1 as a percentage, precise enough to tell little from nothing; it is never broken between two lines.
 
-    >>> [percent(share) for share in (0.249, 0.0213, 0.0002, 0, 1, None)]
+    >>> [percent(share).replace(NO_BREAK, " ") for share in (0.249, 0.0213, 0.0002, 0, 1, None)]
     ['25 %', '2.1 %', '< 0.1 %', '0 %', '100 %', '—']
     """
     if not is_number(share):
         return ABSENT
-    if 0 < share < 0.0005:
-        return "< 0.1 %"
-    if 0.9995 <= share < 1:
-        return "> 99.9 %"
     digits = 1 if 0 < share < 0.0995 or 0.995 <= share < 1 else 0
-    return f"{100 * share:.{digits}f} %"
+    shown = "< 0.1" if 0 < share < 0.0005 else "> 99.9" if 0.9995 <= share < 1 else f"{100 * share:.{digits}f}"
+    return f"{shown} %".replace(" ", NO_BREAK)
 
 
 def in_100(share: float) -> str:
