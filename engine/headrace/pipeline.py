@@ -206,6 +206,11 @@ class Transformed:
     dataset: Dataset | None = None
     table: Any = None
 
+    def __repr__(self) -> str:
+        rows = self.ledger.rows()
+        made = repr(self.dataset) if self.dataset is not None else f"table of {type(self.table).__module__.partition('.')[0]}"
+        return f"Transformed: {rows['in']:,} rows in, {rows['out']:,} out; {made}\nfitted = {self.fitted!r}"
+
 
 @dataclass(frozen=True, eq=False)
 class FittedPipeline:

@@ -321,3 +321,11 @@ def test_what_a_prompt_shows_of_a_fitted_pipeline_does_not_grow_with_what_it_lea
     assert learnt.endswith(" ...")
     assert last == "  1 drop: c0"
     assert len(repr(fitted)) < 500
+
+
+def test_what_a_prompt_shows_of_transformed_rows_is_their_number_and_the_pipeline(tmp_path: Path) -> None:
+    rows = pa.table({"km": [1.0, 3.0, None]})
+    pipeline = Pipeline([hr.Dropna(["km"]), hr.Normalize(["km"])])
+    shown = repr(pipeline.fit_transform(rows)).splitlines()
+    assert shown[:2] == ["Transformed: 3 rows in, 2 out; table of pyarrow", "fitted = FittedPipeline"]
+    assert "rows=2" in repr(pipeline.fit_transform(rows, tmp_path / "out")).splitlines()[0]
