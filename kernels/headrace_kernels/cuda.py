@@ -11,11 +11,13 @@ CUDA contracts a * b + c into one operation, which rounds once.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from threading import Lock
 from typing import Any
 
 import numpy as np
 from numba import cuda, types
 from numba import from_dtype as machine_type
+from numba.cuda import config
 from numpy.typing import DTypeLike
 
 from headrace_kernels.hashing import U64, hash_slice
@@ -74,7 +76,7 @@ class CudaKernel:
         if n_rows:
             values = _constants(self.kernel.constant_values(constants, real))
             with self.kernel.compiling(dtypes):
-                self._compiled[real][grid(n_rows)](arrays, values, outputs, n_rows)
+                with_blocks(self._compiled[real], grid(n_rows))(arrays, values, outputs, n_rows)
         return outputs
 
     def ptx(self, dtypes: Sequence[np.dtype[Any]], capability: tuple[int, int] = (8, 0)) -> str:
@@ -134,7 +136,7 @@ class CudaSegmentKernel:
         if n_groups > 0:
             values = _constants(self.kernel.constant_values(constants))
             with self.kernel.compiling([x.dtype for x in arrays]):
-                self._compiled[grid(n_groups)](arrays, values, flags, valid is not None, starts, out, n_groups)
+                with_blocks(self._compiled, grid(n_groups))(arrays, values, flags, valid is not None, starts, out, n_groups)
         return out
 
     def ptx(self, dtypes: Sequence[np.dtype[Any]], capability: tuple[int, int] = (8, 0)) -> str:
@@ -172,7 +174,7 @@ def hash64_strings(offsets: DeviceArray, data: DeviceArray, seed: int = 0) -> De
     offsets, data = device_array_of(offsets), device_array_of(data)
     out = cuda.device_array(len(offsets) - 1, np.uint64)
     if len(out):
-        compiled(hash_string)[grid(len(out))](offsets, data, U64(seed), out)
+        with_blocks(compiled(hash_string), grid(len(out)))(offsets, data, U64(seed), out)
     return out
 
 
@@ -228,6 +230,20 @@ def device_array_of(array: Any) -> DeviceArray:
         return cuda.to_device(np.ascontiguousarray(array))
     # Numba's own arrays say so; the simulator has no other way to take them
     return array if getattr(array, "__cuda_ndarray__", False) else cuda.as_cuda_array(array)
+
+
+def with_blocks(kernel: Any, blocks: tuple[int, int]) -> Any:
+    """Return a kernel that runs in so many blocks and threads. Numba would warn of fewer than 128 blocks: few rows are no mistake here."""
+    with _CONFIGURING:
+        warns = config.CUDA_LOW_OCCUPANCY_WARNINGS
+        config.CUDA_LOW_OCCUPANCY_WARNINGS = 0
+        try:
+            return kernel[blocks]
+        finally:
+            config.CUDA_LOW_OCCUPANCY_WARNINGS = warns
+
+
+_CONFIGURING = Lock()  # Numba's setting is one for all threads
 
 
 def strided_grid(n: int) -> tuple[int, int]:

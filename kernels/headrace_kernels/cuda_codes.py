@@ -12,7 +12,7 @@ import numpy as np
 from numba import cuda
 
 from headrace_kernels.counting import code_type, in_dictionary
-from headrace_kernels.cuda import DeviceArray, compiled, device_array_of, strided_grid
+from headrace_kernels.cuda import DeviceArray, compiled, device_array_of, strided_grid, with_blocks
 from headrace_kernels.scalars import inlined
 
 SHARED_CODES = 4096
@@ -48,7 +48,7 @@ def count_codes(indices: DeviceArray, n_codes: int, validity: DeviceArray | None
     counts, n_unknown = cuda.to_device(np.zeros(n_codes + 1, np.int64)), cuda.to_device(np.zeros(1, np.int64))
     body = count_in_shared_memory if n_codes < SHARED_CODES else count_in_memory
     if len(indices):
-        compiled(body)[strided_grid(len(indices))](indices, *bits_and_flag(validity), n_codes, codes, counts, n_unknown)
+        with_blocks(compiled(body), strided_grid(len(indices)))(indices, *bits_and_flag(validity), n_codes, codes, counts, n_unknown)
     if n_unknown.copy_to_host()[0]:
         raise IndexError(f"an index is not in the dictionary of {n_codes} values")
     return codes, counts
@@ -79,7 +79,9 @@ def encode_indices(
     out = cuda.device_array(len(indices), np.int32)
     counted = cuda.to_device(np.zeros(2, np.int64))
     if len(indices):
-        compiled(encode)[strided_grid(len(indices))](indices, *bits_and_flag(validity), ids, device_array_of(unseen), out, counted)
+        with_blocks(compiled(encode), strided_grid(len(indices)))(
+            indices, *bits_and_flag(validity), ids, device_array_of(unseen), out, counted
+        )
     n_unknown, n_unseen = counted.copy_to_host().tolist()
     if n_unknown:
         raise IndexError(f"an index is not in the dictionary of {len(ids) - 1} values")

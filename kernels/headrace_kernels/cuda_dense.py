@@ -10,7 +10,7 @@ import numpy as np
 from numba import cuda
 from numpy.typing import DTypeLike
 
-from headrace_kernels.cuda import DeviceArray, compiled, device_array_of, strided_grid
+from headrace_kernels.cuda import DeviceArray, compiled, device_array_of, strided_grid, with_blocks
 from headrace_kernels.cuda_codes import bit_of, bits_and_flag
 from headrace_kernels.elementwise import TRANSFORMS, DenseSteps, dense_constants, dense_function, is_clipped
 
@@ -54,7 +54,7 @@ def dense_transform(
     counts = cuda.to_device(np.zeros(2, np.int64))
     if len(values):
         arguments = (values, *bits_and_flag(validity), *constants, out, counts)
-        compiled(dense_body(steps.transform))[strided_grid(len(values))](*arguments)
+        with_blocks(compiled(dense_body(steps.transform)), strided_grid(len(values)))(*arguments)
     n_null, n_clipped = counts.copy_to_host().tolist()
     return DenseOnDevice(out, 0 if steps.fill is None else n_null, n_clipped)
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numba import cuda
 
-from headrace_kernels.cuda import DeviceArray, compiled, device_array_of, grid
+from headrace_kernels.cuda import DeviceArray, compiled, device_array_of, grid, with_blocks
 from headrace_kernels.rolling import Rolling, roll_group
 
 
@@ -60,7 +60,7 @@ def rolling(
     found = Rolling(*(cuda.device_array(n_rows, dtype) for dtype in dtypes))
     queues = (cuda.device_array(n_rows, np.int64), cuda.device_array(n_rows, np.int64))
     if n_groups:
-        compiled(roll)[grid(n_groups)](values, counted, times, timed, starts, float(window), include_current, *found, *queues)
+        with_blocks(compiled(roll), grid(n_groups))(values, counted, times, timed, starts, float(window), include_current, *found, *queues)
     return found
 
 

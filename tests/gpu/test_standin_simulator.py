@@ -43,8 +43,36 @@ print("right")
 """
 
 
+OF_FEW_ROWS = """
+import warnings
+import numpy as np
+from headrace_kernels import cuda
+from tests.gpu.standin import simulator
+from tests.kernels.cuda_parity import CASES, CHECKS
+
+simulator.prepare()
+np.seterr(all="ignore")
+warnings.filterwarnings("error", "Grid size")
+for kind, names in CASES.items():
+    CHECKS[kind](names[0])
+try:
+    cuda.compiled(cuda.hash_string)[1, 1]
+except Warning as warning:
+    print(warning)
+"""
+
+
 def test_kernels_take_arrays_of_the_stand_in_without_a_copy_from_many_threads() -> None:
+    done = run(PROGRAM)
+    assert done.stdout == "right\n", done.stderr
+
+
+def test_no_launch_of_few_rows_warns_and_other_peoples_do() -> None:
+    done = run(OF_FEW_ROWS)
+    assert done.stdout == "Grid size 1 will likely result in GPU under-utilization due to low occupancy.\n", done.stderr
+
+
+def run(program: str) -> subprocess.CompletedProcess[str]:
     paths = [str(ROOT), *sys.path]
     environment = {**os.environ, "NUMBA_ENABLE_CUDASIM": "1", "PYTHONPATH": os.pathsep.join(paths)}
-    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, env=environment, check=False, timeout=120)
-    assert done.stdout == "right\n", done.stderr
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=False, timeout=120)

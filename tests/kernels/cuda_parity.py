@@ -6,6 +6,7 @@ It runs in a process of its own, because the simulator is chosen when Numba is i
 import os
 import subprocess
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -184,6 +185,7 @@ def parity(
 
 if __name__ == "__main__":
     np.seterr(all="ignore")
+    warnings.filterwarnings("error", "Grid size")  # few rows are no mistake
     for name in sys.argv[2:]:
         CHECKS[sys.argv[1]](name)
         print(name)
