@@ -15,7 +15,7 @@ def main() -> None:
     seconds = []
     for _ in range(int(repeat)):
         started = time.perf_counter()
-        bundle.predict(source, out, device=device)
+        bundle.predict(source, out, device=device, overwrite=True)
         seconds.append(time.perf_counter() - started)
     json.dump({"seconds": seconds}, sys.stdout)
     print()
