@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import headrace as hr
+from headrace.bench.request import script
 from headrace.errors import BundleError, DataError, JobError
 from headrace.sha256sums import write_sums
 
@@ -334,6 +337,13 @@ def test_predictions_replace_no_file_unless_they_are_told_to(finished: Any, bund
     assert finished("predict", bundle, source, mine, "--overwrite").code == 0
     assert pq.read_metadata(mine).num_rows > 0
     assert [path.name for path in tmp_path.iterdir()] == ["mine.parquet"]
+
+
+def test_the_script_of_the_suite_taxi_predicts_into_one_file_again(finished: Any, bundle: Path, tmp_path: Path) -> None:
+    source, out = finished.data / "parcels" / "parcels-0.parquet", tmp_path / "out.parquet"
+    command = [sys.executable, script("predict_headrace"), bundle, source, out, "2", "cpu"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert len(json.loads(done.stdout)["seconds"]) == 2
 
 
 def test_the_steps_that_leave_rows_out_are_told(finished: Any, bundle: Path, tmp_path: Path) -> None:
