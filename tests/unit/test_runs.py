@@ -334,6 +334,8 @@ def test_processes_share_what_the_plan_gives_to_rows_kept_between_passes(
         assert kept.cache.memory == memory
 
 
+# So much of what the plan counts for a process itself is libraries, which are not measured.
+MAPPED = 100 << 20
 MEASURED = """
 import re, sys
 from dataclasses import replace
@@ -352,9 +354,10 @@ with keeping_rows(cluster, opened.work(), made) as work:
     found = fit_steps(cluster, work, opened.steps, made, Silent())
     fitted = hr.FittedPipeline(opened.fitted(found))
     fitted.save(sys.argv[3])
-# not getrusage: there a process has the peak of the one that started it
-peak = int(re.search(r"VmHWM:\\s+(\\d+) kB", open("/proc/self/status").read())[1]) << 10
-print(peak, made.predicted_peak_bytes, fitted.learnt()[0])
+# Not getrusage: there a process has the peak of the one that started it. How much of the libraries' files is mapped is up to the system.
+status = open("/proc/self/status").read()
+peak, mapped = (int(re.search(name + r":\\s+(\\d+) kB", status)[1]) << 10 for name in ("VmHWM", "RssFile"))
+print(peak - mapped, made.predicted_peak_bytes, fitted.learnt()[0])
 """
 
 
@@ -376,4 +379,6 @@ def test_two_million_long_strings_are_fitted_in_the_memory_given(tmp_path: Path)
         peak, predicted, said = done.stdout.split(" ", 2)
         assert said == "key: 8 categories (1,999,992 rare)\n"
         peaks.append(int(peak))
-    assert peaks[1] <= int(predicted) + share < peaks[0] - (25 << 20)
+    roomy, tight = peaks
+    assert tight <= int(predicted) - MAPPED + share
+    assert tight < roomy - (50 << 20)
