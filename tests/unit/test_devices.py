@@ -21,6 +21,7 @@ from headrace.errors import JobError, MissingLibraryError
 def a_process_that_has_not_looked_yet(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backends, "_ready", False)
     backends._are_installed.cache_clear()
+    backends._loaded.cache_clear()
 
 
 @pytest.fixture
@@ -65,6 +66,23 @@ def test_auto_is_the_cpu_where_the_libraries_do_not_load(
     with pytest.raises(MissingLibraryError, match=r"needs cuDF and CuPy: libcuda\.so\.1") as caught:
         find_device("gpu")
     assert (caught.value.key, "headrace[gpu]" in str(caught.value.hint)) == ("run.device", True)
+
+
+def test_a_driver_that_gives_no_memory_is_told_as_often_as_it_is_asked(
+    libraries: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The libraries load with a driver that is too old for them."""
+
+    def refuse() -> None:
+        raise RuntimeError("cudaErrorInsufficientDriver: CUDA driver version is insufficient for CUDA runtime version")
+
+    pretend(monkeypatch, tmp_path, 1)
+    monkeypatch.setattr(sys.modules["headrace.backends.cudf.memory"], "use_pool", refuse)
+    assert find_device("auto") == "cpu"
+    monkeypatch.setitem(sys.modules, "cudf", libraries["cudf"])  # loaded, but by us
+    assert find_device("auto") == "cpu"
+    with pytest.raises(MissingLibraryError, match="needs cuDF and CuPy: cudaErrorInsufficientDriver"):
+        find_device("gpu")
 
 
 def _fails(_: str) -> None:

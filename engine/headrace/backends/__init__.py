@@ -39,7 +39,7 @@ def find_device(asked: str) -> str:
     JobError
         For ``gpu``, if no GPU can be used here.
     MissingLibraryError
-        For ``gpu``, if cuDF or CuPy is not installed or does not load.
+        For ``gpu``, if cuDF or CuPy is not installed, does not load, or gets nothing from the driver.
     """
     global _ready
     if _ready and asked != CPU:
@@ -54,20 +54,29 @@ def find_device(asked: str) -> str:
             key="run.device",
             hint="`headrace doctor` says what is missing; or write `device: cpu`",
         )
+    failed = _loaded()
+    if failed is not None:
+        if asked != GPU:
+            return CPU
+        raise MissingLibraryError(f"`device: gpu` needs cuDF and CuPy: {failed}", key="run.device", hint=_INSTALL) from failed
+    _ready = True
+    return GPU
+
+
+@cache
+def _loaded() -> Exception | None:
+    """Load a GPU's libraries and give them memory, once a process; return what went wrong. They load with a driver that is too old: memory fails."""
     ours = not {"cudf", "dask_cuda"} & sys.modules.keys()
     try:
         for name in _LIBRARIES:
             import_module(name)
-    except (ImportError, OSError) as error:
-        if asked != GPU:
-            return CPU
-        raise MissingLibraryError(f"`device: gpu` needs cuDF and CuPy: {error}", key="run.device", hint=_INSTALL) from error
-    if ours:
-        from headrace.backends.cudf.memory import use_pool
+        if ours:
+            from headrace.backends.cudf.memory import use_pool
 
-        use_pool()
-    _ready = True
-    return GPU
+            use_pool()
+    except (ImportError, OSError, RuntimeError) as error:
+        return error
+    return None
 
 
 @cache
