@@ -113,7 +113,7 @@ def test_a_worker_that_is_killed_while_all_train_changes_no_bit(folder: Path, tm
 @pytest.mark.parametrize(
     ("overrides", "error", "message"),
     [
-        (["model.params.base_score=high"], JobError, "model.params: xgboost refuses: "),
+        (["model.params.objective=binary:logistic", "model.params.base_score=2"], JobError, "model.params: xgboost refuses: "),
         (
             ["pipeline=[{derive: {late: 'id * 0'}}]", "model.features=[km]"],
             DataError,
@@ -136,7 +136,10 @@ def test_mistakes_are_told_as_one_worker_tells_them(folder: Path, overrides: lis
     ("overrides", "message"),
     [
         (["model={kind: random_forest, target: late}"], "random_forest trains on one worker"),
-        (["model.params.objective=reg:quantileerror"], "the leaves of 'reg:quantileerror' are quantiles of their rows"),
+        (
+            ["model.params.objective=reg:quantileerror", "model.params.quantile_alpha=0.9"],
+            "the leaves of 'reg:quantileerror' are quantiles of their rows",
+        ),
         (["run.cluster=tls://10.0.0.1:8786"], "exchange sums of gradients over plain TCP, which TLS does not cover"),
         (["model=null", "evaluate=null"], "there is no model to train"),
     ],
