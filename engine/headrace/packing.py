@@ -104,6 +104,7 @@ def unpack(kind: Any, packed: Any, streams: list[pa.Table]) -> Any:
 
 def _unpack(kind: Any, packed: Any, streams: list[pa.Table]) -> Any:
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    origin = typing.get_origin(getattr(origin, "__value__", None)) or origin  # NumPy's NDArray is an alias since 2.5
     if origin in (types.UnionType, typing.Union):
         return _unpack_union(kind, packed, streams)
     if kind in _PLAIN:

@@ -173,6 +173,28 @@ def load(folder: Path, threads: int | None) -> BoostedTrees:
     return model
 
 
+# All that files say of a booster and of a tree whose leaves are added up as they stand.
+_OF_BOOSTER = {"cats", "gbtree_model_param", "iteration_indptr", "tree_info", "trees"}
+_OF_TREE = {
+    "base_weights",
+    "categories",
+    "categories_nodes",
+    "categories_segments",
+    "categories_sizes",
+    "default_left",
+    "id",
+    "left_children",
+    "loss_changes",
+    "parents",
+    "right_children",
+    "split_conditions",
+    "split_indices",
+    "split_type",
+    "sum_hessian",
+    "tree_param",
+}
+
+
 def forest_of(model: Mapping[str, Any]) -> tuple[BoostedForest, Callable[[np.ndarray], np.ndarray]] | None:
     """Return the trees of XGBoost's file for the kernel, and what the objective makes of their sum; None if it is not of that kind.
 
@@ -188,6 +210,9 @@ def forest_of(model: Mapping[str, Any]) -> tuple[BoostedForest, Callable[[np.nda
     if objective is None or gradient_booster["name"] != "gbtree" or len(base) != 1 or int(numbers["num_class"]) > 1:
         return None
     trees = gradient_booster["model"]["trees"]
+    # What a later version adds may change what trees are worth, as `weight_drop` does, which XGBoost 3.4 writes of dropout.
+    if not (gradient_booster["model"].keys() <= _OF_BOOSTER and all(tree.keys() <= _OF_TREE for tree in trees)):
+        return None
     if int(numbers["num_target"]) > 1 or any(tree["split_type"].any() or int(tree["tree_param"]["size_leaf_vector"]) > 1 for tree in trees):
         return None
     transform, margin = objective
