@@ -119,7 +119,7 @@ def _months_later(start: Values, interval: Values, sign: int) -> pa.Array:
     month = times_.astype("datetime64[M]")
     day = times_.astype("datetime64[D]")
     later = month + np.timedelta64(sign * months, "M")
-    last = (later + 1).astype("datetime64[D]") - np.timedelta64(1, "D")
+    last = (later + np.timedelta64(1, "M")).astype("datetime64[D]") - np.timedelta64(1, "D")
     moved = np.minimum(later.astype("datetime64[D]") + (day - month.astype("datetime64[D]")), last)
     rest = np.timedelta64(sign * (days * 86_400_000_000 + nanos // 1000), "us").astype(f"timedelta64[{unit}]")
     return from_numpy(moved.astype(f"datetime64[{unit}]") + (times_ - day) + rest, array, pa.timestamp(unit)).cast(array.type)
@@ -227,7 +227,7 @@ def _make_date(function: str, operands: Sequence[Operand]) -> Values:
     # Beyond these years a date leaves 32 bits of days, or NumPy's calendar.
     sound = (np.abs(year) < 5_000_000) & (month >= 1) & (month <= 12)
     first = (np.where(sound, (year - 1970) * 12 + month - 1, 0)).astype("datetime64[M]")
-    length_of_month = ((first + 1).astype("datetime64[D]") - first.astype("datetime64[D]")).astype(np.int64)
+    length_of_month = ((first + np.timedelta64(1, "M")).astype("datetime64[D]") - first.astype("datetime64[D]")).astype(np.int64)
     sound &= (day >= 1) & (day <= length_of_month)
     wrong = ~sound & ~nulls.to_numpy(zero_copy_only=False)
     if wrong.any():
