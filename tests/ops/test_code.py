@@ -7,6 +7,7 @@ import json
 import re
 import sys
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -131,12 +132,12 @@ def test_a_bundle_written_by_somebody_else_runs_nothing(square: Any, tmp_path: P
 
 def test_a_class_that_is_passed_and_is_no_operator_is_refused(square: Any, tmp_path: Path) -> None:
     path = Path(saved(tmp_path / "fitted"))
-    text = (path / "pipeline.json").read_text().replace("my_package.my_module:Square", "pathlib:Path")
+    text = (path / "pipeline.json").read_text().replace("my_package.my_module:Square", "decimal:Decimal")
     (path / "pipeline.json").write_text(text)
     (path / "SHA256SUMS").unlink()
     write_sums(path)
     with pytest.raises(BundleError, match="is no operator"):
-        hr.load(str(path), ops=[Path])
+        hr.load(str(path), ops=[Decimal])
 
 
 @pytest.mark.parametrize(
