@@ -170,7 +170,8 @@ class DaskCluster:
     def together(self) -> AbstractContextManager[Any]:
         import distributed
 
-        lock: AbstractContextManager[Any] = distributed.Lock("headrace-together", self._client.scheduler, self._client.loop)
+        client = self._client
+        lock: AbstractContextManager[Any] = distributed.Lock("headrace-together", scheduler_rpc=client.scheduler, loop=client.loop)
         return lock
 
     def wait(self, handles: Sequence[Any], done: Callable[[], None] | None = None) -> None:
