@@ -49,6 +49,8 @@ class CacheSettings:
         Where the strings beyond that go: one that all processes see.
     n_rows : int
         How many rows a process will read.
+    learnt : int, optional
+        Bytes a process that tasks may hold of what steps learn, categories in pools left out. Default: no limit.
     """
 
     token: str
@@ -60,6 +62,7 @@ class CacheSettings:
     room: int | None = None
     folder: Path | None = None
     n_rows: int = 0
+    learnt: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +83,7 @@ class Kept:
     partitions: dict[int, KeptRows] = field(default_factory=dict)
     nbytes: int = 0
     folder: Path | None = None
+    learnt: int = 0  # bytes of what tasks of this pass hold
 
 
 _kept: dict[str, Kept] = {}
@@ -125,6 +129,21 @@ def keep(settings: CacheSettings, partition: int, rows: KeptRows) -> None:
     spilled = [_spill(kept.folder / f"{partition}-{index}.arrow", batch) for index, batch in enumerate(rows.batches)]
     with _lock:
         kept.partitions[partition] = replace(rows, batches=spilled)
+
+
+def hold_learnt(settings: CacheSettings, nbytes: int) -> bool:
+    """Say whether the tasks of this pass, in this process, may hold so much more of what steps learn."""
+    kept = _kept_by(settings)
+    with _lock:
+        kept.learnt += nbytes
+        return settings.learnt is None or kept.learnt <= settings.learnt
+
+
+def release_learnt(token: str) -> None:
+    """Count what the tasks of the next pass hold from 0."""
+    with _lock:
+        if token in _kept:
+            _kept[token].learnt = 0
 
 
 def forget(token: str) -> None:

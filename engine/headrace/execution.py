@@ -20,21 +20,23 @@ import pyarrow as pa
 
 from headrace.backends import CPU, counting, open_backend
 from headrace.bad_rows import naming_the_file
-from headrace.cache import Batch, CacheSettings, KeptRows, columns_of, forget, keep, pools_of, recall
+from headrace.cache import Batch, CacheSettings, KeptRows, columns_of, forget, hold_learnt, keep, pools_of, recall, release_learnt
 from headrace.cluster import Cluster
-from headrace.errors import DataError
+from headrace.errors import DataError, MemoryBudgetError
 from headrace.exchange import Rows, exchange_steps
 from headrace.fallbacks import within_memory
 from headrace.ledger import Ledger
 from headrace.observed import Observed, condense_observed, merge_observed, total_observed
+from headrace.ops import op_name
 from headrace.ops.base import FittedOp, Op
 from headrace.partitions import Partition, Source, TableSource, read_partition
-from headrace.plan import Pass, Plan, usual_bytes
+from headrace.plan import Pass, Plan, human_bytes, usual_bytes
 from headrace.pool import Room
 from headrace.profile import MOST_DETAILED, Profile, merge_profiles, profile_table
 from headrace.schema import Schema
 from headrace.split import AnySplit
 from headrace.spool import Spool
+from headrace.states import nbytes_of
 from headrace.steps import Steps, apply_steps, at_step
 from headrace.table import TRAINING, Backend, Table
 
@@ -152,6 +154,8 @@ def keeping_rows(cluster: Cluster, work: Work, plan: Plan) -> Iterator[Work]:
     # The strings of a table in memory are there anyway: what is kept of them is numbers.
     left = usual_bytes() if isinstance(work.source, TableSource) else plan.cache_bytes
     settings = CacheSettings("", memory=_of_a_process(cluster, left, is_bounded=plan.is_bounded))
+    if plan.memory is not None:  # to merge keys takes several times what they take
+        settings = replace(settings, learnt=_of_a_process(cluster, plan.memory // 8, is_bounded=True))
     # On a GPU rows are not kept: its memory is for the pass at work, and a device decodes faster than a host hands rows back.
     if len(plan.passes) > 1 and plan.cache_bytes and work.device == CPU:
         reads = tuple(dict.fromkeys(name for one in plan.passes for name in one.columns))
@@ -229,7 +233,10 @@ def observe_pass(cluster: Cluster, work: Work, one: Pass, partitions: Sequence[A
     cluster.spread(len(partitions))  # neighbours on one worker: their parts are merged before anything crosses
     handles = [cluster.submit_about(place, observe_partition, shared, one, partition) for place, partition in enumerate(partitions)]
     cluster.wait(handles, progress.advance)
-    return total_observed(cluster, shared, handles, condense_observed if is_all else merge_observed)
+    total = total_observed(cluster, shared, handles, condense_observed if is_all else merge_observed)
+    if work.cache is not None and work.cache.learnt is not None:
+        cluster.everywhere(release_learnt, work.cache.token)
+    return total
 
 
 def observe_partition(work: Work, one: Pass, partition: Partition) -> Observed:
@@ -245,7 +252,22 @@ def observe_partition(work: Work, one: Pass, partition: Partition) -> Observed:
                 for found in within_memory(table, partial(_observe, done=done, work=work, states=states, one=one), strict=work.strict)
             ),
         )
+    _hold(work, merged.parts)
     return merged._replace(ledger=ledger.of_the_device())
+
+
+def _hold(work: Work, parts: Mapping[int, Any]) -> None:
+    """Raise MemoryBudgetError if what the steps learn, before it is merged, is more than this process may take."""
+    if work.cache is None or work.cache.learnt is None:
+        return
+    sizes = {index: nbytes_of(part) for index, part in parts.items()}
+    if not hold_learnt(work.cache, sum(sizes.values())):
+        largest = max(sizes, key=lambda index: sizes[index])
+        raise MemoryBudgetError(
+            f"what step {largest}, {op_name(work.ops[largest])}, learns takes more than {human_bytes(work.cache.learnt)}, an eighth of a worker's memory",
+            key="run.memory",
+            hint="give run.memory more, or fewer keys: hash_bucket puts many into few",
+        )
 
 
 def _observe(table: Table, done: int, work: Work, states: Mapping[int, Any], one: Pass) -> Observed:

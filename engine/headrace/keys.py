@@ -77,6 +77,11 @@ class Keys:
         return int(found[0]) if len(found) else -1, np.flatnonzero(~is_null)
 
     @property
+    def nbytes(self) -> int:
+        """How many bytes of memory they take for themselves."""
+        return int(self.table.nbytes)
+
+    @property
     def are_strings(self) -> bool:
         """Say whether a key is one string."""
         return self.table.num_columns == 1 and is_text(self.table.schema.field(0).type)

@@ -95,10 +95,14 @@ class Plan:
     lead_codes: frozenset[str] = frozenset()  # of these, columns of which only codes are asked
     exchange_bytes: int = 0  # rows that exchanges may hold in memory; the others are in files
     vocabulary_bytes: int = 0  # categories while they are counted and learnt; the others are in files
-    is_bounded: bool = False  # a budget was named
+    memory: int | None = None  # the budget, if one was named
     fallbacks: tuple[str, ...] = ()
     training: str | None = None  # on one worker or on all; None without a model
     ops: tuple[str, ...] = ()  # the steps' names
+
+    @property
+    def is_bounded(self) -> bool:
+        return self.memory is not None
 
     def __str__(self) -> str:
         return "\n".join([f"device: {self.device}", *(" " * line.indent + line.label + line.text for line in self.lines())])
@@ -216,16 +220,20 @@ def make_plan(
     made = replace(made, training=training, ops=tuple(op_name(op) for op in steps.ops))
     lead = steps.lead({one.step for one in look_ups if not one.shuffled})
     columns = tuple(sorted(steps.columns_after(lead, outputs)))
-    return replace(made, is_bounded=memory is not None, lead=lead, lead_columns=columns, lead_codes=steps.coded_columns(lead, outputs))
+    return replace(made, memory=memory, lead=lead, lead_columns=columns, lead_codes=steps.coded_columns(lead, outputs))
 
 
 def _vocabulary_bytes(steps: Steps, passes: Sequence[Pass], left: int | None) -> int:
-    """Return the bytes for categories of text: half of what is left, a usual share without a budget; 0 if no step learns from text."""
+    """Return the bytes for categories of text: half of what is left, a usual share without a budget.
+
+    If no step learns from text, a budget leaves a little for what is counted for a report.
+    """
     for index in (index for one in passes for index in one.observed):
         declaration, before = steps.declarations[index], steps.declarations[index - 1].schema if index else steps.source
         if any(before[name].is_string for name in (*declaration.reads, *declaration.observes)):
             return usual_bytes() if left is None else max(left // 2, LEAST_VOCABULARY_BYTES)
-    return 0
+    is_counted = any(name in steps.source and steps.source[name].is_string for one in passes for name in one.columns)
+    return LEAST_VOCABULARY_BYTES if left is not None and is_counted else 0
 
 
 def usual_bytes() -> int:

@@ -291,6 +291,10 @@ class PooledKeys(Keys):
         return int(found[0]) if len(found) else -1, np.flatnonzero(self.numbers != NULL)
 
     @property
+    def nbytes(self) -> int:
+        return int(self.numbers.nbytes)
+
+    @property
     def are_strings(self) -> bool:
         return True
 

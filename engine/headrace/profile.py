@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from headrace.counts import Counts
+from headrace.errors import MemoryBudgetError
 from headrace.histogram import histogram
 from headrace.schema import Type
 from headrace.states import Moments, Quantiles
@@ -51,7 +53,7 @@ class ColumnProfile:
             sum(part.nulls for part in parts),
             moments,
             Quantiles.merged_all(quantiles).within(MOST_BINS) if quantiles else None,
-            Counts.merged_all(counts) if counts else None,
+            Counts.merged_all(counts) if len(counts) == len(parts) else None,
             min((part.minimum for part in parts if part.minimum is not None), default=None),
             max((part.maximum for part in parts if part.maximum is not None), default=None),
         )
@@ -122,9 +124,11 @@ def _profile(table: Table, name: str, type_: Type, moments: Moments | None, deta
         return ColumnProfile(str(type_), table.n_rows, nulls, moments, quantiles)
     if moments is not None:
         return ColumnProfile(str(type_), table.n_rows, nulls, minimum=moments.minimum, maximum=moments.maximum)
+    counts = None
     if type_.is_string or type_.is_boolean:
-        return ColumnProfile(str(type_), table.n_rows, nulls, counts=table.counts([name]))
-    return ColumnProfile(str(type_), table.n_rows, nulls)
+        with suppress(MemoryBudgetError):  # a run goes on without what its report would say of so many strings
+            counts = table.counts([name])
+    return ColumnProfile(str(type_), table.n_rows, nulls, counts=counts)
 
 
 def _instant(ticks: int | float | None, type_: str) -> str | None:

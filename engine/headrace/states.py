@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from headrace.counts import Counts
 from headrace.keys import Keys, merge_keys
@@ -261,6 +262,23 @@ def merge(*parts: Any) -> Any:
     if isinstance(first, Moments | Quantiles | Counts):
         return type(first).merged_all(parts)
     return reduce(lambda left, right: left.merged(right), parts)
+
+
+def nbytes_of(part: Any) -> int:
+    """Return the bytes of a part's arrays and tables, without those of counts that numbers of a pool, or files, stand for."""
+    if isinstance(part, np.ndarray | pa.Array | pa.Table):
+        return int(part.nbytes)
+    if isinstance(part, Keys):
+        return part.nbytes
+    if isinstance(part, Counts) and type(part) is not Counts:
+        return 0
+    if isinstance(part, Mapping):
+        return sum(map(nbytes_of, part.values()))
+    if isinstance(part, tuple):
+        return sum(map(nbytes_of, part))
+    if dataclasses.is_dataclass(part):
+        return sum(nbytes_of(getattr(part, field.name)) for field in dataclasses.fields(part))
+    return 0
 
 
 def settle(part: Any, room: Room) -> Any:

@@ -328,7 +328,7 @@ def test_processes_share_what_the_plan_gives_to_rows_kept_between_passes(
     parquet: Callable[..., Path], kind: type[Remote], is_bounded: bool, memory: int
 ) -> None:
     opened = pipeline.Opened.of(STEPS[:1], parquet(rows()), None)
-    planned = replace(opened.plan(kind()), cache_bytes=1_000, is_bounded=is_bounded)  # type: ignore[arg-type]
+    planned = replace(opened.plan(kind()), cache_bytes=1_000, memory=1 << 30 if is_bounded else None)  # type: ignore[arg-type]
     with execution.keeping_rows(kind(), opened.work(), planned) as kept:  # type: ignore[arg-type]
         assert kept.cache is not None
         assert kept.cache.memory == memory
