@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+CONSTRAINTS := --constraint constraints.txt
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -12,12 +13,12 @@ $(BIN)/python:
 # A stamp for each set of extras: both targets can be repeated and install only what is missing. pip compiles to bytecode what it
 # copies, and an editable install copies nothing.
 $(VENV)/.demo: $(BIN)/python pyproject.toml constraints.txt
-	$(PIP) install --constraint constraints.txt --editable '.[cpu,examples]'
+	$(PIP) install $(CONSTRAINTS) --editable '.[cpu,examples]'
 	$(BIN)/python -m compileall -q engine kernels
 	@touch $@
 
 $(VENV)/.test: $(BIN)/python pyproject.toml constraints.txt
-	$(PIP) install --constraint constraints.txt --editable '.[cpu,examples,test]'
+	$(PIP) install $(CONSTRAINTS) --editable '.[cpu,examples,test]'
 	$(BIN)/python -m compileall -q engine kernels
 	@touch $(VENV)/.demo $@
 
@@ -41,6 +42,10 @@ types: $(VENV)/.test ## mypy --strict
 .PHONY: pytest
 pytest: $(VENV)/.test ## all tests and every example in docstrings, README and docs
 	$(BIN)/python -m pytest
+
+.PHONY: test-newest
+test-newest: ## all tests with the newest version of every dependency, in .venv-newest
+	$(MAKE) pytest VENV=.venv-newest CONSTRAINTS=
 
 .PHONY: format
 format: $(VENV)/.test ## let ruff put the code in order
