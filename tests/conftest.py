@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -45,6 +46,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in marked:
         item.add_marker(pytest.mark.skip(reason=why))
 
+
+# What `nohup` and a shell's background ignore, commands that tests start would ignore, too.
+for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGTERM, signal.SIG_DFL), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(number) == signal.SIG_IGN:
+        signal.signal(number, usual)
 
 # The same examples every time: what is green here is green there. New ones are looked for by running with --hypothesis-seed.
 hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None)
