@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import MappingProxyType
@@ -21,7 +22,7 @@ class ResultError(TypeError):
     """What a scalar function returns cannot be stored in its outputs; raised while Numba compiles it."""
 
 
-class Signature:
+class Signature(ABC):
     """A scalar function with the names of its columns and constants: what `Kernel` and `SegmentKernel` have in common.
 
     Parameters
@@ -56,9 +57,9 @@ class Signature:
         return self.__qualname__
 
     @property
+    @abstractmethod
     def _made_of(self) -> tuple[Any, ...]:
         """What another one like it is made of."""
-        raise NotImplementedError
 
     @property
     def _told(self) -> str:
