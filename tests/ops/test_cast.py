@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
 
 import pyarrow as pa
 import pytest
@@ -104,3 +104,33 @@ def test_floats_to_integers_equal_pythons_rounding(values: list[float | None]) -
     fits = [value is not None and math.isfinite(value) and -(2**63) <= round(value) < 2**63 for value in values]
     assert made["x"] == [round(value) if ok and value is not None else None for value, ok in zip(values, fits, strict=True)]
     assert made.counts["not_cast", "x"] == sum(value is not None and not ok for value, ok in zip(values, fits, strict=True))
+
+
+@pytest.mark.parametrize(("target", "precision", "scale"), [("decimal128(10, 2)", 10, 2), ("decimal128(38, 10)", 38, 10), ("int64", 18, 0)])
+def test_texts_of_many_digits_become_exact_or_null(backend: Backend, target: str, precision: int, scale: int) -> None:
+    # 2^128 + 1, digits that Arrow wraps when it rescales them, and more of them than any type has
+    texts = ["340282366920938463463374607431768211457", "12345678901234567890123.45", "1" * 30, "0." + "3" * 60, "1e9", "-1e-99"]
+    made = applied(backend, Cast({"x": target}, errors="null"), column(texts))
+
+    def exact(text: str) -> Decimal | None:
+        try:
+            return Decimal(text).quantize(Decimal(1).scaleb(-scale), ROUND_HALF_UP, Context(prec=precision))
+        except InvalidOperation:
+            return None
+
+    assert made["x"] == [exact(text) for text in texts]
+
+
+def test_a_decimal_that_rounds_to_one_digit_more_is_null(backend: Backend) -> None:
+    last = Decimal("9" * 28 + "." + "9" * 10)
+    data = column([last, Decimal("1.5"), None], pa.decimal128(38, 10))
+    assert applied(backend, Cast({"x": "int64"}, errors="null"), data)["x"] == [None, 2, None]
+    assert applied(backend, Cast({"x": "decimal128(38, 9)"}, errors="null"), data)["x"] == [10**28, Decimal("1.5"), None]
+    wide = column([Decimal("9" * 60), Decimal("2")], pa.decimal256(76, 5))
+    assert applied(backend, Cast({"x": "int16"}, errors="null"), wide)["x"] == [None, 2]
+
+
+def test_a_date_that_is_far_off_is_named(backend: Backend) -> None:
+    data = column([None, 2**31 - 1], pa.int32()).cast(pa.schema([("x", pa.date32())]))
+    with pytest.raises(DataError, match="2147483647 to timestamp"):
+        applied(backend, Cast({"x": "timestamp[us]"}), data)

@@ -66,6 +66,19 @@ def test_integers_and_decimals_keep_their_type_with_a_median(backend: Backend) -
     assert_same_column(made.table["x"], pa.array([Decimal("1.25")] * 2, money))
 
 
+@pytest.mark.parametrize("value", ["median", "mode"])
+@pytest.mark.parametrize(
+    "text", ["12345678901234567890123.45", "9" * 28 + "." + "9" * 10, "-" + "9" * 28, "9007199254740993.1", "4966373.81"]
+)
+def test_long_decimals_are_filled_alike_with_and_without_groups(backend: Backend, value: str, text: str) -> None:
+    type_ = pa.decimal128(38, 10)
+    data = grouped([1, 1, 2], [Decimal(text), None, None], type_)
+    by_group = applied(backend, FillMissing(["x"], value=value, by="g"), data)
+    assert_same_column(by_group.table["x"], applied(backend, FillMissing(["x"], value=value), data).table["x"])
+    if value == "mode":
+        assert by_group["x"] == [Decimal(text)] * 3
+
+
 def test_the_order_of_rows_leaves_no_trace(backend: Backend) -> None:
     data = grouped(["b", "a", "b", "a"], [1.0, 2.0, 0.1, 0.2])
     op = FillMissing(["x"], value="mean", by="g")

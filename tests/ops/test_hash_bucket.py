@@ -113,3 +113,11 @@ def test_it_is_the_obvious_hash(values: list[str | None], buckets: int, seed: in
             ArrowBackend(), HashBucket("c", buckets=buckets, seed=seed), pa.table({"c": pa.array(values, pa.string()).cast(kind)})
         )
         assert made["c"] == [obvious(value, buckets, seed) for value in values]
+
+
+def test_dates_that_microseconds_do_not_reach_have_a_bucket(backend: Backend) -> None:
+    days = pa.array([2**31 - 1, -(2**31), 0, None], pa.int32())
+    made = applied(backend, HashBucket(["x"], buckets=10**6), pa.table({"x": days.cast(pa.date32())}))
+    assert len(set(made["x"])) == 4
+    near = pa.table({"x": days[2:].cast(pa.date32()).cast(pa.timestamp("us"))})
+    assert applied(backend, HashBucket(["x"], buckets=10**6), near)["x"] == made["x"][2:]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
+from decimal import MAX_PREC, Context, Decimal
 from typing import Any, ClassVar
 
 import numpy as np
@@ -250,7 +250,16 @@ def _check_constant(value: Any, column: str, type_: Type) -> None:
 
 
 def _fitting(value: Any, type_: Type) -> Any:
-    """Return a statistic in the column's type: the lower middle value of integers, which beyond 2**53 is near the true one."""
+    """Return a statistic in the column's type: the lower middle value of integers, which beyond 2**53 is near the true one.
+
+    A decimal is its text; one that is rounded beyond the type is the type's last.
+    """
+    if type_.is_decimal and isinstance(value, float):
+        digits, scale = type_.arrow.precision, type_.arrow.scale
+        context = Context(prec=MAX_PREC)
+        last = Decimal(10**digits - 1).scaleb(-scale, context)
+        rounded = Decimal(str(value)).quantize(Decimal(1).scaleb(-scale), context=context)
+        return str(max(min(rounded, last), last.copy_negate()))
     return _within(math.floor(value), type_) if type_.is_integer and isinstance(value, float) else value
 
 

@@ -10,7 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from headrace.counts import Counts, Ints
+from headrace.decimals import nearest_floats
 from headrace.keys import Keys, factorize
+from headrace.schema import Type
 from headrace.states import Floats, GroupSums
 from headrace.table import one_array
 
@@ -35,7 +37,9 @@ def group_means(part: GroupSums) -> GroupStatistic:
 def group_medians(part: Counts, by: Sequence[str], column: str) -> GroupStatistic:
     """Return the median of each group's values from counts by (group, value); of an even number the middle of two, as float64."""
     keys, codes = _groups(part, by)
-    values = part.keys.table.column(column).cast("float64", safe=False).to_numpy()
+    array = one_array(part.keys.table.column(column))
+    floats = nearest_floats(array) if Type.from_arrow(array.type).is_decimal else array.cast("float64", safe=False)
+    values = floats.to_numpy(zero_copy_only=False)
     present = ~np.isnan(values)
     values, codes_present, counts = values[present], codes[present], part.counts[present]
     everything = _medians(values, np.zeros(len(values), np.int64), counts, 1)

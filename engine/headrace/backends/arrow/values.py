@@ -145,11 +145,13 @@ def _int64_bits(array: pa.Array) -> npt.NDArray[np.int64]:
 
 
 def _microseconds(array: pa.Array) -> npt.NDArray[np.int64]:
-    if pa.types.is_date(array.type):
-        array = array.cast(pa.timestamp("us"))
-    elif pa.types.is_timestamp(array.type) and array.type.unit == "ns":  # Arrow's cast cuts towards 1970, from both sides
+    if pa.types.is_date(array.type):  # a hash may wrap, where Arrow's cast to microseconds refuses a date that is far off
+        is_days = pa.types.is_date32(array.type)
+        counts = array.cast(pa.int32() if is_days else pa.int64()).fill_null(0).to_numpy(zero_copy_only=False)
+        return counts.astype(np.int64) * (86_400_000_000 if is_days else 1000)
+    if pa.types.is_timestamp(array.type) and array.type.unit == "ns":  # Arrow's cast cuts towards 1970, from both sides
         return array.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False) // 1000
-    elif pa.types.is_timestamp(array.type):
+    if pa.types.is_timestamp(array.type):
         array = array.cast(pa.timestamp("us", array.type.tz), safe=False)
     elif pa.types.is_time(array.type):
         array = array.cast(pa.time64("us"), safe=False)

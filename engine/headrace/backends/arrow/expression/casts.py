@@ -47,7 +47,7 @@ def _shown(value: pa.Scalar) -> str:
     try:
         return repr(value.as_py()) if is_text(value.type) else str(value)
     except (OverflowError, ValueError):  # Python's dates end with the year 9999
-        return f"{value.type} {value.cast(pa.int64())}"
+        return f"{value.type} {value.cast(pa.int32() if pa.types.is_date32(value.type) else pa.int64())}"
 
 
 def _converted(array: pa.Array, target: pa.DataType) -> pa.Array:

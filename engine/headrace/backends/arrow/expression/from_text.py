@@ -1,11 +1,14 @@
 """Texts as values: what CAST('...' AS ...) reads, null where a text is none.
 
 Spaces around a value are allowed. A first look by pattern keeps garbage away from Arrow's parsers, which stop at the
-first text they cannot read; what passes the pattern and still fails (a 30th of February, a number of 30 digits) is
+first text they cannot read; what passes the pattern and still fails (a 30th of February, an integer of 30 digits) is
 found by halving, which takes few steps as such values are rare.
 """
 
 from __future__ import annotations
+
+import decimal
+from collections.abc import Callable
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -59,7 +62,7 @@ def _integers(text: pa.Array, target: pa.DataType) -> pa.Array:
     rest = pc.if_else(pc.and_(whole.is_null(), pc.invert(pc.match_substring_regex(unsigned, _INTEGER))), unsigned, None)
     if rest.null_count == len(rest):
         return whole
-    return pc.coalesce(whole, convert_number(_read(rest, _FLOAT, pa.decimal128(38, 15)), target))
+    return pc.coalesce(whole, convert_number(_decimals(rest, pa.decimal128(38, 0)), target))
 
 
 def _floats(text: pa.Array) -> pa.Array:
@@ -68,8 +71,30 @@ def _floats(text: pa.Array) -> pa.Array:
 
 
 def _decimals(text: pa.Array, target: pa.DataType) -> pa.Array:
+    """Return numbers rounded to decimals. Arrow reads those whose digits fit as they stand: it gives wrong digits for some that do not."""
+    text = pc.replace_substring_regex(text, r"^\+", "")
     wide = pa.decimal128(38, min(target.scale + 10, 37))
-    return convert_number(_read(pc.replace_substring_regex(text, r"^\+", ""), _FLOAT, wide), target)
+    short = rf"^-?(\d{{1,{38 - wide.scale}}}\.?|\d{{0,{38 - wide.scale}}}\.\d{{1,{wide.scale}}})$"
+    found = convert_number(_read(text, short, wide), target)
+    others = pc.and_(pc.match_substring_regex(text, _FLOAT), pc.invert(pc.match_substring_regex(text, short)))
+    if not pc.any(others).as_py():
+        return found
+    return pc.replace_with_mask(
+        found, others.fill_null(False), pa.array(map(_decimal_reader(target), text.filter(others).to_pylist()), target)
+    )
+
+
+def _decimal_reader(target: pa.DataType) -> Callable[[str], decimal.Decimal | None]:
+    context = decimal.Context(prec=target.precision, rounding=decimal.ROUND_HALF_UP, Emax=decimal.MAX_EMAX, Emin=decimal.MIN_EMIN)
+    unit = decimal.Decimal((0, (1,), -target.scale))
+
+    def read(text: str) -> decimal.Decimal | None:
+        try:
+            return decimal.Decimal(text).quantize(unit, context=context)
+        except decimal.InvalidOperation:  # more digits than the type has
+            return None
+
+    return read
 
 
 def _days(text: pa.Array) -> pa.Array:

@@ -8,7 +8,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace.decimals import nearest_floats
-from headrace.errors import DataError
 from headrace.expressions.promotion import decimal_of, integer_range
 
 _AWAY = "half_towards_infinity"  # Arrow's name for rounding halves away from zero
@@ -63,17 +62,17 @@ def _to_decimal(array: pa.Array, target: pa.DataType) -> pa.Array:
 
 def _rescaled(array: pa.Array, scale: int, target: pa.DataType | None = None) -> pa.Array:
     """Return decimals with `scale` digits behind the point, null where the target's precision is too small."""
-    if scale < array.type.scale:
-        wide = pa.decimal128(38, array.type.scale)
-        array = pc.round(array.cast(wide), ndigits=scale, round_mode=_AWAY)
     narrowed = target or pa.decimal128(min(38, array.type.precision), scale)
+    if scale < array.type.scale:
+        # Rounding may carry into one digit more.
+        wide = pa.decimal128(38, array.type.scale) if array.type.precision < 38 else pa.decimal256(76, array.type.scale)
+        array = pc.round(array.cast(wide), ndigits=scale, round_mode=_AWAY)
     try:
         return array.cast(narrowed)
     except pa.ArrowInvalid:
-        limit = 10 ** (narrowed.precision - narrowed.scale + array.type.scale)
-        if limit >= 10**38:
-            raise DataError(f"a decimal is beyond {narrowed}", hint="CAST it to DOUBLE") from None
-        bound = pa.scalar(Decimal(limit).scaleb(-array.type.scale), pa.decimal128(38, array.type.scale))
+        wide = pa.decimal256(76, array.type.scale)
+        bound = pa.scalar(Decimal(1).scaleb(narrowed.precision - narrowed.scale), wide)
+        array = array.cast(wide)
         return only(array, pc.and_(pc.less(array, bound), pc.greater(array, pc.negate(bound)))).cast(narrowed)
 
 
