@@ -410,6 +410,43 @@ def test_a_time_after_python_s_last_year_has_a_clock() -> None:
     assert found.to_pylist() == [2**50 + 19_800_000, None]
 
 
+@pytest.mark.parametrize("unit", ["s", "ms", "us"])
+@pytest.mark.parametrize(
+    "sql",
+    [
+        *(
+            f"extract({part} FROM t)"
+            for part in ("year", "isoyear", "quarter", "month", "week", "doy", "dow", "isodow", "day", "hour", "second")
+        ),
+        *(f"extract({part} FROM CAST(t AS DATE))" for part in ("year", "week", "doy")),
+        *(f"epoch(CAST(date_trunc('{part}', t) AS TIMESTAMP))" for part in ("year", "quarter", "month", "week", "day", "hour")),
+        *(f"date_diff('{part}', TIMESTAMP '2000-01-01', t)" for part in ("year", "month", "week", "day")),
+        "CAST(t AS VARCHAR)",
+        "CAST(CAST(t AS DATE) AS VARCHAR)",
+    ],
+)
+def test_the_calendar_has_no_last_year(unit: str, sql: str) -> None:
+    # around the years 1, 10000 and 32768, which Arrow's calendar does not go beyond, and up to what 64 bits hold
+    micros = [0, -62_135_596_800_000_001, 253_402_300_800_000_000, 971_890_963_200_000_000, -(2**62), 2**63 - 2]
+    divisor = {"s": 10**6, "ms": 1000, "us": 1}[unit]
+    rows = pa.table({"t": pa.array([*(value // divisor for value in micros), None], pa.timestamp(unit))})
+    with duckdb.connect(config={"threads": 1}) as connection:
+        connection.register("far", rows)
+        expected = [row[0] for row in connection.execute(f"SELECT {sql} FROM far").fetchall()]
+    assert evaluate(parse(sql), {"t": rows["t"].combine_chunks()}, rows.num_rows).to_pylist() == expected
+
+
+def test_the_last_date_has_a_year_and_a_text() -> None:
+    columns = {"d": pa.array([2**31 - 1, None], pa.int32()).cast(pa.date32())}
+    for sql, expected in {"extract(year FROM d)": 5_881_580, "extract(doy FROM d)": 193, "CAST(d AS VARCHAR)": "5881580-07-11"}.items():
+        assert evaluate(parse(sql), columns, 2).to_pylist() == [expected, None]
+
+
+def test_a_week_that_begins_before_the_first_time_is_refused() -> None:
+    with pytest.raises(DataError, match="begins before the first"):
+        evaluate(parse("date_trunc('week', t)"), {"t": pa.array([-(2**63)], pa.timestamp("us"))}, 1)
+
+
 def test_decimals_become_the_nearest_float() -> None:
     values = [Decimal(n).scaleb(-9) for n in (1, 7, 123_456_789_012_345, 999_999_999_999_999_999, -4_503_599_627_370_497_123)]
     column = {"d": pa.array(values, pa.decimal128(38, 9))}

@@ -10,13 +10,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from headrace.backends.arrow.expression.calendar import PER_SECOND
 from headrace.backends.arrow.expression.from_text import parse_text
 from headrace.backends.arrow.expression.number_casts import convert_number, only
 from headrace.backends.arrow.expression.to_text import to_text
 from headrace.errors import DataError, JobError
 from headrace.expressions.promotion import is_number, is_text
-
-PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 
 
 def convert(array: pa.Array, target: pa.DataType, *, strict: bool) -> pa.Array:

@@ -12,7 +12,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headrace.backends.arrow.expression.casts import PER_SECOND, convert
+from headrace.backends.arrow.expression import calendar
+from headrace.backends.arrow.expression.calendar import PER_SECOND
+from headrace.backends.arrow.expression.casts import convert
 from headrace.backends.arrow.expression.operands import (
     Implementation,
     Operand,
@@ -125,25 +127,28 @@ def _months_later(start: Values, interval: Values, sign: int) -> pa.Array:
     return from_numpy(moved.astype(f"datetime64[{unit}]") + (times_ - day) + rest, array, pa.timestamp(unit)).cast(array.type)
 
 
-def _clock(function: str, operands: Sequence[Operand], position: int) -> Values:
-    """Return an operand as timestamps without a zone, read in UTC."""
+def _clock(function: str, operands: Sequence[Operand], position: int, of_dates: str = "us") -> Values:
+    """Return an operand as timestamps without a zone, read in UTC; dates in the unit `of_dates`."""
     value = as_values([operands[position]])[0]
     if pa.types.is_null(value.type):
         value = value.cast(pa.timestamp("us"))
     if not _is_time(value.type):
         raise type_error(function, given([operands[position]]), hint="CAST(x AS TIMESTAMP) makes a text a time")
-    return as_type(value, pa.timestamp("us" if pa.types.is_date(value.type) else value.type.unit))
+    return as_type(value, pa.timestamp(of_dates if pa.types.is_date(value.type) else value.type.unit))
 
 
-def _clocks(function: str, operands: Sequence[Operand], position: int) -> pa.Array:
-    return broadcast([_clock(function, operands, position)])[0]
+def _clocks(function: str, operands: Sequence[Operand], position: int, of_dates: str = "us") -> pa.Array:
+    return broadcast([_clock(function, operands, position, of_dates)])[0]
 
 
 def _date_part(function: str, operands: Sequence[Operand]) -> Values:
     part = constant(function, operands, 0, pa.string())
     if part == "epoch":
         return _epoch(function, operands)
-    array = _clocks(function, operands, 1)
+    array = _clocks(function, operands, 1, "s")
+    if part in ("year", "isoyear"):
+        return calendar.year(array, pc.year if part == "year" else pc.iso_year)
+    array, _ = calendar.near(array)
     if part in ("millisecond", "microsecond"):
         millis = pc.add(pc.multiply(pc.second(array), 1000), pc.millisecond(array))
         return millis if part == "millisecond" else pc.add(pc.multiply(millis, 1000), pc.microsecond(array))
@@ -155,7 +160,6 @@ def _date_part(function: str, operands: Sequence[Operand]) -> Values:
 
 
 _PARTS: dict[str, Callable[[pa.Array], pa.Array]] = {
-    "year": pc.year,
     "quarter": pc.quarter,
     "month": pc.month,
     "week": pc.iso_week,
@@ -164,13 +168,12 @@ _PARTS: dict[str, Callable[[pa.Array], pa.Array]] = {
     "minute": pc.minute,
     "second": pc.second,
     "doy": pc.day_of_year,
-    "isoyear": pc.iso_year,
 }
 
 
 def _epoch(function: str, operands: Sequence[Operand]) -> Values:
     value = as_values(operands[1:])[0]
-    array = broadcast([value])[0] if pa.types.is_duration(value.type) else _clocks(function, operands, 1)
+    array = broadcast([value])[0] if pa.types.is_duration(value.type) else _clocks(function, operands, 1, "s")
     return pc.divide(convert(array.cast(pa.int64()), pa.float64(), strict=True), float(PER_SECOND[array.type.unit]))
 
 
@@ -179,7 +182,10 @@ def _date_trunc(function: str, operands: Sequence[Operand]) -> Values:
     array = _clocks(function, operands, 1)
     own = given(operands)[1]
     zone = own.tz if not isinstance(own, Literal) and pa.types.is_timestamp(own) else None
-    return pc.floor_temporal(array, unit=part, week_starts_monday=True).cast(pa.timestamp(array.type.unit, tz=zone))
+    found = calendar.floor(array, part)
+    if found.null_count > array.null_count:
+        raise DataError(f"the {part} of a time begins before the first that {array.type} holds")
+    return found.cast(pa.timestamp(array.type.unit, tz=zone))
 
 
 def _date_diff(function: str, operands: Sequence[Operand]) -> Values:
@@ -188,12 +194,20 @@ def _date_diff(function: str, operands: Sequence[Operand]) -> Values:
     type_ = common_type(function, given(operands[1:]))
     both = [as_type(operand, type_) for operand in operands[1:]]
     start, end = (_clock(function, [value], 0) for value in broadcast(both))
-    if part == "month":
-        months = [pc.add(pc.multiply(pc.year(value), 12), pc.month(value)) for value in (start, end)]
-        return pc.subtract(months[1], months[0])
+    if part in ("year", "quarter", "month"):
+        return pc.subtract(_periods(end, part), _periods(start, part))
     if part == "week":
         return pc.divide(pc.days_between(start, end), 7)  # DuckDB counts days by seven, not Mondays
     return getattr(pc, f"{part}s_between")(start, end)
+
+
+def _periods(times: pa.Array, part: str) -> pa.Array:
+    """Return the number of each time's year, quarter or month, counted from one point."""
+    years = calendar.year(times)
+    if part == "year":
+        return years
+    moved, _ = calendar.near(times)
+    return pc.add(pc.multiply(years, 4), pc.quarter(moved)) if part == "quarter" else pc.add(pc.multiply(years, 12), pc.month(moved))
 
 
 def _to_timestamp(function: str, operands: Sequence[Operand]) -> Values:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from headrace.backends.arrow.expression import calendar
 from headrace.errors import JobError
 from headrace.expressions.promotion import is_text
 
@@ -32,6 +33,8 @@ def to_text(array: pa.Array) -> pa.Array:
         return _float_text(array)
     if pa.types.is_timestamp(type_):
         return _timestamp_text(array)
+    if pa.types.is_date(type_):
+        return calendar.text(array)
     if not (pa.types.is_primitive(type_) or pa.types.is_decimal(type_)) or pa.types.is_duration(type_):
         raise JobError(f"no cast from {type_} to string", hint="docs/expressions.md lists the casts")
     return _decimal_text(array) if pa.types.is_decimal(type_) else array.cast(pa.string())
@@ -61,7 +64,5 @@ def _float_text(array: pa.Array) -> pa.Array:
 
 
 def _timestamp_text(array: pa.Array) -> pa.Array:
-    text = array.cast(pa.timestamp(array.type.unit)).cast(pa.string())
-    if array.type.unit != "s":
-        text = pc.replace_substring_regex(text, r"\.?0*$", "")
+    text = calendar.text(array.cast(pa.timestamp(array.type.unit)))
     return pc.binary_join_element_wise(text, "+00", "") if array.type.tz else text

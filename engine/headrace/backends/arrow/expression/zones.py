@@ -14,11 +14,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headrace.backends.arrow.expression.casts import PER_SECOND
+from headrace.backends.arrow.expression.calendar import CYCLE, PER_SECOND
 
 _LISTED_UNTIL = 2_145_916_800  # 2038-01-01, in seconds
 _LATE = 221_845_392_000  # the year 9000: Python counts no further than 9999
-_CYCLE = 146_097 * 86_400  # after 400 years the calendar repeats, and the rule with it
 _QUARTER = 900
 _EPOCH = dt.datetime(1970, 1, 1)
 
@@ -60,7 +59,7 @@ def _by_rule(times: pa.Array, listed: pa.Array, zone: str, seconds_to_add: Calla
     if not late.any():
         return listed
     quarters, places = np.unique(seconds[late] // _QUARTER * _QUARTER, return_inverse=True)
-    within = np.where(quarters < _LATE, quarters, _LATE + (quarters - _LATE) % _CYCLE).tolist()
+    within = np.where(quarters < _LATE, quarters, _LATE + (quarters - _LATE) % CYCLE).tolist()
     clock, added = ZoneInfo(zone), np.zeros(len(seconds), np.int64)
     added[late] = np.array([seconds_to_add(_EPOCH + dt.timedelta(seconds=second), clock) for second in within])[places] * per_second
     return pc.if_else(pa.array(late), pc.add_checked(values, pa.array(added)).cast(listed.type), listed)

@@ -6,7 +6,7 @@ import cupy
 import numpy as np
 import pyarrow as pa
 
-from headrace.backends.arrow.expression.casts import PER_SECOND
+from headrace.backends.arrow.expression.calendar import PER_SECOND
 from headrace.backends.arrow.expression.casts import convert as convert_on_host
 from headrace.backends.cudf.column import Column, Plain, Rows, is_valid, null_count, only, storage, take
 from headrace.backends.cudf.transfers import DISTINCT

@@ -13,7 +13,7 @@ import cupy
 import numpy as np
 import pyarrow as pa
 
-from headrace.backends.arrow.expression.casts import PER_SECOND
+from headrace.backends.arrow.expression.calendar import PER_SECOND
 from headrace.backends.arrow.expression.operands import as_values as host_values
 from headrace.backends.arrow.expression.operands import constant
 from headrace.backends.cudf.column import Column, Plain, Rows, is_valid
@@ -53,12 +53,12 @@ def _is_span(type_: pa.DataType) -> bool:
     return bool(pa.types.is_duration(type_) or pa.types.is_interval(type_))
 
 
-def _clock(operand: Operand) -> Plain | None:
-    """Return a time as a timestamp of whatever zone, read in UTC; None if it is none, or a constant."""
+def _clock(operand: Operand, of_dates: str = "us") -> Plain | None:
+    """Return a time as a timestamp of whatever zone, read in UTC, a date in the unit `of_dates`; None if it is none, or a constant."""
     if not is_column(operand) or not isinstance(operand, Plain) or not _is_time(operand.type):
         return None
     if pa.types.is_date(operand.type):
-        found = as_type(operand, pa.timestamp("us"))
+        found = as_type(operand, pa.timestamp(of_dates))
         return found if isinstance(found, Plain) else None
     return operand
 
@@ -71,7 +71,7 @@ def _midnight(clock: Plain) -> Plain:
 
 def _date_part(function: str, operands: Sequence[Operand]) -> Column | None:
     part = constant(function, list(operands), 0, pa.string()) if not is_column(operands[0]) else None
-    clock = _clock(operands[1])
+    clock = _clock(operands[1], "s")
     if clock is None:
         return None
     per_second = PER_SECOND[clock.type.unit]
