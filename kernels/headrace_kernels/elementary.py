@@ -48,7 +48,8 @@ def _logarithm(u: Number, correction: Number, exponent: Number) -> Number:
     mantissa_bits = by_precision(23, 52, u)
     k = (to_bits(u) - to_bits(like(_SQRT_HALF, u))) >> mantissa_bits
     m = from_bits(to_bits(u) - (k << mantissa_bits), u)  # u / 2**k in [sqrt(1/2), sqrt(2))
-    scale = from_bits(max(by_precision(127, 1023, u) - k, by_precision(0, 0, u)) << mantissa_bits, u)
+    biased, least = by_precision(127, 1023, u) - k, by_precision(0, 0, u)
+    scale = from_bits((biased if biased > least else least) << mantissa_bits, u)  # not max: Numba 0.68 finds none of two for CUDA
     f = (m - like(1.0, u)) + correction * scale
     q = f / (like(2.0, u) + f)
     return like(k + exponent, u) * like(_LN_2, u) + (q + q) * _ARTANH(q * q)
