@@ -7,8 +7,6 @@ mapped and not decoded. One process keeps one cache; a task that lands on a work
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import threading
 from collections import deque
 from collections.abc import Iterator, Mapping
@@ -21,6 +19,7 @@ import pyarrow as pa
 from headrace.ledger import Ledger
 from headrace.pool import Numbered, Pool, Pools, Room, can_be_pooled
 from headrace.profile import Profile
+from headrace.scratch import new_scratch, remove_scratch
 
 Batch = tuple[int, Mapping[str, Any]]  # rows, columns
 
@@ -113,7 +112,7 @@ def recall(settings: CacheSettings, partition: int) -> KeptRows | None:
 
 
 def keep(settings: CacheSettings, partition: int, rows: KeptRows) -> None:
-    """Keep a partition's rows, in memory while the budget lasts, then in files."""
+    """Keep a partition's rows, in memory while the budget lasts, then in files; where the disk is full, the next pass reads them again."""
     kept = _kept_by(settings)
     rows = replace(rows, batches=[_numbered(batch, settings, kept.pools) for batch in rows.batches])
     nbytes = sum(column.nbytes for _, columns in rows.batches for column in columns.values())
@@ -125,8 +124,14 @@ def keep(settings: CacheSettings, partition: int, rows: KeptRows) -> None:
         if settings.token in _over:
             return
         if kept.folder is None:
-            kept.folder = Path(tempfile.mkdtemp(prefix="headrace-rows-"))
-    spilled = [_spill(kept.folder / f"{partition}-{index}.arrow", batch) for index, batch in enumerate(rows.batches)]
+            kept.folder = new_scratch("rows")
+    paths = [kept.folder / f"{partition}-{index}.arrow" for index in range(len(rows.batches))]
+    try:
+        spilled = [_spill(path, batch) for path, batch in zip(paths, rows.batches, strict=True)]
+    except OSError:
+        for path in paths:
+            path.unlink(missing_ok=True)
+        return
     with _lock:
         kept.partitions[partition] = replace(rows, batches=spilled)
 
@@ -152,7 +157,7 @@ def forget(token: str) -> None:
         kept = _kept.pop(token, None)
         _over.append(token)
     if kept is not None and kept.folder is not None:
-        shutil.rmtree(kept.folder, ignore_errors=True)
+        remove_scratch(kept.folder)
 
 
 def _numbered(batch: Batch, settings: CacheSettings, pools: Pools) -> Batch:

@@ -10,7 +10,7 @@ import logging
 import multiprocessing
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager
 from importlib.util import find_spec
 from itertools import groupby
@@ -317,6 +317,10 @@ def _processes(workers: int | None) -> DaskCluster:
         )
 
 
+# After an interruption; it takes a second or two where nothing is wrong.
+_STARTED_WITHIN_S = 20.0
+
+
 def _started(name: str, kind: Callable[..., Any], **settings: Any) -> DaskCluster:
     """Start workers of our own, and connect to them."""
     import distributed
@@ -335,13 +339,17 @@ def _started(name: str, kind: Callable[..., Any], **settings: Any) -> DaskCluste
             hint='put what the script does below `if __name__ == "__main__":`: every worker imports the script when it starts',
         )
     try:
-        with ThreadPoolExecutor(1) as starter:
-            starting = starter.submit(kind, **settings)
-            try:
-                owned = starting.result()
-            except KeyboardInterrupt:
-                starting.result().close()  # of one that has begun to start nothing else knows what to end
-                raise
+        starter = ThreadPoolExecutor(1)
+        starting = starter.submit(kind, **settings)
+        try:
+            owned = starting.result()
+        except KeyboardInterrupt:
+            # Of one that has begun to start nothing else knows what to end; but a start that hangs is not waited for.
+            if starting in wait([starting], _STARTED_WITHIN_S).done:
+                starting.result().close()
+            raise
+        finally:
+            starter.shutdown(wait=False)
         client = distributed.Client(owned)
         client.amm.stop()  # it would leave one copy of what all workers share, and a worker that dies would take that along
         return DaskCluster(name, client, owned)

@@ -6,8 +6,6 @@ canonical order. A transform task reads one partition, applies every step, write
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -34,6 +32,7 @@ from headrace.plan import Pass, Plan, human_bytes, usual_bytes
 from headrace.pool import Room
 from headrace.profile import MOST_DETAILED, Profile, merge_profiles, profile_table
 from headrace.schema import Schema
+from headrace.scratch import new_scratch, remove_scratch
 from headrace.split import AnySplit
 from headrace.spool import Spool
 from headrace.states import nbytes_of
@@ -172,7 +171,7 @@ def keeping(cluster: Cluster, work: Work, settings: CacheSettings, vocabulary_by
     """
     room: int | None = _of_a_process(cluster, vocabulary_bytes // 2, is_bounded=is_bounded)
     # Where no step learns from text, nothing goes there.
-    folder = Path(tempfile.mkdtemp(prefix="headrace-vocabulary-")) if cluster.one_machine and vocabulary_bytes else None
+    folder = new_scratch("vocabulary") if cluster.one_machine and vocabulary_bytes else None
     if folder is None and not is_bounded:
         room = None
     n_rows = work.source.n_rows // (1 if cluster.one_process else cluster.n_workers)
@@ -182,7 +181,7 @@ def keeping(cluster: Cluster, work: Work, settings: CacheSettings, vocabulary_by
     finally:
         cluster.everywhere(forget, settings.token)
         if folder is not None:
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_scratch(folder)
 
 
 def _of_a_process(cluster: Cluster, nbytes: int, *, is_bounded: bool) -> int:

@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from headrace.errors import MemoryBudgetError
 from headrace.keys import array_of_strings, string_buffers, string_hashes
+from headrace.scratch import no_room
 
 Counted = tuple[pa.Array, npt.NDArray[np.int64]]  # distinct strings, large_string without nulls, and the rows of each
 
@@ -106,7 +106,7 @@ def write_run(folder: Path, strings: pa.Array, counts: npt.NDArray[np.int64]) ->
         with pa.OSFile(str(path), "wb") as sink:
             return RunFile(path, _write(sink, pieces))
     except OSError as error:
-        raise _no_room(folder, error) from error
+        raise no_room("categories", folder, error) from error
 
 
 def nameless_run(buckets: Iterable[Counted]) -> NamelessRun:
@@ -115,7 +115,7 @@ def nameless_run(buckets: Iterable[Counted]) -> NamelessRun:
     try:
         return NamelessRun(file, _write(file, buckets))
     except OSError as error:
-        raise _no_room(Path(tempfile.gettempdir()), error) from error
+        raise no_room("categories", Path(tempfile.gettempdir()), error) from error
 
 
 def _write(sink: Any, buckets: Iterable[Counted]) -> int:
@@ -125,14 +125,6 @@ def _write(sink: Any, buckets: Iterable[Counted]) -> int:
             writer.write_batch(pa.RecordBatch.from_arrays([strings, pa.array(counts)], schema=SCHEMA))
             n_rows += len(counts)
     return n_rows
-
-
-def _no_room(folder: Path, error: OSError) -> MemoryBudgetError:
-    return MemoryBudgetError(
-        f"categories that do not fit in memory cannot be written to {folder}: {error.strerror or error}",
-        key="run.memory",
-        hint="set the environment variable TMPDIR to a folder with more room, or give run.memory more",
-    )
 
 
 def bucket_numbers(strings: pa.Array) -> npt.NDArray[np.uint8]:

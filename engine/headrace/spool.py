@@ -7,8 +7,6 @@ be on many machines, so what they hold stays in their memory, where Dask moves i
 from __future__ import annotations
 
 import itertools
-import shutil
-import tempfile
 import threading
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,7 +18,7 @@ from typing import Protocol
 import pyarrow as pa
 
 from headrace.cluster import Cluster
-from headrace.errors import MemoryBudgetError
+from headrace.scratch import new_scratch, no_room, remove_scratch
 from headrace.table import one_array
 
 
@@ -110,7 +108,7 @@ class Spool:
     def release(self, stage: str) -> None:
         """Forget a stage that is over: its files go, its memory is free for the next."""
         if self.folder is not None:
-            _remove(self.folder / stage)
+            remove_scratch(self.folder / stage)
         if self.budget is not None:
             self.budget.give_back(stage)
 
@@ -128,11 +126,11 @@ def spooling(cluster: Cluster, memory: int) -> Iterator[Spool]:
     if not cluster.one_machine:
         yield Spool()
         return
-    folder = Path(tempfile.mkdtemp(prefix="headrace-exchange-"))
+    folder = new_scratch("exchange")
     try:
         yield Spool(folder, Budget(memory) if cluster.one_process else None)
     finally:
-        _remove(folder)
+        remove_scratch(folder)
 
 
 def _write(folder: Path, pieces: Iterable[pa.Table]) -> Path:
@@ -146,19 +144,5 @@ def _write(folder: Path, pieces: Iterable[pa.Table]) -> Path:
             for piece in itertools.chain([first], left):
                 writer.write_batch(pa.RecordBatch.from_arrays([one_array(column) for column in piece.columns], schema=piece.schema))
     except OSError as error:
-        raise MemoryBudgetError(
-            f"rows that do not fit in memory cannot be written to {folder.parent}: {error.strerror or error}",
-            key="run.memory",
-            hint="set the environment variable TMPDIR to a folder with more room, or give run.memory more",
-        ) from error
+        raise no_room("rows", folder.parent, error) from error
     return path
-
-
-def _remove(folder: Path) -> None:
-    # By another name first: a task that still runs after an error then finds no folder, and cannot write into one that goes.
-    gone = folder.with_name(f"{folder.name}.gone")
-    try:
-        folder.rename(gone)
-    except FileNotFoundError:
-        return
-    shutil.rmtree(gone, ignore_errors=True)

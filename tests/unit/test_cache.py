@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -34,10 +35,17 @@ def counted(moved: Any) -> Any:
     return ledger.rows(), {step: (tally.rows_in, tally.rows_out, tally.counts) for step, tally in sorted(ledger.tallies.items())}
 
 
-@pytest.mark.parametrize("memory", [1 << 30, 1], ids=["in memory", "in files"])
+def write_on_a_full_disk(path: Path, batch: Any) -> Any:
+    path.write_bytes(b"ARROW1")
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize("memory", [1 << 30, 1, 0], ids=["in memory", "in files", "where the disk is full"])
 def test_kept_rows_give_the_same_rows_and_counts(source: Path, monkeypatch: pytest.MonkeyPatch, memory: int) -> None:
     expected = hr.Pipeline(STEPS).fit_transform(ROWS)  # a table in memory is read anew by every pass
-    monkeypatch.setattr(plan, "usual_bytes", lambda: memory)
+    monkeypatch.setattr(plan, "usual_bytes", lambda: memory or 1)
+    if not memory:
+        monkeypatch.setattr(cache, "_spill", write_on_a_full_disk)
     found = hr.Pipeline(STEPS).fit_transform(source)
     assert found.table.equals(expected.table)
     assert counted(found) == counted(expected)

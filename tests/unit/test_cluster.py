@@ -158,6 +158,25 @@ def test_an_interruption_ends_all_tasks_though_one_loses_it() -> None:
     assert (ran.stdout, ran.stderr) == ("stopped\n", "")
 
 
+INTERRUPTED_START = """
+import os, signal, threading
+from headrace import cluster
+
+cluster._STARTED_WITHIN_S = 0.1
+threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+try:
+    cluster._started("processes", threading.Event().wait)
+except KeyboardInterrupt:
+    print("stopped", flush=True)
+    os._exit(0)
+"""
+
+
+def test_an_interruption_does_not_wait_for_workers_whose_start_hangs() -> None:
+    ran = subprocess.run([sys.executable, "-c", INTERRUPTED_START], capture_output=True, text=True, timeout=60, check=False)
+    assert (ran.stdout, ran.stderr) == ("stopped\n", "")
+
+
 def test_threads_work_side_by_side() -> None:
     opened = LocalCluster(2)
     barrier = threading.Barrier(2, timeout=10)

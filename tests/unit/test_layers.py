@@ -37,6 +37,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "as_of",
         "sha256sums",
         "new_folder",
+        "scratch",
         "yaml_text",
         "gpus",
         "versions",
