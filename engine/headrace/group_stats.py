@@ -80,13 +80,13 @@ class ColumnStats:
 
     def _measure(self, statistic: str) -> Floats:
         from headrace_kernels.group_stats import group_deviations
-        from headrace_kernels.group_sums import group_limbs_to_floats
+        from headrace_kernels.group_sums import group_limbs_to_floats, group_limbs_to_means
 
         if statistic == "std":
             deviations: Floats = group_deviations(self._sums(), self._squares(), ddof=1)
             return deviations
-        sums: Floats = group_limbs_to_floats(self._sums())
-        return sums if statistic == "sum" else sums / np.maximum(self.counts, 1)
+        measured: Floats = (group_limbs_to_floats if statistic == "sum" else group_limbs_to_means)(self._sums())
+        return measured
 
     def _sums(self) -> GroupSums:
         from headrace_kernels.group_sums import GroupSums

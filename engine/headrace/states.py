@@ -227,13 +227,27 @@ class GroupSums:
         sums = group_sums.GroupSums(self.limbs, self.base, self.counts)
         return group_sums.group_limbs_to_floats(sums).reshape(-1, self.folds)
 
+    def means(self) -> Floats:
+        """Return the mean of each key and fold, float64 [keys, folds], NaN where there is no value."""
+        from headrace_kernels import group_sums
+
+        return group_sums.group_limbs_to_means(group_sums.GroupSums(self.limbs, self.base, self.counts)).reshape(-1, self.folds)
+
     def fold_totals(self) -> Floats:
         """Return the sum of each fold over all keys, float64 [folds], each rounded once."""
+        return self._quotients(np.ones(self.folds, np.int64))
+
+    def fold_means(self) -> Floats:
+        """Return the mean of each fold over all keys, float64 [folds], each rounded once; NaN where there is no value."""
+        return self._quotients(self.counts.reshape(-1, self.folds).sum(axis=0))
+
+    def _quotients(self, divisors: Ints) -> Floats:
         from headrace_kernels.limbs import nearest_float
 
         columns = self.limbs.reshape(len(self.keys), self.folds, self.limbs.shape[1]).sum(axis=0).tolist()
-        totals = [sum(limb << (32 * place) for place, limb in enumerate(limbs)) for limbs in columns]
-        return np.array([nearest_float(total << max(self.base, 0), 1 << max(-self.base, 0)) for total in totals])
+        totals = [sum(limb << (32 * place) for place, limb in enumerate(limbs)) << max(self.base, 0) for limbs in columns]
+        unit = 1 << max(-self.base, 0)
+        return np.array([nearest_float(total, n * unit) if n else np.nan for total, n in zip(totals, divisors.tolist(), strict=True)])
 
     def _spread(self, codes: Ints, n_keys: int) -> Any:
         """Return the sums with room for the keys of another part."""

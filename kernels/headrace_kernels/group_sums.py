@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from headrace_kernels.column import Column, is_valid
 from headrace_kernels.compiled import jit
-from headrace_kernels.limbs import LIMB_BITS, deposit, normalise
+from headrace_kernels.limbs import LIMB_BITS, deposit, nearest_float, normalise
 from headrace_kernels.numba_names import overload, types
 from headrace_kernels.scalars import inlined, to_bits
 
@@ -116,6 +116,18 @@ def group_limbs_to_floats(sums: GroupSums) -> NDArray[np.float64]:
     _round(sums.limbs, mantissas, exponents)
     with np.errstate(over="ignore"):
         return np.ldexp(mantissas, exponents + np.int32(sums.base))
+
+
+def group_limbs_to_means(sums: GroupSums) -> NDArray[np.float64]:
+    """Return each sum as float64 by its count, NaN for none; a sum beyond float64 is divided before it is rounded."""
+    floats = group_limbs_to_floats(sums)
+    with np.errstate(invalid="ignore"):
+        means = floats / sums.counts
+    shift = int(sums.base)
+    for group in np.flatnonzero(np.isinf(floats)).tolist():
+        total = sum(limb << (LIMB_BITS * place) for place, limb in enumerate(sums.limbs[group].tolist()))
+        means[group] = nearest_float(total << max(shift, 0), int(sums.counts[group]) << max(-shift, 0))
+    return means
 
 
 def _normal_form(limbs: NDArray[np.int64], base: int, counts: NDArray[np.int64]) -> GroupSums:

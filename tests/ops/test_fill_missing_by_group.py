@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from decimal import Decimal
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +19,7 @@ from tests.comparing import assert_same_column
 from headrace.backends.arrow.backend import ArrowBackend
 from headrace.errors import DataError, JobError
 from headrace.ops.fill_missing import FillMissing
-from headrace.pipeline import Pipeline
+from headrace.pipeline import FittedPipeline, Pipeline
 from headrace.schema import Schema
 from headrace.table import Backend
 
@@ -64,6 +65,23 @@ def test_integers_and_decimals_keep_their_type_with_a_median(backend: Backend) -
     money = pa.decimal128(5, 2)
     made = applied(backend, FillMissing(["x"], value="median", by="g"), grouped([1, 1], [Decimal("1.25"), None], money))
     assert_same_column(made.table["x"], pa.array([Decimal("1.25")] * 2, money))
+
+
+@pytest.mark.parametrize("value", ["mode", "median"])
+def test_unsigned_integers_beyond_int64_are_filled_as_they_are(backend: Backend, value: str, tmp_path: Path) -> None:
+    data = grouped([1, 1, 2, 2, 3], [2**63 + 2**11, None, 5, None, None], pa.uint64())
+    fitted = Pipeline([FillMissing(["x"], value=value, by="g")]).fit(data)
+    fitted.save(tmp_path / "fitted")
+    for pipeline in (fitted, FittedPipeline.load(tmp_path / "fitted")):
+        assert pipeline.transform(data)["x"].to_pylist()[:4] == [2**63 + 2**11, 2**63 + 2**11, 5, 5]
+    exact = grouped([1, 1, 2], [2**64 - 1, None, 7], pa.uint64())
+    assert applied(backend, FillMissing(["x"], value="mode", by="g"), exact)["x"] == [2**64 - 1, 2**64 - 1, 7]
+
+
+def test_the_mean_of_values_whose_sum_is_beyond_float64_is_right(backend: Backend) -> None:
+    data = grouped([1, 1, 1, 2, 3, 3], [1e308, 1.5e308, None, None, 1.7e308, 1.7e308])
+    made = applied(backend, FillMissing(["x"], value="mean", by="g"), data)["x"]
+    assert made == [1e308, 1.5e308, 1.25e308, pytest.approx(1.475e308, rel=1e-15), 1.7e308, 1.7e308]
 
 
 @pytest.mark.parametrize("value", ["median", "mode"])

@@ -281,6 +281,12 @@ def test_what_is_learnt_from_is_in_the_lineage() -> None:
     assert fitted.transform(pa.table({"a": ["x"], "b": ["y"]}))["a_b_te"].to_pylist() == [1.0]  # the target is not there yet
 
 
+def test_a_target_whose_sums_are_beyond_float64_is_refused(backend: Backend) -> None:
+    data = pa.table({"c": ["a"] * 20, "y": [1.7e308] * 20})
+    with pytest.raises(DataError, match="column 'y': has sums beyond what a float64 can hold"):
+        applied(backend, TargetEncoding(["c"], target="y", folds=2), data)
+
+
 @settings(max_examples=30, deadline=None)
 @given(
     st.lists(st.tuples(st.sampled_from(["a", "b", "c", None]), st.floats(-1e6, 1e6) | st.none()), min_size=1, max_size=40),

@@ -222,6 +222,8 @@ def _as_array(values: list[Any]) -> npt.NDArray[Any]:
     """Return scalars of one kind as an array; decimals as their texts, which are exact."""
     if isinstance(values[0], str | Decimal):
         return np.array([str(value) for value in values], object)  # NumPy's own texts are all as wide as the longest
+    if isinstance(values[0], int) and not isinstance(values[0], bool):  # small and large integers together would be floats
+        return np.array(values, np.uint64 if max(values) >= 2**63 else np.int64)
     return np.array(values)
 
 

@@ -28,10 +28,8 @@ class GroupStatistic:
 
 def group_means(part: GroupSums) -> GroupStatistic:
     """Return the mean of each group's finite values; `part` has one fold."""
-    counts = part.counts.reshape(-1)
-    means = [float(total) / int(n) if n else None for total, n in zip(part.sums()[:, 0], counts, strict=True)]
-    n_rows = int(counts.sum())
-    return GroupStatistic(part.keys, tuple(means), float(part.fold_totals()[0]) / n_rows if n_rows else None)
+    means = tuple(_or_none(mean) for mean in part.means()[:, 0])
+    return GroupStatistic(part.keys, means, _or_none(part.fold_means()[0]))
 
 
 def group_medians(part: Counts, by: Sequence[str], column: str) -> GroupStatistic:

@@ -135,7 +135,11 @@ class TargetEncoding(FittedOp[dict[str, GroupSums], dict[str, TargetMeans]]):
     def finish(self, part: dict[str, GroupSums]) -> dict[str, TargetMeans]:
         if self.classes:
             return {name: self._class_shares(sums) for name, sums in part.items()}
-        return {name: self._means(sums) for name, sums in part.items()}
+        return {
+            self._state(group, target): self._means(part[self._state(group, target)], target)
+            for group in self.columns
+            for target in self._targets
+        }
 
     def apply(self, table: Table, state: dict[str, TargetMeans]) -> Table:
         fold = table.folds(self.folds, self.key, self.seed or 0)
@@ -214,8 +218,12 @@ class TargetEncoding(FittedOp[dict[str, GroupSums], dict[str, TargetMeans]]):
         found = [self._encodings(rows[:, index], rows[:, index].sum(axis=0), counts) for index in range(len(self.classes))]
         return TargetMeans(part.keys, np.stack([values for values, _ in found], axis=1), tuple(prior for _, prior in found))
 
-    def _means(self, part: GroupSums) -> TargetMeans:
-        values, prior = self._encodings(part.sums(), part.fold_totals(), part.counts.reshape(-1, self.folds))
+    def _means(self, part: GroupSums, target: str) -> TargetMeans:
+        with np.errstate(over="ignore", invalid="ignore"):
+            values, prior = self._encodings(part.sums(), part.fold_totals(), part.counts.reshape(-1, self.folds))
+        if not np.isfinite(values).all():
+            hint = "divide it by a constant, or leave out rows whose value stands for a missing one"
+            raise DataError("has sums beyond what a float64 can hold", column=target, hint=hint)
         return TargetMeans(part.keys, values[:, np.newaxis, :], (prior,))
 
     def _encodings(self, sums: Floats | Ints, fold_sums: Floats | Ints, counts: Ints) -> tuple[Floats, float]:
