@@ -96,7 +96,7 @@ test-gpu: ## the tests that need a GPU; fails where there is none
 .PHONY: bench-gpu
 bench-gpu: bench-gpu-kernels ## time kernels, operators, criteo and taxi on a GPU, into benchmarks/results/gpu-<device>-*.json; fails where there is none
 	set -e; for suite in operators criteo taxi; do \
-		$(GPU_PYTHON) -c 'from headrace.cli import command; command()' bench $$suite --device gpu --peers '' --out benchmarks/results; \
+		$(GPU_PYTHON) -c 'from headrace.__main__ import command; command()' bench $$suite --device gpu --peers '' --out benchmarks/results; \
 	done
 
 .PHONY: bench-gpu-kernels

@@ -1,6 +1,31 @@
-"""`python -m headrace`: the command, run by the Python that is named."""
+"""`headrace` and `python -m headrace`: the command line in a process that is there for nothing else."""
 
-from headrace.cli import command
+from __future__ import annotations
+
+import signal
+import sys
+from typing import NoReturn
+
+from headrace.startup import leave
+
+
+def command() -> NoReturn:
+    """Run the command line, and end the process; without a traceback too where it is stopped before anything is imported."""
+    code: object = None
+    try:
+        from headrace.cli import main
+
+        main()
+    except KeyboardInterrupt:
+        code = 128 + signal.SIGINT
+    except SystemExit as done:
+        code = done.code
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # who asks once more waits for nothing, and sees no traceback of the end
+    if isinstance(code, str):
+        print(code, file=sys.stderr)  # noqa: T201
+    leave(code if isinstance(code, int) else int(code is not None))
+
 
 if __name__ == "__main__":
     command()

@@ -10,14 +10,14 @@ import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from headrace.cli_bench import bench
 from headrace.commands import DebugOption, JsonOption, guarded, heed_signals, print_json, reader_left, told_as_json
 from headrace.errors import JobError
-from headrace.startup import collect_seldom, leave, sleep_soon
+from headrace.startup import collect_seldom, sleep_soon
 
 if TYPE_CHECKING:
     from headrace.execution import Progress
@@ -372,15 +372,3 @@ def main() -> None:
             raise
         reader_left()  # `headrace --help | head`: Typer and rich end with 1
         sys.exit(0)
-
-
-def command() -> NoReturn:
-    """Run the command line in a process that is there for nothing else."""
-    try:
-        main()
-    except SystemExit as done:
-        code = done.code
-        if isinstance(code, str):
-            print(code, file=sys.stderr)  # noqa: T201
-        leave(code if isinstance(code, int) else int(code is not None))
-    leave(0)

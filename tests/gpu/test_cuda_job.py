@@ -34,7 +34,7 @@ run: {{seed: 7, partition: 8kB, strict: true}}
 """
 )
 LINEAR = ("--set", "model={kind: linear_regression, target: days, features: [weight, lat, lon]}", "--set", "evaluate=[rmse]")
-RUN = (sys.executable, "-W", "ignore", "-c", "from headrace.cli import command; command()", "run")
+RUN = (sys.executable, "-W", "ignore", "-c", "from headrace.__main__ import command; command()", "run")
 
 
 @pytest.fixture(scope="module")

@@ -138,7 +138,7 @@ class Desk:
 
     def start(self, *arguments: str | Path, **settings: Any) -> subprocess.Popen[str]:
         """Start `headrace ARGUMENTS` as a process of its own."""
-        command = [sys.executable, "-c", "from headrace.cli import command; command()", *map(str, arguments)]
+        command = [sys.executable, "-c", "from headrace.__main__ import command; command()", *map(str, arguments)]
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **settings)
 
     def in_process(self, *arguments: str | Path, **settings: Any) -> Outcome:

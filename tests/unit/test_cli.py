@@ -238,7 +238,7 @@ def test_an_output_that_takes_nothing_ends_in_no_traceback(tmp_path: Path, comma
     places = {"DATA": tmp_path / "a.parquet", "JOB": tmp_path / "job.yaml"}
     pq.write_table(pa.table({"x": [1.0, 2.0]}), places["DATA"])
     places["JOB"].write_text(f"job: a\nsource: {{path: {places['DATA']}}}\npipeline: [normalize: [x]]\noutput: {{path: {tmp_path}/out}}\n")
-    call = f"{sys.executable} -c 'from headrace.cli import command; command()' {command[0]} {places[command[1]]} {output}"
+    call = f"{sys.executable} -c 'from headrace.__main__ import command; command()' {command[0]} {places[command[1]]} {output}"
     done = subprocess.run(["bash", "-o", "pipefail", "-c", call], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == code, done.stderr
     assert "Traceback" not in done.stderr

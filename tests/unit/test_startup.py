@@ -111,7 +111,7 @@ def test_calls_ahead_are_made_in_order() -> None:
 
 def test_the_command_ends_with_its_exit_code_and_all_its_output() -> None:
     script = (
-        "import atexit, sys; from headrace.cli import command;"
+        "import atexit, sys; from headrace.__main__ import command;"
         "sys.argv = ['headrace', *sys.argv[1:]]; atexit.register(lambda: print('at the end')); command()"
     )
 
@@ -124,6 +124,15 @@ def test_the_command_ends_with_its_exit_code_and_all_its_output() -> None:
     done = ended("run", "nowhere.yaml")
     assert (done.returncode, done.stdout) == (2, "at the end\n")
     assert "nowhere.yaml" in done.stderr
+
+
+def test_an_interruption_before_anything_is_imported_shows_no_traceback() -> None:
+    script = (
+        "import signal, sys, types; sys.modules['headrace.cli'] = types.SimpleNamespace(main=lambda: signal.raise_signal(signal.SIGINT));"
+        "from headrace.__main__ import command; command()"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
 @ONE_ARENA
@@ -166,7 +175,7 @@ def test_warnings_of_a_command_are_one_line(tmp_path: Path) -> None:
         + "pipeline: [{normalize: [x]}]\nmodel: {kind: logistic_regression, target: y, params: {max_iter: 1}}\noutput: {path: out}\n"
     )
     (tmp_path / "job.yaml").write_text(job)
-    command = [sys.executable, "-c", "from headrace.cli import command; command()", "run", "job.yaml"]
+    command = [sys.executable, "-c", "from headrace.__main__ import command; command()", "run", "job.yaml"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=120)
     warned = [line for line in done.stderr.splitlines() if "not converged" in line]
     assert warned == ["warning: not converged in 1 iterations: normalize the features, or raise max_iter"]

@@ -72,7 +72,7 @@ class Request:
 
 def headrace(*arguments: str) -> tuple[str, ...]:
     """Return the command `headrace` with arguments, of the very installation that runs this."""
-    return (sys.executable, "-c", "from headrace.cli import command; command()", *arguments)
+    return (sys.executable, "-c", "from headrace.__main__ import command; command()", *arguments)
 
 
 def script(name: str) -> Path:
