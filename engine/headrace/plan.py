@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -331,10 +332,11 @@ def parse_bytes(text: str | int) -> int:
     if isinstance(text, int):
         return text
     compact = text.replace(" ", "").lower()
-    for unit, factor in _UNITS.items():
-        if compact.endswith(unit):
-            return int(float(compact.removesuffix(unit)) * factor)
-    return int(float(compact))
+    unit = next((unit for unit in _UNITS if compact.endswith(unit)), "")
+    size = float(compact.removesuffix(unit)) * _UNITS.get(unit, 1)
+    if not math.isfinite(size):
+        raise ValueError(f"{text!r} is no size")
+    return int(size)
 
 
 _UNITS = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from headrace.errors import JobError, nearest
@@ -30,8 +30,8 @@ _WANTED = {
 _MOST_SHOWN = 60
 
 
-def setting_errors(error: ValidationError, values: Any, names: Iterable[str] = ()) -> list[JobError]:
-    r"""Return what is wrong with `values`: one error a key path, with the nearest of the `names` that there are.
+def setting_errors(error: ValidationError, values: Any, names_at: Callable[[Sequence[str | int]], Sequence[str]]) -> list[JobError]:
+    r"""Return what is wrong with `values`: one error a key path, with the nearest of the names that there are at the place above it.
 
     >>> from pydantic import BaseModel, ValidationError
     >>> class Settings(BaseModel, extra="forbid"):
@@ -39,7 +39,7 @@ def setting_errors(error: ValidationError, values: Any, names: Iterable[str] = (
     >>> try:
     ...     Settings.model_validate(values := {"size": None, "sise": 3})
     ... except ValidationError as error:
-    ...     print(*setting_errors(error, values, ["size"]), sep="\n")
+    ...     print(*setting_errors(error, values, lambda above: ["size"]), sep="\n")
     size: an integer or true or false is needed, not null
     sise: unknown key
       nearest: 'size'. Keys: size
@@ -49,10 +49,8 @@ def setting_errors(error: ValidationError, values: Any, names: Iterable[str] = (
     for item in error.errors(include_url=False):
         kind, place, value = item["type"], item["loc"], item.get("input")
         if kind in _UNKNOWN:
-            near = nearest(str(place[-1]), names)
-            listed = f"Keys: {', '.join(names)}"
             key = _key_path(place)
-            found[key] = JobError("unknown key", key=key, hint=f"nearest: {near!r}. {listed}" if near else listed)
+            found[key] = JobError("unknown key", key=key, hint=_known(str(place[-1]), names_at(place[:-1])))
         elif kind in _MISSING:
             key = _key_path([*_written(place[:-1], values), place[-1]])
             found[key] = JobError("is missing", key=key)
@@ -73,6 +71,14 @@ def setting_errors(error: ValidationError, values: Any, names: Iterable[str] = (
                 message = message[0].lower() + message[1:]
             found[key] = JobError(f"{message}, not {shown(value)}" if "input" in item else message, key=key)
     return list(found.values())
+
+
+def _known(name: str, names: Sequence[str]) -> str:
+    above, _, below = name.partition(".")
+    if above in names:
+        return f"`{name}` is how `--set` writes it; here it is `{above}: {{{below}: ...}}`"
+    near, listed = nearest(name, names), f"Keys: {', '.join(names)}"
+    return f"nearest: {near!r}. {listed}" if near else listed
 
 
 def shown(value: Any) -> str:

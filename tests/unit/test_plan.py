@@ -130,9 +130,9 @@ def test_sizes_are_read_as_people_write_them(text: str | int, expected: int) -> 
     assert parse_bytes(text) == expected
 
 
-@pytest.mark.parametrize("text", ["much", "8 QB", "", "GiB", "8 GiB extra"])
+@pytest.mark.parametrize("text", ["much", "8 QB", "", "GiB", "8 GiB extra", "inf", "1e400MiB", "nan"])
 def test_what_is_no_size_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="could not convert"):
+    with pytest.raises(ValueError, match=r"could not convert|is no size"):
         parse_bytes(text)
 
 

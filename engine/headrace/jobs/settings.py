@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from headrace.errors import JobError, JobErrors, nearest
+from headrace.errors import JobError, JobErrors
 from headrace.plan import parse_bytes
 from headrace.setting_errors import setting_errors
 
@@ -32,7 +33,7 @@ def _as_list(value: Any) -> Any:
 
 def _bytes(value: Any) -> Any:
     try:
-        size = parse_bytes(value)
+        size = parse_bytes(str(value) if isinstance(value, bool) else value)
     except (ValueError, TypeError, AttributeError):
         raise ValueError("a size such as 8GiB or 500MB is needed") from None
     if size <= 0:
@@ -155,25 +156,14 @@ def check_settings(values: Any) -> JobSettings:
     try:
         return JobSettings.model_validate(values)
     except ValidationError as error:
-        found = setting_errors(error, values)
-        raise JobErrors([_with_names(one) for one in found]) from None
+        raise JobErrors(setting_errors(error, values, _names_at)) from None
 
 
-def _with_names(error: JobError) -> JobError:
-    if error.message != "unknown key" or error.key is None:
-        return error
-    above, _, name = error.key.rpartition(".")
-    names = _names_at(above)
-    near = nearest(name, names)
-    listed = f"Keys: {', '.join(names)}"
-    return JobError("unknown key", key=error.key, hint=f"nearest: {near!r}. {listed}" if near else listed)
-
-
-def _names_at(path: str) -> list[str]:
-    """Return the keys that may stand at a key path."""
+def _names_at(place: Sequence[str | int]) -> list[str]:
+    """Return the keys that may stand at a place."""
     model: type[BaseModel] = JobSettings
-    for name in filter(None, path.split(".")):
-        annotation = model.model_fields[name].annotation
+    for name in place:
+        annotation = model.model_fields[str(name)].annotation
         candidates = [annotation, *getattr(annotation, "__args__", ())]
         model = next(kind for kind in candidates if isinstance(kind, type) and issubclass(kind, BaseModel))
     return list(model.model_fields)

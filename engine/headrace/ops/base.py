@@ -112,7 +112,7 @@ def operator(cls: C) -> C:
         try:
             build(self, **by_name, **kwargs)
         except ValidationError as error:
-            raise JobErrors(setting_errors(error, {**by_name, **kwargs}, names)) from None
+            raise JobErrors(setting_errors(error, {**by_name, **kwargs}, lambda above: names)) from None
 
     made.__init__ = init  # type: ignore[method-assign]
     return made  # type: ignore[return-value]
