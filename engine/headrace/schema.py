@@ -28,6 +28,8 @@ _LAYOUTS = frozenset(
         pa.list_(pa.int32()),
         pa.large_list(pa.int32()),
         pa.list_(pa.int32(), 1),
+        pa.struct([]),
+        pa.map_(pa.string(), pa.int32()),
         pa.float16(),
         pa.decimal32(1),
         pa.decimal64(1),
@@ -72,6 +74,10 @@ class Type:
             return cls(pa.binary())
         if pa.types.is_list(arrow) or pa.types.is_large_list(arrow) or pa.types.is_fixed_size_list(arrow):
             return cls(pa.list_(cls.from_arrow(arrow.value_type).arrow))
+        if pa.types.is_struct(arrow):
+            return cls(pa.struct([field.with_type(cls.from_arrow(field.type).arrow) for field in arrow]))
+        if pa.types.is_map(arrow):
+            return cls(pa.map_(cls.from_arrow(arrow.key_type).arrow, cls.from_arrow(arrow.item_type).arrow))
         if pa.types.is_float16(arrow):
             return cls(pa.float32())
         if pa.types.is_decimal32(arrow) or pa.types.is_decimal64(arrow):
@@ -141,8 +147,11 @@ class Type:
 
     @property
     def is_nested(self) -> bool:
-        """A row holds more than one value: a list, a struct or a map. Such a column has no order and is no key."""
-        return bool(pa.types.is_nested(self.arrow))
+        """A row holds more than one value: a list, a struct, a map, or an interval of months, days and nanoseconds.
+
+        Such a column has no order and is no key.
+        """
+        return bool(pa.types.is_nested(self.arrow) or pa.types.is_interval(self.arrow))
 
     @property
     def is_feature(self) -> bool:

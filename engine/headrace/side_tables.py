@@ -137,7 +137,9 @@ def read_side(source: Source, columns: Sequence[str]) -> pa.Table:
     """
     schema = source.schema.select(columns).to_arrow()
     if isinstance(source, TableSource):
-        return pa.table([undictionaried(one_array(source.table.column(name))) for name in columns], names=list(columns)).cast(schema)
+        backend = open_backend(CPU)
+        whole = (backend.to_arrow(backend.from_arrow(one_array(source.table.column(name)))) for name in columns)
+        return pa.table([undictionaried(array) for array in whole], names=list(columns)).cast(schema)
     tables = [schema.empty_table()]
     for partition in cut(source, columns):
         tables += [pa.table(arrays, names=list(columns)).cast(schema) for arrays in _plain_batches(source, partition, columns)]

@@ -90,7 +90,7 @@ def group_deviations(sums: GroupSums, squares: GroupSums, ddof: int = 1) -> NDAr
     _find_numerators(sums.limbs, squares.limbs, sums.counts, places[0], places[1], mantissas, exponents)
     n = sums.counts.astype(np.float64)
     exponents += np.int32(base)
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         variances = np.ldexp(mantissas / (n * (n - ddof)), exponents & 1)
         deviations = np.ldexp(np.sqrt(variances), exponents >> 1)
     return np.where(sums.counts > ddof, deviations, np.nan)

@@ -46,6 +46,27 @@ def test_a_nested_column_is_no_key_and_refused_before_reading(name: str, kind: s
         hr.Pipeline([AS_KEY[name]("odd")]).fit(rows)
 
 
+def test_intervals_are_no_key_either() -> None:
+    rows = pa.table({"odd": pa.array([(1, 2, 3), None], pa.month_day_nano_interval())})
+    with pytest.raises(JobErrors, match="'odd' is month_day_nano_interval"):
+        hr.Pipeline([hr.Categorify(["odd"])]).fit(rows)
+
+
+@pytest.mark.parametrize(
+    ("values", "odd", "plain"),
+    [
+        ([["a"], None, ["b", None]], pa.large_list(pa.string_view()), pa.list_(pa.string())),
+        ([{"s": ["a"]}, None, {"s": []}], pa.struct([("s", pa.list_(pa.string_view()))]), pa.struct([("s", pa.list_(pa.string()))])),
+        ([[("a", b"b")], None, []], pa.map_(pa.string_view(), pa.binary_view()), pa.map_(pa.string(), pa.binary())),
+    ],
+    ids=str,
+)
+def test_nested_columns_may_hold_views_as_those_of_polars_do(values: list[object], odd: pa.DataType, plain: pa.DataType) -> None:
+    rows = pa.table({"n": [1, 2, 3], "odd": pa.array(values, odd)})
+    made = hr.Pipeline([hr.Filter("n <> 2")]).fit_transform(rows).table
+    assert made["odd"].combine_chunks().equals(pa.array([values[0], values[2]], plain))
+
+
 def test_hashes_of_list_elements_that_are_structs_are_refused() -> None:
     rows = pa.table({"odd": pa.array([[{"x": 1}]], pa.list_(pa.struct([("x", pa.int64())])))})
     with pytest.raises(JobErrors, match="'odd' is list"):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from tests.comparing import assert_same_table
 
@@ -61,10 +62,15 @@ def test_columns_are_plain_in_the_common_type_of_all_files(parquet: Write, tmp_p
 def test_a_table_in_memory_is_as_plain_as_one_in_files() -> None:
     times = pa.array([2, 1], pa.timestamp("ns"))
     layouts = pa.table(
-        {"t": times.dictionary_encode(), "s": pa.array(["a", "b"]).dictionary_encode(), "v": pa.array(["x", "y"], pa.large_string())}
+        {
+            "t": times.dictionary_encode(),
+            "s": pa.array(["a", "b"]).dictionary_encode(),
+            "v": pa.array(["x", "y"], pa.large_string()),
+            "runs": pc.run_end_encode(pa.array([None, 7])),
+        }
     )
-    found = read_side(TableSource(layouts), ["t", "s", "v"])
-    assert found.equals(pa.table({"t": times, "s": ["a", "b"], "v": ["x", "y"]}))
+    found = read_side(TableSource(layouts), ["t", "s", "v", "runs"])
+    assert found.equals(pa.table({"t": times, "s": ["a", "b"], "v": ["x", "y"], "runs": [None, 7]}))
     as_of = Pipeline([AsOfJoin("other", on="t", columns=["v"])])
     assert as_of.fit_transform(pa.table({"t": times}), tables={"other": layouts}).table["v"].to_pylist() == ["x", "y"]
 

@@ -29,7 +29,8 @@ _NUMBERS = {
 def standard_layout(array: pa.Array) -> pa.Array:
     """Return an array as this backend keeps columns: only strings are dictionary-encoded, and no value of a dictionary is null.
 
-    float16 and the narrow decimals, for which Arrow has few functions, are widened. A UUID is its bytes, JSON its text.
+    float16 and the narrow decimals, for which Arrow has few functions, are widened. A UUID is its bytes, JSON its text. What lists,
+    structs and maps hold is kept in its logical type: Arrow takes no rows of lists of views.
     """
     if array.type.id in _NUMBERS:
         return array
@@ -48,7 +49,15 @@ def standard_layout(array: pa.Array) -> pa.Array:
         return array.cast(pa.large_binary())
     if pa.types.is_float16(array.type) or pa.types.is_decimal32(array.type) or pa.types.is_decimal64(array.type):
         return array.cast(Type.from_arrow(array.type).arrow)
+    if pa.types.is_nested(array.type):
+        logical = Type.from_arrow(array.type).arrow
+        return array if _inside(array.type) == _inside(logical) else array.cast(logical)
     return array
+
+
+def _inside(nested: pa.DataType) -> list[pa.DataType]:
+    """Return the types of what a list, a struct or a map holds."""
+    return [nested.field(index).type for index in range(nested.num_fields)]
 
 
 def kernel_column(array: pa.Array) -> Column:
