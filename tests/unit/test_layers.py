@@ -45,7 +45,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "json_text",
         "decimals",
     ),
-    ("dataset", "expressions", "backends", "frames"),
+    ("listing", "footer", "dataset", "expressions", "backends", "frames"),
     ("ops",),
     (
         "cache",

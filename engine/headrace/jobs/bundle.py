@@ -15,12 +15,13 @@ import pyarrow as pa
 
 from headrace.backends import counting
 from headrace.cluster import Cluster
-from headrace.dataset import SUFFIXES, Dataset
+from headrace.dataset import Dataset
 from headrace.errors import BundleError, JobError
 from headrace.exchange import Rows, exchange_steps, exchanging
 from headrace.execution import Progress, Silent, Work, transform_partition
 from headrace.fitted import FittedSteps, read_fitted, write_fitted
 from headrace.ledger import Ledger
+from headrace.listing import SUFFIXES
 from headrace.models import Model, load_model
 from headrace.new_folder import check_new, new_file
 from headrace.opened import Tables, naming, open_source

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from headrace import yaml_text
 from headrace.backends import find_device, thread_count
 from headrace.cluster import is_remote, planned_workers, prepare_cluster
-from headrace.dataset import Dataset, takes_below
+from headrace.dataset import Dataset
 from headrace.errors import DataError, HeadraceError, JobError, JobErrors, MemoryBudgetError, unknown_name
 from headrace.jobs.settings import JobSettings, ModelSection, RunSettings, check_settings
+from headrace.listing import takes_below
 from headrace.metrics import check_metrics, metric_names
 from headrace.models import ModelSettings
 from headrace.models.settings import ALL_WORKERS, KINDS, MOST_ITERATIONS, OBJECTIVES, QUANTILE_ROWS, TREES

@@ -17,8 +17,10 @@ import pyarrow.parquet as pq
 
 from headrace.backends.arrow.pages import Layout, PageReader, read_layout
 from headrace.backends.arrow.values import standard_layout
-from headrace.dataset import INT96_UNIT, READ_ERRORS, Dataset, File, RowGroup, filesystem_of, hive_value, refuse_changed
+from headrace.dataset import Dataset, RowGroup
 from headrace.errors import DataError
+from headrace.footer import INT96_UNIT, READ_ERRORS, File, refuse_changed
+from headrace.listing import filesystem_of, hive_value
 from headrace.schema import Type
 from headrace.table import one_array
 

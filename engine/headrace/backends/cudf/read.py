@@ -24,8 +24,10 @@ from headrace.backends.arrow.read import constant_column, read_columns
 from headrace.backends.cudf.column import Coded, Column, Lists, Plain, Rows, concat, storage
 from headrace.backends.cudf.transfers import DISTINCT, brought
 from headrace.backends.cudf.values import from_arrow, towards_zero
-from headrace.dataset import Dataset, RowGroup, filesystem_of, refuse_changed
+from headrace.dataset import Dataset, RowGroup
 from headrace.errors import DataError
+from headrace.footer import refuse_changed
+from headrace.listing import filesystem_of
 from headrace.schema import Schema, Type
 
 # A device is busy only with millions of rows at once; a partition of the usual size is one batch, or few.
