@@ -106,6 +106,11 @@ def test_floats_to_integers_equal_pythons_rounding(values: list[float | None]) -
     assert made.counts["not_cast", "x"] == sum(value is not None and not ok for value, ok in zip(values, fits, strict=True))
 
 
+@pytest.mark.parametrize("target", ["uint8", "uint64", "int32"])
+def test_zero_may_have_a_sign_whatever_the_type(backend: Backend, target: str) -> None:
+    assert applied(backend, Cast({"x": target}), column(["-0", "+0", "-00", "-0.0", "+7"]))["x"] == [0, 0, 0, 0, 7]
+
+
 @pytest.mark.parametrize(("target", "precision", "scale"), [("decimal128(10, 2)", 10, 2), ("decimal128(38, 10)", 38, 10), ("int64", 18, 0)])
 def test_texts_of_many_digits_become_exact_or_null(backend: Backend, target: str, precision: int, scale: int) -> None:
     # 2^128 + 1, digits that Arrow wraps when it rescales them, and more of them than any type has

@@ -56,7 +56,7 @@ def _booleans(text: pa.Array) -> pa.Array:
 
 
 def _integers(text: pa.Array, target: pa.DataType) -> pa.Array:
-    unsigned = pc.replace_substring_regex(text, r"^\+", "")
+    unsigned = pc.replace_substring_regex(text, r"^(?:\+|-(0+)$)", r"\1")  # Arrow takes no +1, and no -0 for types without a sign
     whole = _read(unsigned, _INTEGER, target)
     # Texts such as 2.5 and 1e3 are numbers too: exactly as decimals where they fit, which rounds halves away from zero.
     rest = pc.if_else(pc.and_(whole.is_null(), pc.invert(pc.match_substring_regex(unsigned, _INTEGER))), unsigned, None)
