@@ -92,7 +92,7 @@ class Quantiles:
     """Counts of a column's distinct values, bins of neighbours once there are more than `MAX_BINS`.
 
     A bin is the float64's sign, exponent and leading `precision` bits of its mantissa, so a quantile is exact while
-    precision is 52 and has a relative error of at most 2**-(precision + 1) below it. Precision falls bit by bit, for all values at
+    precision is 52 and has a relative error of at most 2**-(precision + 1) below it; 0 stays 0. Precision falls bit by bit, for all values at
     once, until the bins fit; the end therefore depends neither on the order of rows nor of merges.
 
     Source: bins as in DDSketch (Masson, Rim, Lee: PVLDB 12, 2019), collapsed uniformly as in UDDSketch (Epicoco, Melle,
@@ -145,8 +145,10 @@ class Quantiles:
         return first + (second - first) * (position - below) if math.isfinite(second - first) else first
 
     def values(self) -> Floats:
-        """Return the value of each bin, ascending: the value itself while exact, else the middle of the bin."""
+        """Return the value of each bin, ascending: the value itself while exact, else the middle of the bin; 0 of the bin that 0 lies in."""
         values = _from_ordered_bits(self.bins + (0 if self.precision == 52 else 1 << (51 - self.precision)))
+        if self.precision >= 0:  # else it holds more than 0 and what is too small to be normal
+            values = np.where(self.bins == 0, 0.0, values)
         return np.where(np.isnan(values), np.copysign(np.inf, self.bins), values)  # the middle of an infinity's bin is NaN
 
     def _value(self, index: int) -> float:

@@ -81,6 +81,14 @@ def test_many_distinct_values_keep_their_stated_error() -> None:
     assert (found.quantile(0.0), found.quantile(1.0)) == (-INF, INF)
 
 
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_zero_stays_zero_among_many_distinct_values(sign: float) -> None:
+    others = np.random.default_rng(3).lognormal(0, 3, 70_000) * sign
+    found = Quantiles.of(np.concatenate([np.zeros(80_000), others]))
+    assert found.precision < 52
+    assert (found.quantile(0.5), found.values()[found.bins == 0].tolist()) == (0.0, [0.0])
+
+
 def test_bins_do_not_depend_on_the_order_of_merges() -> None:
     values = _many()
     whole = Quantiles.of(values)
