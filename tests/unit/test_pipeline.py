@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -129,6 +130,14 @@ def test_columns_of_another_width_are_taken_and_of_another_kind_refused(pipeline
         fitted.transform(rows().set_column(1, "km", pa.array(["1"] * 300)))
     with pytest.raises(DataError, match="column 'late'"):
         fitted.transform(rows().set_column(2, "late", pa.array([1000] * 300)))
+
+
+@pytest.mark.parametrize("type_", ["int32", "int64", "uint64"])
+def test_integers_that_fit_are_taken_for_decimals(type_: str) -> None:
+    fitted = Pipeline([hr.Normalize(["x"])]).fit(pa.table({"x": pa.array([Decimal("1.5"), Decimal("2.5")], pa.decimal128(9, 2))}))
+    assert fitted.transform(pa.table({"x": pa.array([2, None], type_)}))["x"].to_pylist() == [0.0, None]
+    with pytest.raises(DataError, match=r"column 'x': cannot be cast from .* does not fit in precision 9"):
+        fitted.transform(pa.table({"x": pa.array([10**9], type_)}))
 
 
 def test_a_missing_column_is_named_with_the_nearest(pipeline: Pipeline) -> None:

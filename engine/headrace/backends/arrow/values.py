@@ -114,11 +114,15 @@ def float_values(array: pa.Array) -> npt.NDArray[Any]:
 
 def cast_safely(array: pa.Array, type_: Type) -> pa.Array:
     """Return an array in another type; raise DataError for a value that does not fit. Decimals become the nearest floats."""
+    given = Type.from_arrow(array.type)
     try:
-        floats = nearest_floats(array) if pa.types.is_decimal(array.type) and type_.is_float else array
-        return floats.cast(type_.arrow)
+        if pa.types.is_decimal(array.type) and type_.is_float:
+            array = nearest_floats(array)
+        elif given.is_integer and pa.types.is_decimal(type_.arrow):  # Arrow asks for digits that all integers of the type would need
+            array = array.cast(pa.decimal256(76, type_.arrow.scale))
+        return array.cast(type_.arrow)
     except pa.ArrowException as error:
-        raise DataError(f"cannot be cast from {Type.from_arrow(array.type)} to {type_}: {error}") from error
+        raise DataError(f"cannot be cast from {given} to {type_}: {error}") from error
 
 
 def hash_array(array: pa.Array, seed: int) -> npt.NDArray[np.uint64]:
