@@ -38,7 +38,7 @@ def parity(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[tuple[int, st
         own = {**environment, "COVERAGE_FILE": str(folder / f"data.{place}")}
         with (folder / f"printed.{place}").open("w") as printed:
             running.append(subprocess.Popen(command, stdout=printed, stderr=subprocess.STDOUT, cwd=ROOT, env=own))
-    codes = [process.wait(timeout=900) for process in running]
+    codes = [process.wait(timeout=1800) for process in running]
     report = folder / "report.json"
     own = {**environment, "COVERAGE_FILE": str(folder / "data")}
     for action in (["combine", *(str(folder / f"data.{place}") for place in range(len(TESTED)))], ["json", "-q", "-o", str(report)]):

@@ -32,7 +32,7 @@ MISTAKES = [
     Mistake("unknown top key", "evaluate:", "evaluat:", 2, "evaluat", ("unknown key", "nearest: 'evaluate'")),
     Mistake("key as of --set", "run: {", "run.memory: 8GiB\nrun: {", 2, "run.memory", ("unknown key", "here it is `run: {memory: ...}`")),
     Mistake("unknown key with a dot", "evaluate:", "a.b:", 2, "a.b", ("unknown key", "Keys: job,")),
-    Mistake("size that is none", "24kB", "true", 2, "run.partition", ("a size such as", "not true")),
+    Mistake("size that is none", "24kB", "infGiB", 2, "run.partition", ("a size such as", "not 'infGiB'")),
     Mistake(
         "unknown key of a step",
         "min_frequency: 2",

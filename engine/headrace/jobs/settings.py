@@ -33,7 +33,7 @@ def _as_list(value: Any) -> Any:
 
 def _bytes(value: Any) -> Any:
     try:
-        size = parse_bytes(str(value) if isinstance(value, bool) else value)
+        size = parse_bytes(value)
     except (ValueError, TypeError, AttributeError):
         raise ValueError("a size such as 8GiB or 500MB is needed") from None
     if size <= 0:

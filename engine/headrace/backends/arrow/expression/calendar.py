@@ -59,7 +59,7 @@ def text(times: pa.Array) -> pa.Array:
     """Return dates or timestamps as DuckDB writes them, those before the year 1 with BC.
 
     >>> text(pa.array([2**50, -(2**50), None], pa.timestamp("ms"))).to_pylist()
-    ['37648-09-02 00:00:42.624', '33708-05-02 (BC) 23:59:17.376', None]
+    ['37648-05-06 22:07:22.624', '33710-08-27 (BC) 01:52:37.376', None]
     """
     is_date = pa.types.is_date(times.type)
     instants = times.cast(pa.timestamp("s" if pa.types.is_date32(times.type) else "ms")) if is_date else times
