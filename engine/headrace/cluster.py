@@ -111,9 +111,9 @@ class DaskCluster:
         self._workers: dict[int, tuple[str, ...]] = {}  # who did the last task about a subject
         self._places: list[str] = []  # workers' addresses
         self._shared: set[str] = set()  # keys of what `share` gave
-        workers = client.scheduler_info(n_workers=-1)["workers"]
-        self.n_workers = max(len(workers), 1)
-        given = min((worker["nthreads"] for worker in workers.values()), default=1)
+        threads = client.nthreads()  # `scheduler_info` has a memory of its own, which every two seconds knows of no worker
+        self.n_workers = max(len(threads), 1)
+        given = min(threads.values(), default=1)
         self.n_threads = max((os.cpu_count() or 1) // self.n_workers, 1) if self.one_machine else given
 
     def share(self, value: Any) -> Any:
@@ -146,7 +146,7 @@ class DaskCluster:
         return handle
 
     def spread(self, n_subjects: int) -> list[int]:
-        self._places = sorted(self._client.scheduler_info(n_workers=-1)["workers"])
+        self._places = sorted(self._client.nthreads())
         if not self._places:
             raise ClusterError("no worker is left", hint="most often they ran out of memory: give run.memory more, or use fewer workers")
         n_places = len(self._places)
@@ -413,7 +413,7 @@ def _connect(address: str) -> DaskCluster:
 
     try:
         client = distributed.Client(address, timeout="10s")
-        if not client.scheduler_info(n_workers=-1)["workers"]:  # some schedulers start workers when there is work
+        if not client.nthreads():  # some schedulers start workers when there is work
             logging.getLogger("headrace").warning(
                 "no worker has joined the scheduler yet, and the job waits for one: dask worker %s", address
             )

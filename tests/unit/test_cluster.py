@@ -404,6 +404,18 @@ def test_a_scheduler_without_workers_is_told_while_the_job_waits(caplog: pytest.
         assert f"no worker has joined the scheduler yet, and the job waits for one: dask worker {empty.scheduler_address}" in caplog.text
 
 
+def test_workers_are_found_while_dask_s_client_forgets_them(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every two seconds a client asks for its scheduler's state without workers, and keeps that where `scheduler_info` looks."""
+    import distributed
+
+    monkeypatch.setattr(distributed.Client, "scheduler_info", lambda *_, **__: {"workers": {}})
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=3, processes=False, protocol="tcp", dashboard_address=None) as two:
+        opened = open_cluster(two.scheduler_address)
+        assert (opened.n_workers, opened.n_threads, opened.spread(2)) == (2, 3, [0, 1])
+        opened.close()
+    assert "no worker has joined" not in caplog.text
+
+
 def test_a_scheduler_that_goes_away_is_a_cluster_error() -> None:
     from distributed.comm import CommClosedError
 
