@@ -37,11 +37,11 @@ def near(times: pa.Array) -> tuple[pa.Array, npt.NDArray[np.int64] | None]:
     return moved.cast(times.type), cycles
 
 
-def year(times: pa.Array, of: Callable[[pa.Array], pa.Array] = pc.year) -> pa.Array:
-    """Return each time's year, or another count of years that `of` finds."""
+def year(times: pa.Array, of: Callable[[pa.Array], pa.Array] = pc.year, in_a_year: int = 1) -> pa.Array:
+    """Return each time's year, or another count that `of` finds, of what there are so many `in_a_year`."""
     times, cycles = near(times)
     found = of(times)
-    return found if cycles is None else pc.add(found, pa.array(400 * cycles))
+    return found if cycles is None else pc.add(found, pa.array(400 * in_a_year * cycles))
 
 
 def floor(times: pa.Array, unit: str) -> pa.Array:

@@ -203,11 +203,10 @@ def _date_diff(function: str, operands: Sequence[Operand]) -> Values:
 
 def _periods(times: pa.Array, part: str) -> pa.Array:
     """Return the number of each time's year, quarter or month, counted from one point."""
-    years = calendar.year(times)
     if part == "year":
-        return years
-    moved, _ = calendar.near(times)
-    return pc.add(pc.multiply(years, 4), pc.quarter(moved)) if part == "quarter" else pc.add(pc.multiply(years, 12), pc.month(moved))
+        return calendar.year(times)
+    within, in_a_year = (pc.quarter, 4) if part == "quarter" else (pc.month, 12)
+    return calendar.year(times, lambda moved: pc.add(pc.multiply(pc.year(moved), in_a_year), within(moved)), in_a_year)
 
 
 def _to_timestamp(function: str, operands: Sequence[Operand]) -> Values:
