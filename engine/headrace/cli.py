@@ -17,7 +17,7 @@ import typer
 from headrace.cli_bench import bench
 from headrace.commands import DebugOption, JsonOption, guarded, heed_signals, print_json, reader_left, told_as_json
 from headrace.errors import JobError
-from headrace.startup import collect_seldom, sleep_soon
+from headrace.startup import collect_seldom, sleep_soon, spare_pandas
 
 if TYPE_CHECKING:
     from headrace.execution import Progress
@@ -68,9 +68,15 @@ def run(
     """Run a job: fit, transform, train, predict, report."""
 
     def act() -> None:
+        from headrace.cluster import prepare_cluster
+        from headrace.jobs.text import JobText
+
+        text = JobText.read(job, _overrides(settings, cluster, device))
+        prepare_cluster(text.cluster)  # what workers need is imported beside what this process needs
+        spare_pandas()
         from headrace.jobs.job import Job
 
-        loaded = Job.load(job, _overrides(settings, cluster, device))
+        loaded = Job.of(text)
         with _progress(quiet=as_json) as progress:
             done = loaded.run(progress)
         if as_json:
@@ -88,7 +94,7 @@ def run(
 
             run_summary(done)
 
-    guarded(act, as_json=as_json, debug=debug)
+    guarded(act, as_json=as_json, debug=debug, with_arrow=False)
 
 
 @app.command(epilog="Example: headrace plan configs/flights.yaml")

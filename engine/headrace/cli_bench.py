@@ -147,4 +147,4 @@ def _run(
         else:
             show(found, (results, chart))
 
-    guarded(act, as_json=as_json, debug=debug, is_small=True)
+    guarded(act, as_json=as_json, debug=debug, with_arrow=False)

@@ -279,8 +279,8 @@ def _unknown(name: str) -> JobError:
     return JobError(f"no cluster {name!r}", key="run.cluster", hint=f"nearest: {near!r}. {known}" if near else known)
 
 
-def prepare_cluster(name: str) -> None:
-    """Begin beside other work what opening a cluster of this name will wait for."""
+def prepare_cluster(name: str | None) -> None:
+    """Begin beside other work what opening a cluster of this name will wait for; no name, and one that is none, are let be."""
     if name == "processes":
         prepare_forks()
 

@@ -44,14 +44,14 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, allow_nan=False))  # noqa: T201
 
 
-def guarded(act: Callable[[], None], *, as_json: bool, debug: bool, is_small: bool = False) -> None:
+def guarded(act: Callable[[], None], *, as_json: bool, debug: bool, with_arrow: bool = True) -> None:
     """Run a command; show an error in a few lines and exit with its code, with no traceback unless asked.
 
-    One that `is_small` does without Arrow: it starts other processes, and the memory that it holds would be counted as theirs.
+    One without Arrow starts other processes first, or does nothing else: what it imports before that they would wait for, or count as theirs.
     """
     warn_briefly()
     try:
-        if not is_small:
+        if with_arrow:
             spare_pandas()
         act()
         if sys.stdout is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,12 +10,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from headrace import yaml_text
 from headrace.backends import find_device, thread_count
 from headrace.cluster import is_remote, planned_workers, prepare_cluster
 from headrace.dataset import Dataset
-from headrace.errors import DataError, HeadraceError, JobError, JobErrors, MemoryBudgetError, unknown_name
+from headrace.errors import HeadraceError, JobError, JobErrors, unknown_name
 from headrace.jobs.settings import JobSettings, ModelSection, RunSettings, check_settings
+from headrace.jobs.text import JobText
 from headrace.listing import takes_below
 from headrace.metrics import check_metrics, metric_names
 from headrace.models import ModelSettings
@@ -53,12 +52,10 @@ class Job:
 
     settings: JobSettings
     pipeline: Pipeline
-    values: dict[str, Any]
-    file: str | None = None
-    lines: dict[str, int] = dataclasses.field(default_factory=dict)
+    text: JobText
 
     def __repr__(self) -> str:
-        return f"Job({self.name!r}, file={self.file!r})"
+        return f"Job({self.name!r}, file={self.text.file!r})"
 
     @classmethod
     def load(cls, path: str | Path, overrides: Sequence[str] = ()) -> Job:
@@ -76,20 +73,18 @@ class Job:
         JobErrors
             For all mistakes of the file together: file, line, key path, the nearest right name.
         """
-        values, lines = yaml_text.read(path)
-        return cls._checked(values, lines, str(path), overrides)
+        return cls.of(JobText.read(path, overrides))
 
     @classmethod
     def from_text(cls, text: str, overrides: Sequence[str] = ()) -> Job:
         """Make a job of YAML text."""
-        values, lines = yaml_text.load(text)
-        return cls._checked(values, lines, None, overrides)
+        return cls.of(JobText.of(text, overrides))
 
     @classmethod
-    def _checked(cls, values: Any, lines: dict[str, int], file: str | None, overrides: Sequence[str]) -> Job:
-        with _placed(file, lines):
-            for override in overrides:
-                values = _overridden(values, override)
+    def of(cls, text: JobText) -> Job:
+        """Check what was read; raise JobErrors for all its mistakes together."""
+        values = text.values
+        with text.placed():
             errors: list[JobError] = []
             settings, pipeline = None, None
             try:
@@ -115,7 +110,7 @@ class Job:
                 raise JobError("there is no model to evaluate", key="evaluate", hint="add `model:`, or leave `evaluate:` out")
             if settings.run.training == ALL_WORKERS and settings.model is None:
                 raise JobError("there is no model to train", key="run.training", hint="add `model:`, or leave it out")
-            return cls(settings, _seeded(pipeline, settings), values, file, lines)
+            return cls(settings, _seeded(pipeline, settings), text)
 
     @property
     def name(self) -> str:
@@ -131,7 +126,7 @@ class Job:
 
     def open(self) -> OpenJob:
         """Read footers and check every step against them; raise JobErrors that name the line."""
-        with _placed(self.file, self.lines):
+        with self.text.placed():
             try:
                 source = Dataset.open(self.settings.source.path)
             except JobError as error:
@@ -161,10 +156,6 @@ class Job:
             opened.check_model()
             return opened
 
-    def placed(self) -> _placed:
-        """Give the errors raised inside the job's file and the lines of their keys."""
-        return _placed(self.file, self.lines)
-
     def plan(self) -> Plan:
         """Return what will run; nothing is computed."""
         return self.open().plan()
@@ -174,7 +165,7 @@ class Job:
         prepare_cluster(self.settings.run.cluster)
         from headrace.jobs.run import run_job
 
-        with _placed(self.file, self.lines):
+        with self.text.placed():
             return run_job(self, progress)
 
     def _open_tables(self) -> SideTables:
@@ -286,9 +277,9 @@ class OpenJob:
         """Return what will run; on this machine's own device unless another is given, which the workers have."""
         run, model = self.job.settings.run, self.job.model_settings
         if n_workers is None:
-            with _placed(self.job.file, self.job.lines):
+            with self.job.text.placed():
                 n_workers = planned_workers(run.cluster, thread_count(run.cluster, run.workers, run.device))
-        with _placed(self.job.file, self.job.lines):
+        with self.job.text.placed():
             return make_plan(
                 self.source,
                 self.steps,
@@ -318,30 +309,6 @@ class OpenJob:
         taken = set(self.outputs) if self.job.settings.model else self.steps.touched
         names = {(f"key_{name}" if name in taken else name): name for name in self.key}
         return {new: name for new, name in names.items() if new not in self.outputs}
-
-
-class _placed:  # noqa: N801  (used as a statement)
-    """Give the errors raised inside the job's file and the lines of their keys."""
-
-    def __init__(self, file: str | None, lines: dict[str, int]) -> None:
-        self.file = file
-        self.lines = lines
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, JobErrors):
-            raise JobErrors(sorted(map(self._at, error.errors), key=lambda one: one.line or 0)) from None
-        if isinstance(error, DataError) and error.file is not None:
-            return  # it names a file of the data
-        if isinstance(error, DataError | JobError | MemoryBudgetError) and error.key is not None:
-            raise self._at(error) from None
-
-    def _at(self, error: E) -> E:
-        if error.line is not None:
-            return error
-        return error.at(file=error.file or self.file, line=yaml_text.line_of(error.key, self.lines))
 
 
 @contextmanager
@@ -414,34 +381,3 @@ def _seeded(pipeline: Pipeline, settings: JobSettings) -> Pipeline:
             changes["seed"] = settings.run.seed
         steps.append(dataclasses.replace(op, **changes) if changes else op)  # type: ignore[type-var]
     return Pipeline(steps)
-
-
-def _overridden(values: Any, override: str) -> Any:
-    """Return the job's values with one ``a.b[0].c=value`` applied."""
-    path, mark, text = override.partition("=")
-    if not mark or not re.fullmatch(r"[^.\[\]]+(\.[^.\[\]]+|\[\d+\])*", path.strip()):
-        raise JobError(f"--set {override!r} is not of the form a.b=value", hint="as in --set run.seed=7 or --set pipeline[0].clip.min=1")
-    try:
-        value, _ = yaml_text.load(text)
-    except JobError as error:
-        raise JobError(f"--set {path}: {text!r} {error.message}") from None
-    keys: list[str | int] = [int(item[1:-1]) if item.startswith("[") else item for item in re.findall(r"\[\d+\]|[^.\[\]]+", path.strip())]
-    copied = _copy(values)
-    place = copied
-    for index, key in enumerate(keys):
-        in_list = isinstance(place, list) and isinstance(key, int) and key < len(place)
-        if not in_list and not (isinstance(place, dict) and isinstance(key, str)):
-            above = "".join(f"[{one}]" if isinstance(one, int) else f".{one}" for one in keys[:index]).removeprefix(".")
-            hint = f"{above} is a list: name a position from 0 to {len(place) - 1}, as {above}[0]" if isinstance(place, list) else None
-            raise JobError(f"--set {path}: there is no {key!r} to set", hint=hint)
-        if index == len(keys) - 1:
-            place[key] = value
-        else:
-            place = place[key] if in_list else place.setdefault(key, {})
-    return copied
-
-
-def _copy(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _copy(item) for key, item in value.items()}
-    return [_copy(item) for item in value] if isinstance(value, list) else value

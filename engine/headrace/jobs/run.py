@@ -169,7 +169,7 @@ class _Execution:
         """Plan, fit, transform, train, predict, evaluate; return the record."""
         opened, job = self.opened, self.opened.job
         with self.stages.stage("plan"):
-            with opened.job.placed():
+            with opened.job.text.placed():
                 device = worker_device(self.cluster, job.settings.run.device)
             plan = opened.plan(self.cluster.n_workers, device)
         if self.cluster.one_process and device == CPU:
@@ -355,7 +355,7 @@ def _finish(folder: Path, record: dict[str, Any], stages: Stages, listing: Listi
 
 
 def _job_record(job: Job) -> dict[str, Any]:
-    return {"name": job.name, "file": job.file, "settings": job.values}
+    return {"name": job.name, "file": job.text.file, "settings": job.text.values}
 
 
 def _machine(cluster: Cluster, plan: Plan) -> dict[str, Any]:
