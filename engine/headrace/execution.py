@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import pyarrow as pa
 
@@ -60,6 +60,13 @@ class Silent:
         """Say nothing."""
 
 
+class Sample(NamedTuple):
+    """Which rows are profiled: so many of each partition whose number `every` divides, or for None all of them."""
+
+    rows: int | None
+    every: int = 1
+
+
 @dataclass(frozen=True)
 class Work:
     """What every task of a run needs to know; shared with the workers once a pass."""
@@ -73,7 +80,7 @@ class Work:
     expects: Schema | None = None  # the types a pipeline was fitted on, for data that may differ
     sides: Mapping[int, Source] = field(default_factory=dict)  # tables too large for a state, by the step that joins them
     spool: Spool = field(default_factory=Spool)  # where exchanges hold rows
-    profiled_rows: int | None = 0  # of each partition; None for all
+    sample: Sample = field(default_factory=lambda: Sample(0))
     device: str = CPU
     strict: bool = False  # nothing that a GPU was asked for may run on the CPU
 
@@ -99,7 +106,7 @@ class Work:
         What these counted goes to the ledger, and the profile of the rows as they were read to `profiles`, if that is given.
         """
         if self.cache is None or not set(columns) <= set(self.cache.reads):
-            counting = self._counting(self.read(partition, columns, ledger), partition.n_rows, profiles, ledger)
+            counting = self._counting(self.read(partition, columns, ledger), partition, profiles, ledger)
             yield from ((table, 0) for table in counting)
             return
         kept = recall(self.cache, partition.index)
@@ -113,7 +120,7 @@ class Work:
         batches: list[Batch] = []
         found: list[Profile] = []
         own, states = Ledger(), self.states_of(partition)
-        for table in self._counting(self.read(partition, self.cache.reads, own), partition.n_rows, found, own):
+        for table in self._counting(self.read(partition, self.cache.reads, own), partition, found, own):
             done = self.apply(table, states, range(self.cache.lead)).only(self.cache.keeps)
             batches.append((done.n_rows, done.columns))
             yield replace(done, ledger=ledger), self.cache.lead
@@ -131,11 +138,12 @@ class Work:
             apply = partial(self.apply, states=states, steps=[step for step in steps if step >= done])
             yield from within_memory(table, apply, strict=self.strict)
 
-    def _counting(self, tables: Iterator[Table], n_rows: int, profiles: list[Profile] | None, ledger: Ledger) -> Iterator[Table]:
-        """Count rows as they were read, and profile them or, of much data, the first of each partition."""
-        wanted = n_rows if self.profiled_rows is None else self.profiled_rows
+    def _counting(self, tables: Iterator[Table], partition: Partition, profiles: list[Profile] | None, ledger: Ledger) -> Iterator[Table]:
+        """Count rows as they were read, and profile them or, of much data, a sample."""
+        takes_all = self.sample.rows is None
+        wanted = partition.n_rows if self.sample.rows is None else 0 if partition.index % self.sample.every else self.sample.rows
         for table in tables:
-            if profiles is not None and (wanted > 0 or (self.profiled_rows is None and not profiles)):
+            if profiles is not None and (wanted > 0 or (takes_all and not profiles)):
                 profile = partial(profile_table, most_detailed=MOST_DETAILED)
                 profiles.extend(within_memory(table.first(wanted), profile, strict=self.strict))
                 wanted -= table.n_rows

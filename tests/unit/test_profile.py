@@ -6,12 +6,15 @@ import datetime as dt
 import itertools
 import json
 import math
+from collections.abc import Callable
 from decimal import Decimal
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
+from headrace.jobs.job import Job
 from headrace.profile import HISTOGRAM_BINS, merge_profiles, profile_table
 from headrace.table import Backend, Table
 
@@ -135,3 +138,17 @@ def test_numbers_after_the_first_columns_have_no_histogram(backend: Backend) -> 
     assert first["histogram"] is not None
     assert (second["histogram"], second["distinct"]) == (None, None)
     assert (second["min"], second["max"], second["mean"]) == (3.0, 4.0, 3.5)
+
+
+def test_of_much_data_rows_of_partitions_spread_over_it_are_profiled(
+    tmp_path: Path, parquet: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("PROFILE_VALUES", 99), ("SAMPLED_VALUES", 20), ("LEAST_ROWS", 5)):
+        monkeypatch.setattr(f"headrace.jobs.run.{name}", value)
+    path = parquet(pa.table({"x": pa.array(range(100), pa.int64())}), row_groups=10)
+    text = f"job: j\nsource: {{path: {path}}}\npipeline: [normalize: [x]]\noutput: {{path: {tmp_path / 'out'}}}\nrun: {{partition: 80B}}\n"
+    done = Job.from_text(text).run()
+    assert done.record["plan"]["partitions"] == 10
+    (column,) = done.record["profile"]
+    assert (column["rows"], column["min"], column["max"]) == (20, 0, 94)  # five rows of every third partition
+    assert "20 of 100 rows, from the start of parts" in done.report.read_text()

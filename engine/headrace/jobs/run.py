@@ -24,7 +24,7 @@ from headrace.cluster import Cluster, open_cluster
 from headrace.dataset import Dataset
 from headrace.errors import DataError
 from headrace.exchange import Rows, exchange_steps, exchanging
-from headrace.execution import Progress, Silent, Work, fit_steps, keeping_rows
+from headrace.execution import Progress, Sample, Silent, Work, fit_steps, keeping_rows
 from headrace.fitted import FittedSteps
 from headrace.jobs.bundle import Bundle, prediction_schema
 from headrace.jobs.directory import Listing, Written, file_entry, new_run_id, run_directory, write_manifest
@@ -47,8 +47,9 @@ if TYPE_CHECKING:
     from headrace.jobs.job import Job, OpenJob
 
 PACKAGES = ("headrace", "pyarrow", "numpy", "numba", "xgboost-cpu", "xgboost", "scikit-learn", "dask", "pandas")
-# Up to this many values, rows times columns, all are profiled; of more, about that many, from the start of every partition.
-PROFILE_VALUES, SAMPLED_VALUES = 16_000_000, 1_600_000
+# Up to this many values, rows times columns, all are profiled; of more, about so many, from the start of partitions that give at least
+# so many rows each, because each column of each costs the same however few they are.
+PROFILE_VALUES, SAMPLED_VALUES, LEAST_ROWS = 16_000_000, 1_600_000, 500
 FORMAT = 1
 # How often a run looks for feature files that are complete.
 LOOKS = 16
@@ -176,7 +177,7 @@ class _Execution:
             ahead(lambda: touch_memory(_kept_bytes(plan, opened.source), self.loaded))
         states = opened.tables.states(opened.steps.ops)
         unlearnt = Work(opened.source, opened.steps.ops, job.split, states, opened.key, sides=opened.tables.shuffled)
-        unlearnt = replace(unlearnt, device=device, strict=job.settings.run.strict, profiled_rows=_profiled_rows(plan))
+        unlearnt = replace(unlearnt, device=device, strict=job.settings.run.strict, sample=_sample(plan))
         with (
             keeping_rows(self.cluster, unlearnt, plan) as kept,
             exchanging(self.cluster, kept, plan.exchange_bytes) as work,
@@ -363,11 +364,15 @@ def _machine(cluster: Cluster, plan: Plan) -> dict[str, Any]:
     return {"cores": os.cpu_count(), "memory_bytes": memory, "device": plan.device, "cluster": cluster.name, "workers": cluster.n_workers}
 
 
-def _profiled_rows(plan: Plan) -> int | None:
-    """Return how many rows of each partition are profiled; None for all."""
-    rows = sum(partition.n_rows for partition in plan.partitions)
+def _sample(plan: Plan) -> Sample:
+    """Return which rows are profiled."""
+    n_partitions, rows = len(plan.partitions), sum(partition.n_rows for partition in plan.partitions)
     columns = max(len(plan.passes[-1].columns), 1)
-    return None if rows * columns <= PROFILE_VALUES else max(SAMPLED_VALUES // columns // len(plan.partitions), 1)
+    if rows * columns <= PROFILE_VALUES:
+        return Sample(None)
+    wanted = SAMPLED_VALUES // columns
+    every = -(-n_partitions // max(wanted // LEAST_ROWS, 1))
+    return Sample(max(wanted // -(-n_partitions // every), 1), every)
 
 
 def _step_records(opened: OpenJob, fitted: FittedSteps, ledger: Ledger) -> list[dict[str, Any]]:

@@ -139,7 +139,7 @@ def sampled(record: Record) -> str:
     total = record["dataset"].get("rows")
     if not seen or not is_number(total) or max(seen) >= total:
         return ""
-    return f"All figures here are those of a sample: {max(seen):,} of {total:,} rows, from the start of every part of the data."
+    return f"All figures here are those of a sample: {max(seen):,} of {total:,} rows, from the start of parts spread over the data."
 
 
 def _column(place: int, column: Record, unseen: Mapping[str, Any]) -> Column:

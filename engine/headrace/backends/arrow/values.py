@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from functools import cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +14,7 @@ from headrace.decimals import nearest_floats
 from headrace.errors import DataError
 from headrace.keys import is_text, string_buffers
 from headrace.schema import Type
-
-if TYPE_CHECKING:
-    from headrace_kernels.column import Column
+from headrace_kernels.column import Column
 
 # The hash of a null: any odd constant that no XXH64 of a short value is known to give (the golden ratio's 64 bits).
 NULL_HASH = np.uint64(0x9E3779B97F4A7C15)
@@ -62,8 +61,6 @@ def _inside(nested: pa.DataType) -> list[pa.DataType]:
 
 def kernel_column(array: pa.Array) -> Column:
     """Return the values, validity bits and bit offset of a number, boolean or temporal array; decimals become float64."""
-    from headrace_kernels.column import Column
-
     dtype = _NUMBERS.get(array.type.id)
     if dtype is None:
         if pa.types.is_decimal(array.type):
@@ -80,11 +77,15 @@ def kernel_column(array: pa.Array) -> Column:
     return Column(values, np.frombuffer(validity, np.uint8), array.offset)
 
 
+@cache
+def _arrow_type(dtype: np.dtype[Any]) -> pa.DataType:
+    return pa.from_numpy_dtype(dtype)
+
+
 def to_array(column: Column) -> pa.Array:
     """Return a kernel's column as an Arrow array over the same buffers."""
-    type_ = pa.from_numpy_dtype(column.values.dtype)
     validity = None if column.validity is None else pa.py_buffer(column.validity)
-    return pa.Array.from_buffers(type_, len(column.values), [validity, pa.py_buffer(column.values)])
+    return pa.Array.from_buffers(_arrow_type(column.values.dtype), len(column.values), [validity, pa.py_buffer(column.values)])
 
 
 def array_of(values: npt.NDArray[Any]) -> pa.Array:
@@ -96,7 +97,7 @@ def array_of(values: npt.NDArray[Any]) -> pa.Array:
     if contiguous.dtype == np.bool_:
         bits = np.packbits(contiguous, bitorder="little")
         return pa.Array.from_buffers(pa.bool_(), len(contiguous), [None, pa.py_buffer(bits)])
-    return pa.Array.from_buffers(pa.from_numpy_dtype(contiguous.dtype), len(contiguous), [None, pa.py_buffer(contiguous)])
+    return pa.Array.from_buffers(_arrow_type(contiguous.dtype), len(contiguous), [None, pa.py_buffer(contiguous)])
 
 
 def float_values(array: pa.Array) -> npt.NDArray[Any]:
