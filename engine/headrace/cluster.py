@@ -319,12 +319,33 @@ def _processes(workers: int | None) -> DaskCluster:
 
 # After an interruption; it takes a second or two where nothing is wrong.
 _STARTED_WITHIN_S = 20.0
+# What this process opens beside its job, 20 and 11 a worker where it was counted, and half as much again for what the job opens.
+_FILES, _FILES_A_WORKER = 64, 16
 
 
-def _started(name: str, kind: Callable[..., Any], **settings: Any) -> DaskCluster:
+def _take_files(name: str, n_workers: int) -> None:
+    """Let this process open as many files, sockets and pipes as workers take; one that may not would wait for them for ever, and say nothing."""
+    try:
+        import resource
+    except ImportError:  # Windows knows no such limit
+        return
+    needed = _FILES + _FILES_A_WORKER * n_workers
+    soft, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return
+    if most != resource.RLIM_INFINITY and most < needed:
+        raise ClusterError(
+            f"{n_workers} workers of the cluster `{name}` take {needed} open files, and this process may have {most}",
+            hint="raise the limit (`ulimit -Hn`, LimitNOFILE, --ulimit nofile), set run.workers to fewer, or use the cluster `local`",
+        )
+    resource.setrlimit(resource.RLIMIT_NOFILE, (needed, most))
+
+
+def _started(name: str, kind: Callable[..., Any], n_workers: int, **settings: Any) -> DaskCluster:
     """Start workers of our own, and connect to them."""
     import distributed
 
+    _take_files(name, n_workers)
     # A starting child runs the script's top level; workers of its own would have children that do the same. `multiprocessing` itself
     # asks the same attribute (spawn._check_not_importing_main), and Dask loses its answer and waits for ever.
     process = multiprocessing.current_process()
@@ -340,7 +361,7 @@ def _started(name: str, kind: Callable[..., Any], **settings: Any) -> DaskCluste
         )
     try:
         starter = ThreadPoolExecutor(1)
-        starting = starter.submit(kind, **settings)
+        starting = starter.submit(kind, n_workers=n_workers, **settings)
         try:
             owned = starting.result()
         except KeyboardInterrupt:

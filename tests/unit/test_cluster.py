@@ -165,7 +165,7 @@ from headrace import cluster
 cluster._STARTED_WITHIN_S = 0.1
 threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
 try:
-    cluster._started("processes", threading.Event().wait)
+    cluster._started("processes", lambda n_workers: threading.Event().wait(), 1)
 except KeyboardInterrupt:
     print("stopped", flush=True)
     os._exit(0)
@@ -254,6 +254,29 @@ def test_workers_that_do_not_start_are_a_cluster_error(monkeypatch: pytest.Monke
     monkeypatch.setattr(distributed, "LocalCluster", slow)
     with pytest.raises(ClusterError, match="workers of the cluster `processes` did not start: nanny"):
         open_cluster("processes", 2)
+
+
+FEW_FILES = """
+import resource, sys
+import distributed
+from headrace.cluster import open_cluster
+from headrace.errors import ClusterError
+def start(**settings):
+    raise TimeoutError(f"{resource.getrlimit(resource.RLIMIT_NOFILE)[0]} files")
+distributed.LocalCluster = start
+resource.setrlimit(resource.RLIMIT_NOFILE, (40, int(sys.argv[1])))
+try:
+    open_cluster("processes", 2)
+except ClusterError as error:
+    print(error.message)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows does not limit open files")
+@pytest.mark.parametrize(("most", "told"), [(200, "did not start: 96 files"), (90, "take 96 open files, and this process may have 90")])
+def test_a_start_takes_the_files_that_it_needs_or_is_refused(most: int, told: str) -> None:
+    ran = subprocess.run([sys.executable, "-c", FEW_FILES, str(most)], capture_output=True, text=True, timeout=60, check=False)
+    assert ran.stdout.strip().endswith(told), ran.stderr
 
 
 def with_pid(shared: str) -> tuple[str, int]:
