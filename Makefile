@@ -40,8 +40,8 @@ types: $(VENV)/.test ## mypy --strict
 	$(BIN)/mypy
 
 .PHONY: pytest
-pytest: $(VENV)/.test ## all tests and every example in docstrings, README and docs
-	$(BIN)/python -m pytest
+pytest: $(VENV)/.test ## all tests and every example in docstrings, README and docs; by file, in as many processes as there are cores, 4 at most
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 .PHONY: test-newest
 test-newest: ## all tests with the newest version of every dependency, in .venv-newest
