@@ -41,7 +41,7 @@ types: $(VENV)/.test ## mypy --strict
 
 .PHONY: pytest
 pytest: $(VENV)/.test ## all tests and every example in docstrings, README and docs; by file, in as many processes as there are cores, 4 at most
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .PHONY: test-newest
 test-newest: ## all tests with the newest version of every dependency, in .venv-newest
