@@ -47,7 +47,7 @@ def print_json(value: Any) -> None:
 def guarded(act: Callable[[], None], *, as_json: bool, debug: bool, with_arrow: bool = True) -> None:
     """Run a command; show an error in a few lines and exit with its code, with no traceback unless asked.
 
-    One without Arrow starts other processes first, or does nothing else: what it imports before that they would wait for, or count as theirs.
+    Arrow is imported first, unless the command starts other processes: they would wait for it, or its memory would be counted as theirs.
     """
     warn_briefly()
     try:

@@ -63,8 +63,14 @@ class Silent:
 class Sample(NamedTuple):
     """Which rows are profiled: so many of each partition whose number `every` divides, or for None all of them."""
 
-    rows: int | None
+    rows: int | None = 0
     every: int = 1
+
+    def of(self, partition: Partition) -> int:
+        """Return how many of a partition's rows are profiled."""
+        if self.rows is None:
+            return partition.n_rows
+        return 0 if partition.index % self.every else self.rows
 
 
 @dataclass(frozen=True)
@@ -80,7 +86,7 @@ class Work:
     expects: Schema | None = None  # the types a pipeline was fitted on, for data that may differ
     sides: Mapping[int, Source] = field(default_factory=dict)  # tables too large for a state, by the step that joins them
     spool: Spool = field(default_factory=Spool)  # where exchanges hold rows
-    sample: Sample = field(default_factory=lambda: Sample(0))
+    sample: Sample = field(default_factory=Sample)
     device: str = CPU
     strict: bool = False  # nothing that a GPU was asked for may run on the CPU
 
@@ -140,8 +146,7 @@ class Work:
 
     def _counting(self, tables: Iterator[Table], partition: Partition, profiles: list[Profile] | None, ledger: Ledger) -> Iterator[Table]:
         """Count rows as they were read, and profile them or, of much data, a sample."""
-        takes_all = self.sample.rows is None
-        wanted = partition.n_rows if self.sample.rows is None else 0 if partition.index % self.sample.every else self.sample.rows
+        takes_all, wanted = self.sample.rows is None, self.sample.of(partition)
         for table in tables:
             if profiles is not None and (wanted > 0 or (takes_all and not profiles)):
                 profile = partial(profile_table, most_detailed=MOST_DETAILED)

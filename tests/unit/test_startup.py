@@ -53,7 +53,7 @@ def test_a_job_with_json_imports_none_of_what_it_does_not_use(tmp_path: Path) ->
 def test_what_workers_need_is_imported_beside_what_the_job_needs(tmp_path: Path) -> None:
     (tmp_path / "job.yaml").write_text(JOB + "run: {cluster: local}\ntypo: 1\n")
     found = run(
-        "import atexit, sys; from headrace import cluster\n"
+        "import sys; from headrace import cluster\n"
         "cluster.prepare_cluster = lambda name: print(name, [heavy for heavy in ('numpy', 'pyarrow') if heavy in sys.modules])\n"
         "from headrace.cli import main; sys.argv = ['headrace', 'run', 'job.yaml', '--cluster', 'processes']\n"
         "try: main()\nexcept SystemExit as done: print(done.code)",

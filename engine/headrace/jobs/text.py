@@ -101,6 +101,7 @@ def _overridden(values: Any, override: str) -> Any:
 
 
 def _copy(value: Any) -> Any:
+    """Return a copy in which an alias is a value of its own: `copy.deepcopy` would go on sharing it, and both places be set."""
     if isinstance(value, dict):
         return {key: _copy(item) for key, item in value.items()}
     return [_copy(item) for item in value] if isinstance(value, list) else value
