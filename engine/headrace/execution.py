@@ -7,7 +7,7 @@ canonical order. A transform task reads one partition, applies every step, write
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -328,11 +328,22 @@ def transform_to_tables(
     partitions: Sequence[Any],
     schema: Schema,
     progress: Progress,
+    passing: Collection[str] = (),
 ) -> tuple[pa.Table, Ledger]:
-    """Transform all partitions, or handles of them, and return the rows, in order, as one table on the host."""
-    results = _map(cluster, transform_to_table, work, (tuple(columns), tuple(steps), schema), partitions, progress)
-    tables = [table for table, _ in results]
-    return pa.concat_tables(tables) if tables else schema.to_arrow().empty_table(), Ledger.total(ledger for _, ledger in results)
+    """Transform all partitions, or handles of them, and return the rows, in order, as one table on the host.
+
+    `passing` are columns of a source in memory that no step changes and no task need see: they are handed on as they are.
+    """
+    made = schema.select([name for name in schema.names if name not in passing])
+    results = _map(cluster, transform_to_table, work, (tuple(columns), tuple(steps), made), partitions, progress)
+    table = pa.concat_tables([table for table, _ in results])
+    if passing:
+        assert isinstance(work.source, TableSource)  # noqa: S101  (of files, what is not read is not there)
+        wanted = schema.to_arrow()
+        origins = (work.source.table if name in passing else table for name in wanted.names)
+        columns = [origin.column(name).cast(type_) for origin, name, type_ in zip(origins, wanted.names, wanted.types, strict=True)]
+        table = pa.Table.from_arrays(columns, schema=wanted)
+    return table, Ledger.total(ledger for _, ledger in results)
 
 
 def transform_to_files(

@@ -42,13 +42,13 @@ class Opened:
         sides = SideTables.open(ops, tables or {}, memory)
         return cls(opened, back, Steps.of(ops, opened.schema, sides.schemas), sides)
 
-    def plan(self, cluster: Cluster, *, fit_only: bool = False, device: str = CPU) -> Plan:
-        """Return the passes of fitting and, unless only that is asked for, of transforming."""
+    def plan(self, cluster: Cluster, *, fit_only: bool = False, device: str = CPU, passing: Collection[str] = ()) -> Plan:
+        """Return the passes of fitting and, unless only that is asked for, of transforming, which need not see the columns `passing`."""
         plan = make_plan(
             self.source,
             self.steps,
             NoSplit(),
-            self.steps.schema.names,
+            [name for name in self.steps.schema.names if name not in passing],
             n_workers=cluster.n_workers,
             look_ups=self.tables.look_ups,
             device=device,
@@ -73,6 +73,24 @@ def open_source(source: Any, wanted: Collection[str] | None = None) -> tuple[Sou
         return Dataset.open(source), lambda table: table
     table, back = to_arrow(source, wanted)
     return TableSource(table), back
+
+
+def passing_by(source: Source, steps: Steps, outputs: Collection[str], indices: Sequence[int] | None = None) -> frozenset[str]:
+    """Return those of the columns `outputs` that a table in memory can hand on as they are: no task need see them.
+
+    Of files every column is read by tasks. And these bring most columns of another layout than the usual one into that.
+    """
+    if not isinstance(source, TableSource):
+        return frozenset()
+    columns = ((name, source.table.column(name)) for name in steps.passing(indices) & set(outputs))
+    return frozenset(name for name, column in columns if _is_usual(column, steps.schema[name].arrow))
+
+
+def _is_usual(column: pa.ChunkedArray, type_: pa.DataType) -> bool:
+    """Say whether a column has a type, or one that differs only in the width of the offsets to its texts, if these need no wide ones."""
+    if column.type in (pa.large_string(), pa.large_binary()):
+        return bool(column.nbytes < 1 << 31)
+    return bool(column.type == type_)
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from headrace.table import KEY, ROW, Backend, ByRow, Table
 # number of workers: the same job cuts its output files in the same places everywhere.
 SHARE, SMALLEST, LARGEST = 16, 1 << 20, 256 << 20
 # Nothing is read of a table in memory: what a task costs besides its rows weighs more.
-SMALLEST_OF_TABLE = 8 << 20
+SMALLEST_OF_TABLE = 4 << 20
 # Nor is a task of fewer rows worth having, unless they are of the largest size: each of its columns costs what some thousand values do.
 LEAST_ROWS = 1 << 13
 
@@ -86,7 +86,7 @@ def cut(source: Source, columns: Sequence[str], size: int | str | None = None) -
     table in memory at least 8; and not below 8,192 rows, unless they are 256 MiB.
     """
     if isinstance(source, TableSource):
-        return _cut_table(source, size)
+        return _cut_table(source, columns, size)
     groups = source.row_groups
     sizes = [sum(group.nbytes.get(name, 0) for name in columns) for group in groups]
     if size == "file":
@@ -127,8 +127,8 @@ def _partition(index: int, groups: list[RowGroup], nbytes: int) -> Partition:
     return Partition(index, groups[0].first_row if groups else 0, sum(group.n_rows for group in groups), nbytes, tuple(groups))
 
 
-def _cut_table(source: TableSource, size: int | str | None) -> tuple[Partition, ...]:
-    nbytes = int(source.table.nbytes)
+def _cut_table(source: TableSource, columns: Sequence[str], size: int | str | None) -> tuple[Partition, ...]:
+    nbytes = sum(int(source.table.column(name).nbytes) for name in columns)
     target = size if isinstance(size, int) else min(max(nbytes // SHARE, SMALLEST_OF_TABLE), LARGEST)
     pieces = min(max(-(-nbytes // target), 1), max(source.n_rows, 1))
     if size is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -34,7 +34,7 @@ from headrace.fitted import FittedSteps, pipeline_settings, read_fitted, write_f
 from headrace.frames import is_dask, map_partitions
 from headrace.ledger import Ledger
 from headrace.new_folder import new_folder
-from headrace.opened import Opened, Tables, naming, open_source
+from headrace.opened import Opened, Tables, naming, open_source, passing_by
 from headrace.ops import make_op, op_name
 from headrace.ops.base import FittedOp, Op
 from headrace.ops.categorify import Categorify
@@ -185,12 +185,13 @@ class Pipeline:
         """
         opened = Opened.of(self.steps, source, tables)
         with using(cluster, device) as workers:
-            plan = opened.plan(workers, device=worker_device(workers, device))
+            passing = passing_by(opened.source, opened.steps, opened.steps.schema.names) if output is None else frozenset()
+            plan = opened.plan(workers, device=worker_device(workers, device), passing=passing)
             with keeping_rows(workers, opened.work(plan.device), plan) as kept, exchanging(workers, kept, plan.exchange_bytes) as work:
                 found = fit_steps(workers, work, opened.steps, plan, progress or Silent())
                 work, fitted, indices = replace(work, states=found.states), opened.fitted(found), range(len(self.steps))
                 rows = exchange_steps(workers, work, opened.steps, found.rows, indices, progress or Silent())
-                moved = _Moved(workers, work, plan.passes[-1].columns, indices, rows.partitions, fitted.steps.schema)
+                moved = _Moved(workers, work, plan.passes[-1].columns, indices, rows.partitions, fitted.steps.schema, passing)
                 done = moved.to(output, opened.back, FittedPipeline(fitted), progress or Silent())
                 done.ledger.add(found.ledger)
                 done.ledger.add(rows.ledger)
@@ -332,13 +333,14 @@ class FittedPipeline:
         with naming(opened):
             indices, outputs = steps.serving(steps.schema.names, opened.schema.names)
         schema = steps.schema.select(outputs)
-        columns = [name for name in steps.columns_for(outputs, indices) if name in opened.schema]
+        passing = passing_by(opened, steps, outputs, indices) if output is None else frozenset()
+        columns = [name for name in steps.columns_for(set(outputs) - passing, indices) if name in opened.schema]
         states, sides = serve_tables(self.fitted.ops, self.fitted.tables, self.fitted.states, indices, tables or {})
         ready = Work(opened, self.fitted.ops, Serving(), states, expects=self.fitted.source, sides=sides)
         with using(cluster, device) as workers, exchanging(workers, ready, usual_bytes()) as spooled:
             work = replace(spooled, device=worker_device(workers, device))
             rows = exchange_steps(workers, work, steps, Rows.of(cut(opened, columns)), indices, progress or Silent())
-            moved = _Moved(workers, work, columns, indices, rows.partitions, schema)
+            moved = _Moved(workers, work, columns, indices, rows.partitions, schema, passing)
             done = moved.to(output, back, self, progress or Silent())
         return done.table if output is None else done.dataset
 
@@ -444,12 +446,13 @@ class _Moved:
     steps: Sequence[int]
     partitions: Sequence[Any]
     schema: Schema
+    passing: Collection[str]
 
     def to(self, output: Any, back: Callable[[pa.Table], Any], fitted: FittedPipeline, progress: Progress) -> Transformed:
         """Run it, into a new folder of Parquet files or a table of the source's kind."""
         what = (self.cluster, self.work, self.columns, self.steps, self.partitions, self.schema)
         if output is None:
-            table, ledger = transform_to_tables(*what, progress)
+            table, ledger = transform_to_tables(*what, progress, self.passing)
             return Transformed(fitted, ledger, table=back(table))
         with new_folder(output) as folder:
             ledger = transform_to_files(*what, folder, progress)

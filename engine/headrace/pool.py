@@ -11,9 +11,10 @@ A pool takes no more room than it gets. Strings that come when there is none lef
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +25,12 @@ from headrace.keys import Keys, array_of_strings, is_text, one_chunk, string_buf
 from headrace.rare import RareKeys
 from headrace.runs import RunFile, counted_strings, write_run
 
+if TYPE_CHECKING:
+    from headrace_kernels.tables import StringTable
+
 Numbers = npt.NDArray[np.int32]
+# Rows that are many, how many of them are looked at first, and how many must share a string for strings to be few.
+_MANY_ROWS, _FIRST_ROWS, _ROWS_A_STRING = 1 << 14, 1 << 12, 4
 NULL = np.int32(-1)
 UNNUMBERED = np.int32(-2)
 
@@ -119,8 +125,11 @@ class Pool:
         with self._lock:
             self._rows_to_come = max(self._rows_to_come - n_rows, 0)
         to_come = self._rows_to_come * len(values) // max(n_rows, 1)
-        bits = np.frombuffer(values.buffers()[0], np.uint8) if values.null_count else None
-        return self._table.intern(*string_buffers(values), self._room.take, validity=bits, offset=values.offset, to_come=to_come)
+        apart = _interned_apart(values) if len(values) == n_rows >= _MANY_ROWS else None
+        if apart is not None:
+            distinct, ids = apart
+            return np.append(_interned(self._table, distinct, self._room.take), NULL)[ids]
+        return _interned(self._table, values, self._room.take, to_come)
 
     def spill(self, strings: pa.Array, counts: npt.NDArray[np.int64] | None) -> RunFile:
         """Write strings without a number, which may repeat, and how many rows have each (one if no counts are given) to a file."""
@@ -197,6 +206,26 @@ class Pool:
             codes[found[inside]] = inside
             keys.prepared[self] = codes
         return codes
+
+
+def _interned(table: StringTable, strings: pa.Array, may_grow: Callable[[int], bool] | None = None, to_come: int = 0) -> Numbers:
+    bits = np.frombuffer(strings.buffers()[0], np.uint8) if strings.null_count else None
+    return table.intern(*string_buffers(strings), may_grow, validity=bits, offset=strings.offset, to_come=to_come)
+
+
+def _interned_apart(rows: pa.Array) -> tuple[pa.Array, Numbers] | None:
+    """Return the distinct strings of rows and the place of each row's among them; None if there seem to be many.
+
+    What threads share is closed to all others while one of them looks its rows up: it should be for few.
+    """
+    from headrace_kernels.tables import StringTable
+
+    table = StringTable()
+    _interned(table, rows.slice(0, _FIRST_ROWS))
+    if len(table) > _FIRST_ROWS // _ROWS_A_STRING:
+        return None
+    ids = _interned(table, rows)
+    return array_of_strings(*table.keys()), ids
 
 
 class Pools:

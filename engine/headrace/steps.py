@@ -123,6 +123,18 @@ class Steps:
             needed = (needed - set(declaration.makes)) | set(declaration.reads)
         return self._in_source(needed)
 
+    def passing(self, steps: Sequence[int] | None = None) -> frozenset[str]:
+        """Return the columns that some steps (default all) leave as they are in the source, row by row.
+
+        A user's own operator may do more than it declares: where there is one, none is sure to be left.
+        """
+        indices = range(len(self.ops)) if steps is None else steps
+        declarations = [self.declarations[index] for index in indices]
+        if any(one.drops_rows for one in declarations) or not all(is_built_in(self.ops[index]) for index in indices):
+            return frozenset()
+        made = {name for one in declarations for name in one.makes}
+        return frozenset(name for name in self.schema if name in self.source and name not in made)
+
     def lead(self, known: Container[int]) -> int:
         """Return how many steps, from the first on, can be applied before anything is learnt; `known` are those whose state is there."""
         learning = (index for index, op in enumerate(self.ops) if self.observed_in[index] is not None or isinstance(op, OrderedOp))

@@ -250,9 +250,9 @@ class Table:
 
     def filter(self, mask: Device) -> Table:
         """Keep the rows where `mask` is true."""
-        columns = self.backend.filter({**self.columns, "\0mask": mask}, mask)
-        n_rows = len(columns.pop("\0mask"))
-        return replace(self, columns=columns, n_rows=n_rows)
+        columns = self.backend.filter(self.columns or {"\0mask": mask}, mask)
+        n_rows = len(next(iter(columns.values())))
+        return replace(self, columns=columns if self.columns else {}, n_rows=n_rows)
 
     def first(self, n_rows: int) -> Table:
         """Keep the first rows."""

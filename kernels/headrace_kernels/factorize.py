@@ -21,7 +21,8 @@ from headrace_kernels.compiled import jit
 from headrace_kernels.hashing import Bytes, Offsets
 from headrace_kernels.tables import Ids, IntTable, StringTable
 
-_LARGEST_RANGE = 1 << 16  # of integers that are looked up in a table of all between lowest and highest: it stays in the cache
+LARGEST_RANGE = 1 << 16
+"""Integers within such a range are looked up in a table of all between lowest and highest: it stays in the cache."""
 
 
 class Factorized(NamedTuple):
@@ -54,7 +55,7 @@ def factorize_ints(column: Column) -> Factorized:
     valid = None if column.validity is None else is_valid(column)
     kept = keys if valid is None else keys[valid]
     low, high = (int(kept.min()), int(kept.max())) if len(kept) else (0, 0)
-    if high - low < _LARGEST_RANGE:
+    if high - low < LARGEST_RANGE:
         ids, counts = np.empty(len(kept), np.int32), np.zeros(high - low + 1, np.int64)
         n_distinct = _intern_range(kept, low, np.full(high - low + 1, -1, np.int32), ids, counts)
         return _with_nulls(ids, counts[:n_distinct], valid)

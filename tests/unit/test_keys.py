@@ -38,6 +38,22 @@ def test_codes_go_by_first_appearance(array: pa.Array, codes: list[int], values:
     assert (found.tolist(), distinct.to_pylist()) == (codes, values)
 
 
+@pytest.mark.parametrize("type_", [pa.int8(), pa.uint16(), pa.int32(), pa.int64(), pa.uint64()])
+@pytest.mark.parametrize("low", [0, 100])
+def test_integers_close_together_have_the_codes_of_any(type_: pa.DataType, low: int) -> None:
+    array = pa.array(np.random.default_rng(0).integers(low, 127, 1_000)).cast(type_).slice(3)
+    codes, values = factorize_array(array)
+    expected = array.dictionary_encode()
+    assert (codes.tolist(), values.to_pylist()) == (expected.indices.to_pylist(), expected.dictionary.to_pylist())
+    assert values.type == type_
+
+
+@pytest.mark.parametrize("ends", [[2**64 - 1, 2**64 - 3], [0, 2**64 - 1]])
+def test_integers_at_the_end_of_their_type_have_codes(ends: list[int]) -> None:
+    codes, values = factorize_array(pa.array([*ends, ends[0]], pa.uint64()))
+    assert (codes.tolist(), values.to_pylist()) == ([0, 1, 0], ends)
+
+
 def test_every_nan_is_one_and_both_zeros_are_one() -> None:
     for type_ in (pa.float64(), pa.float32(), pa.float16()):
         codes, values = factorize_array(pa.array(np.array([-0.0, NAN, 0.0, NEGATIVE_NAN, 1.0], type_.to_pandas_dtype())))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -17,8 +18,11 @@ import headrace as hr
 from headrace.errors import BundleError, DataError, JobError, JobErrors
 from headrace.fitted import read_fitted
 from headrace.local_cluster import LocalCluster
+from headrace.ops.base import Declaration, PlainOp, operator
 from headrace.pipeline import FittedPipeline, Pipeline
+from headrace.schema import Schema
 from headrace.sha256sums import write_sums
+from headrace.table import Table
 
 STEPS = """
 - filter: late IS NOT NULL
@@ -203,6 +207,44 @@ def test_a_pipeline_without_steps_changes_nothing(tmp_path: Path) -> None:
     assert_same_table(done.table, rows())
     done.fitted.save(tmp_path / "saved")
     assert_same_table(hr.load(str(tmp_path / "saved")).transform(rows()), rows())
+
+
+def buffers(column: pa.ChunkedArray) -> list[int | None]:
+    return [buffer and buffer.address for chunk in column.chunks for buffer in chunk.buffers()]
+
+
+@pytest.mark.parametrize("steps", ["- clip: {columns: [km], min: 1}", "- drop: [more]\n- derive: {more: km}\n- normalize: [km]"])
+def test_columns_of_a_table_that_no_step_changes_are_handed_on_without_a_copy(steps: str) -> None:
+    halves = rows(20_000), rows(10_000, seed=1)
+    given = pa.concat_tables([half.drop_columns("city").append_column("more", half["km"]) for half in halves])
+    given = given.append_column("title", pa.array([f"title {row}" for row in range(30_000)], pa.large_string()))
+    given = given.append_column("tags", pa.array([[row] for row in range(30_000)]))
+    done = Pipeline.from_yaml(steps).fit_transform(given)
+    again = done.fitted.transform(given)
+    for table in (done.table, again):
+        assert table.schema == done.fitted.schema.to_arrow()
+        assert [buffers(table[name]) for name in ("late", "tags")] == [buffers(given[name]) for name in ("late", "tags")]
+        assert table["title"].type == pa.string()
+        assert table["title"].to_pylist() == given["title"].to_pylist()
+        assert table["km"].to_pylist() != given["km"].to_pylist()
+    assert_same_table(again, done.table)
+    assert (done.ledger.rows_in, done.ledger.rows_out) == (30_000, 30_000)
+
+
+def test_a_user_s_own_operator_is_given_every_column() -> None:
+    @operator
+    class Everything(PlainOp):
+        """Count the columns that it is given, and change one that it does not declare."""
+
+        name: ClassVar[str] = "everything"
+
+        def declare(self, schema: Schema, tables: Mapping[str, Schema]) -> Declaration:
+            return Declaration((), schema, {})
+
+        def apply(self, table: Table) -> Table:
+            return table.with_columns({"km": table.backend.from_arrow(pa.array([float(len(table.names))] * table.n_rows))})
+
+    assert Pipeline([Everything()]).fit_transform(rows(5)).table["km"].to_pylist() == [3.0] * 5
 
 
 def test_a_cluster_that_is_open_stays_open(pipeline: Pipeline) -> None:

@@ -7,11 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pyarrow as pa
+import pytest
 
 from headrace.backends.arrow.backend import ArrowBackend
 from headrace.counts import Counts, NumberedCounts
 from headrace.keys import Keys
-from headrace.pool import Pool, PooledKeys, Pools, Room
+from headrace.pool import UNNUMBERED, Pool, PooledKeys, Pools, Room
 from headrace_kernels.factorize import distinct_numbers
 
 
@@ -134,6 +135,25 @@ def test_threads_agree_on_numbers() -> None:
         found = list(threads.map(lambda _: pool.number(words), range(8)))
     assert len(pool) == 5_000
     assert all(np.array_equal(found[0], other) for other in found)
+
+
+@pytest.mark.parametrize("n_distinct", [3, 40_000])
+def test_many_rows_have_the_numbers_that_few_at_a_time_have(n_distinct: int) -> None:
+    random = np.random.default_rng(0)
+    rows: pa.Array = pa.array([f"{number}" for number in random.integers(0, n_distinct, 40_000)], mask=random.random(40_000) < 0.1)
+    rows = rows.slice(7)
+    whole, cut = Pool(), Pool()
+    numbers = whole.number(rows)
+    assert numbers.tolist() == np.concatenate([cut.number(rows.slice(at, 1_000)) for at in range(0, len(rows), 1_000)]).tolist()
+    assert whole.strings().equals(cut.strings())
+
+
+def test_few_strings_of_many_rows_have_a_number_only_while_there_is_room() -> None:
+    rows: pa.Array = pa.array([f"{'x' * 1_000}{row % 1_000}" for row in range(20_000)])
+    numbers = Pool(room=Room(100_000)).number(rows)
+    left = int((numbers == UNNUMBERED).sum())
+    assert 0 < left < len(rows)
+    assert numbers[:1_000].tolist() == numbers[-1_000:].tolist()
 
 
 def test_numbers_stay_in_their_process() -> None:

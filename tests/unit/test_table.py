@@ -60,6 +60,9 @@ def test_columns_of_every_layout_keep_the_same_rows_whether_few_or_most_stay(bac
     values = ["a", None, "b", "ab"]
     columns = {"s": pa.array(values), "large": pa.array(values, pa.large_string()), "coded": pa.array(values).dictionary_encode()}
     columns |= {"n": pa.array([1, None, 3, 4]), "lists": pa.array([[1], [], None, [2, 3]])}
+    columns |= {
+        f"is_{name}": pa.array(flags) for name, flags in {"a": [True] * 4, "b": [False] * 4, "c": [True, None, False, True]}.items()
+    }
     table = Table.from_arrow(backend, pa.table(columns))
     left = table.filter(backend.from_arrow(pa.array([row in kept for row in range(4)])))
     expected = {name: [column.to_pylist()[row] for row in kept] for name, column in columns.items()}

@@ -81,10 +81,19 @@ class ArrowBackend:
         rows = np.flatnonzero(self.is_true(mask))
         indices = array_of(rows)
         most = 2 * len(rows) > len(mask)
-        return {name: column.filter(mask) if most and _is_string(column.type) else column.take(indices) for name, column in columns.items()}
+
+        def kept(column: Array) -> Array:
+            if pa.types.is_boolean(column.type) and not column.null_count and column.true_count in (0, len(column)):
+                return column.slice(0, len(rows))  # such as say which rows train: of one value all parts are alike
+            return column.filter(mask) if most and _is_string(column.type) else pc.take(column, indices, boundscheck=False)
+
+        return {name: kept(column) for name, column in columns.items()}
 
     def take(self, columns: Mapping[str, Array], rows: npt.NDArray[np.int64]) -> dict[str, Array]:
-        indices = pa.array(rows, mask=rows < 0)
+        has_none = bool(len(rows)) and int(rows.min()) < 0
+        indices = (
+            pa.array(rows, mask=rows < 0) if has_none else array_of(rows)
+        )  # a mask is a copy, and takes the slower way for each column
         return {name: column.take(indices) for name, column in columns.items()}
 
     def first(self, columns: Mapping[str, Array], n_rows: int) -> dict[str, Array]:
@@ -163,7 +172,7 @@ class ArrowBackend:
     def group_sums(self, columns: Mapping[str, Array], value: Array, fold: npt.NDArray[np.int32], folds: int) -> GroupSums:
         from headrace_kernels.group_sums import exact_group_sums
 
-        codes, firsts = factorize([_small_codes(array) for array in columns.values()])
+        codes, firsts = factorize([_small_codes(array, self.pools.of(name)) for name, array in columns.items()])
         keys = Keys(_decoded(pa.table(dict(columns)).take(pa.array(firsts))))
         groups = np.where(fold >= 0, codes * folds + fold, np.int64(-1))
         sums = exact_group_sums(kernel_column(value), groups, len(keys) * folds)
@@ -172,7 +181,7 @@ class ArrowBackend:
     def group_stats(self, columns: Mapping[str, Array], values: Mapping[str, Array]) -> GroupStats:
         from headrace_kernels.group_stats import group_stats
 
-        codes, firsts = factorize([_small_codes(array) for array in columns.values()])
+        codes, firsts = factorize([_small_codes(array, self.pools.of(name)) for name, array in columns.items()])
         table = _decoded(pa.table(dict(columns)).take(pa.array(firsts)))
         keys = Keys(pa.table([plain_values(one_array(column)) for column in table.columns], names=table.column_names))
         n_keys = len(keys)
@@ -335,9 +344,14 @@ def _codes_of_one(array: Array) -> tuple[npt.NDArray[Any], Array]:
     return value_codes[codes.to_numpy(zero_copy_only=False)], distinct
 
 
-def _small_codes(array: Array) -> Array:
-    """Return a dictionary column as integers, so that its strings are hashed once each and not once a row."""
-    return pa.array(_codes_of_one(array)[0]) if pa.types.is_dictionary(array.type) else array
+def _small_codes(array: Array, pool: Pool) -> Array:
+    """Return strings as integers: those of a dictionary are hashed once each and not once a row, others need not be when they are encoded."""
+    if pa.types.is_dictionary(array.type):
+        return array_of(_codes_of_one(array)[0])
+    if not can_be_pooled(array):
+        return array
+    numbers = pool.remember(array)
+    return array if (numbers == UNNUMBERED).any() else array_of(numbers)
 
 
 def _decoded(table: pa.Table) -> pa.Table:
