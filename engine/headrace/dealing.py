@@ -25,7 +25,7 @@ from headrace.order import order_of_codes, order_of_rows
 from headrace.partitions import Partition, read_partition
 from headrace.spool import Pieces
 from headrace.steps import at_step
-from headrace.table import ROW, Backend, ByRow, Device, Table, one_array
+from headrace.table import ROW, Backend, ByRow, Device, Table, one_array, remainders
 
 if TYPE_CHECKING:
     from headrace.execution import Work
@@ -131,7 +131,7 @@ def _dealt(table: Table, keys: Sequence[str], names: Sequence[str], buckets: int
     columns = {name: table.columns[name] for name in names}
     sizes = [table.n_rows] + [0] * (buckets - 1)
     if buckets > 1 and keys:
-        bucket = (backend.hash_rows(table.pick(keys), 0) % np.uint64(buckets)).astype(np.int64)
+        bucket = remainders(backend.hash_rows(table.pick(keys), 0), buckets).astype(np.int64)
         columns = backend.take(columns, order_of_codes(bucket))
         with backend.moving(EXCHANGE):
             sizes = backend.to_numpy(np.bincount(bucket, minlength=buckets)).tolist()

@@ -280,7 +280,7 @@ class Table:
         """
         if TRAINING not in self.columns:
             return np.full_like(self.backend.row_numbers(self.n_rows), -1, dtype=np.int32)
-        fold = (self.row_hashes(key, seed) % np.uint64(folds)).astype(np.int32)
+        fold = remainders(self.row_hashes(key, seed), folds).astype(np.int32)
         return np.where(self.backend.is_true(self.columns[TRAINING]), fold, np.int32(-1))
 
     # ---- verbs of the device ------------------------------------------------------------------------------------------
@@ -359,6 +359,16 @@ class ByRow:
         if len(wanted) and not (len(known) and np.array_equal(known[np.minimum(places, len(known) - 1)], wanted)):
             raise ValueError("an exchange found nothing for some of the rows that need it")
         return table.backend.take(columns, places.astype(np.int64))
+
+
+def remainders(hashes: npt.NDArray[np.uint64], n: int) -> npt.NDArray[np.uint64]:
+    """Return each hash modulo `n`: NumPy divides by one number for all in a third of the time that it takes for remainders.
+
+    >>> remainders(np.array([7, 2**64 - 1], np.uint64), 5).tolist()
+    [2, 0]
+    """
+    divisor = np.uint64(n)
+    return hashes - hashes // divisor * divisor
 
 
 def one_array(column: pa.ChunkedArray) -> pa.Array:

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from headrace.ops.base import Columns, Count, Declaration, PlainOp, check_columns, made_in_place, operator
 from headrace.schema import INT32, Schema
-from headrace.table import Device, Table
+from headrace.table import Device, Table, remainders
 
 Buckets = Annotated[int, Field(strict=True, ge=1, le=2**31 - 1)]
 
@@ -72,4 +72,4 @@ def bucket_column(table: Table, names: Sequence[str], buckets: int, seed: int) -
 
 def bucket_numbers(hashes: npt.NDArray[np.uint64], buckets: int) -> npt.NDArray[np.int32]:
     """Return the bucket of each hash, 1 to `buckets`."""
-    return (hashes % np.uint64(buckets)).astype(np.int32) + np.int32(1)
+    return remainders(hashes, buckets).astype(np.int32) + np.int32(1)

@@ -105,13 +105,10 @@ class OneHot(FittedOp[dict[str, Counts], dict[str, Vocabulary]]):
     def apply(self, table: Table, state: dict[str, Vocabulary]) -> Table:
         made = {}
         for column in self._all_columns:
-            # Codes are -1 unseen, 0 null, then the categories: one more makes them rows of a table of 0 and 1.
-            codes = table.find([column], state[column].keys) + 1
-            table.count("unseen", column, int((codes == 0).sum()))
+            codes = table.find([column], state[column].keys)  # -1 unseen, 0 null, then the categories
+            table.count("unseen", column, int((codes < 0).sum()))
             for place, name in enumerate(self._outputs(column)):
-                ones = np.zeros(len(state[column].keys) + 1, np.int8)
-                ones[2 + place : 3 + place] = 1
-                made[name] = table.look_up(codes, ones)
+                made[name] = table.backend.from_numpy((codes == 1 + place).astype(np.int8))
         return table.with_columns(made)
 
     def learnt(self, state: dict[str, Vocabulary]) -> str:

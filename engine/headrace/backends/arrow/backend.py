@@ -118,6 +118,8 @@ class ArrowBackend:
     # ---- missing values -----------------------------------------------------------------------------------------------
 
     def is_null(self, column: Array) -> npt.NDArray[np.bool_]:
+        if not column.null_count and not pa.types.is_dictionary(column.type) and not pa.types.is_null(column.type):
+            return np.zeros(len(column), bool)
         nulls = column.is_null()
         if pa.types.is_dictionary(column.type) and column.dictionary.null_count:  # a null may also be one of the values
             nulls = pc.or_(nulls, column.dictionary.is_null().take(column.indices).fill_null(True))
