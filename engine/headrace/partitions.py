@@ -83,7 +83,7 @@ def cut(source: Source, columns: Sequence[str], size: int | str | None = None) -
 
     There is always one at least, so that a source without rows has output files and errors like any other.
     `size` may be ``file``: one partition a file. Default: partitions of about the same size, a sixteenth of the data, 1 to 256 MiB, of a
-    table in memory at least 8; and not below 8,192 rows, unless they are 256 MiB.
+    table in memory at least 4; and not below 8,192 rows, unless they are 256 MiB.
     """
     if isinstance(source, TableSource):
         return _cut_table(source, columns, size)
