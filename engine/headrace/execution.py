@@ -37,7 +37,7 @@ from headrace.split import AnySplit
 from headrace.spool import Spool
 from headrace.states import nbytes_of
 from headrace.steps import Steps, apply_steps, at_step
-from headrace.table import TRAINING, Backend, Table
+from headrace.table import TRAINING, Backend, Table, in_type
 
 
 class Progress(Protocol):
@@ -386,9 +386,7 @@ def host_table(table: Table, schema: Schema) -> pa.Table:
     with table.backend.moving("output"):
         arrays = [table.backend.to_arrow(table[name]) for name in schema.names]
     wanted = schema.to_arrow()
-    columns = [
-        array if array.type == type_ else pa.chunked_array([array]).cast(type_) for array, type_ in zip(arrays, wanted.types, strict=True)
-    ]
+    columns = [in_type(array, type_) for array, type_ in zip(arrays, wanted.types, strict=True)]
     return pa.Table.from_arrays(columns, schema=wanted) if columns else pa.table({}).select([])
 
 

@@ -22,6 +22,7 @@ from headrace.plan import Plan, make_plan
 from headrace.side_tables import SideTables
 from headrace.split import NoSplit
 from headrace.steps import Steps
+from headrace.table import counts_within_32_bits
 
 Tables = Mapping[str, Any]
 
@@ -89,7 +90,7 @@ def passing_by(source: Source, steps: Steps, outputs: Collection[str], indices: 
 def _is_usual(column: pa.ChunkedArray, type_: pa.DataType) -> bool:
     """Say whether a column has a type, or one that differs only in the width of the offsets to its texts, if these need no wide ones."""
     if column.type in (pa.large_string(), pa.large_binary()):
-        return bool(column.nbytes < 1 << 31)
+        return all(counts_within_32_bits(chunk) for chunk in column.chunks)
     return bool(column.type == type_)
 
 

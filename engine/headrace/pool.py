@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from headrace_kernels.tables import StringTable
 
 Numbers = npt.NDArray[np.int32]
-# Rows that are many, how many of them are looked at first, and how many must share a string for strings to be few.
+# Rows that are many, how many of them say whether strings repeat, and how many must share one for that.
 _MANY_ROWS, _FIRST_ROWS, _ROWS_A_STRING = 1 << 14, 1 << 12, 4
 NULL = np.int32(-1)
 UNNUMBERED = np.int32(-2)
@@ -125,9 +125,8 @@ class Pool:
         with self._lock:
             self._rows_to_come = max(self._rows_to_come - n_rows, 0)
         to_come = self._rows_to_come * len(values) // max(n_rows, 1)
-        apart = _interned_apart(values) if len(values) == n_rows >= _MANY_ROWS else None
-        if apart is not None:
-            distinct, ids = apart
+        if len(values) == n_rows >= _MANY_ROWS and repeat_often(values):
+            distinct, ids = _interned_apart(values)
             return np.append(_interned(self._table, distinct, self._room.take), NULL)[ids]
         return _interned(self._table, values, self._room.take, to_come)
 
@@ -213,19 +212,29 @@ def _interned(table: StringTable, strings: pa.Array, may_grow: Callable[[int], b
     return table.intern(*string_buffers(strings), may_grow, validity=bits, offset=strings.offset, to_come=to_come)
 
 
-def _interned_apart(rows: pa.Array) -> tuple[pa.Array, Numbers] | None:
-    """Return the distinct strings of rows and the place of each row's among them; None if there seem to be many.
+def _interned_apart(rows: pa.Array) -> tuple[pa.Array, Numbers]:
+    """Return the distinct strings of rows and the place of each row's among them, -1 for null.
 
     What threads share is closed to all others while one of them looks its rows up: it should be for few.
     """
     from headrace_kernels.tables import StringTable
 
     table = StringTable()
-    _interned(table, rows.slice(0, _FIRST_ROWS))
-    if len(table) > _FIRST_ROWS // _ROWS_A_STRING:
-        return None
     ids = _interned(table, rows)
     return array_of_strings(*table.keys()), ids
+
+
+def repeat_often(rows: pa.Array) -> bool:
+    """Say whether strings repeat, by the first few thousand rows: each stands in four or more of them.
+
+    >>> repeat_often(pa.array(["Oslo", "Rome"] * 4)), repeat_often(pa.array(["Oslo", "Rome"]))
+    (True, False)
+    """
+    from headrace_kernels.tables import StringTable
+
+    first, table = rows.slice(0, _FIRST_ROWS), StringTable()
+    _interned(table, first)
+    return len(table) * _ROWS_A_STRING <= len(first)
 
 
 class Pools:

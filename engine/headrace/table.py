@@ -388,6 +388,27 @@ def one_array(column: pa.ChunkedArray) -> pa.Array:
     return combined
 
 
+def in_type(array: pa.Array, type_: pa.DataType) -> pa.Array | pa.ChunkedArray:
+    """Return an array in another layout of its type."""
+    if array.type == type_:
+        return array
+    if not counts_within_32_bits(array):
+        array = pa.concat_arrays([array])  # of rows out of the middle of others, it counts the bytes of its texts from the first of them
+    return pa.chunked_array([array]).cast(type_)
+
+
+def counts_within_32_bits(array: pa.Array) -> bool:
+    """Say whether an array has no texts counted by 64 bits beyond what 32 bits count.
+
+    >>> counts_within_32_bits(pa.array(["a"], pa.large_string()))
+    True
+    """
+    if not len(array) or array.type not in (pa.large_string(), pa.large_binary()):
+        return True
+    last = array.offset + len(array)
+    return bool(np.frombuffer(array.buffers()[1], np.int64, 1, 8 * last)[0] < 1 << 31)
+
+
 def _side_by_side(chunks: Sequence[pa.DictionaryArray]) -> pa.DictionaryArray:
     """Return dictionary columns as one, whose dictionary is all of theirs, one behind the other."""
     starts = accumulate((len(chunk.dictionary) for chunk in chunks[:-1]), initial=0)

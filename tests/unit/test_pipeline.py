@@ -231,6 +231,15 @@ def test_columns_of_a_table_that_no_step_changes_are_handed_on_without_a_copy(st
     assert (done.ledger.rows_in, done.ledger.rows_out) == (30_000, 30_000)
 
 
+def test_rows_out_of_the_middle_of_long_texts_are_handed_on() -> None:
+    ends = np.array([0, 2**31, 2**31 + 2, 2**31 + 3])  # of memory that nobody touches but for its end
+    texts = pa.Array.from_buffers(pa.large_string(), 3, [None, pa.py_buffer(ends), pa.py_buffer(np.zeros(2**31 + 3, np.uint8))])
+    last = pa.table({"s": texts, "n": [1.0, 2.0, 4.0]}).slice(1)
+    for steps in ("- normalize: [n]", "- {normalize: [n]}\n- fill_missing: {columns: [s], value: none}"):
+        made = Pipeline.from_yaml(steps).fit_transform(last).table
+        assert (made["s"].type, made["s"].to_pylist()) == (pa.string(), ["\0\0", "\0"])
+
+
 def test_a_user_s_own_operator_is_given_every_column() -> None:
     @operator
     class Everything(PlainOp):

@@ -22,7 +22,7 @@ from headrace.dataset import Dataset, RowGroup
 from headrace.group_stats import GroupStats, column_stats
 from headrace.keys import Keys, factorize, factorize_array, plain_values
 from headrace.order import comparable, order_values, units
-from headrace.pool import NULL, UNNUMBERED, Pool, Pools, can_be_pooled
+from headrace.pool import NULL, UNNUMBERED, Pool, Pools, can_be_pooled, repeat_often
 from headrace.schema import FLOAT32, Type
 from headrace.states import GroupSums, Moments, Quantiles
 from headrace.table import Stage, one_array
@@ -90,10 +90,9 @@ class ArrowBackend:
         return {name: kept(column) for name, column in columns.items()}
 
     def take(self, columns: Mapping[str, Array], rows: npt.NDArray[np.int64]) -> dict[str, Array]:
+        # A mask is a copy, and each column takes the slower way with it.
         has_none = bool(len(rows)) and int(rows.min()) < 0
-        indices = (
-            pa.array(rows, mask=rows < 0) if has_none else array_of(rows)
-        )  # a mask is a copy, and takes the slower way for each column
+        indices = pa.array(rows, mask=rows < 0) if has_none else array_of(rows)
         return {name: column.take(indices) for name, column in columns.items()}
 
     def first(self, columns: Mapping[str, Array], n_rows: int) -> dict[str, Array]:
@@ -347,10 +346,10 @@ def _codes_of_one(array: Array) -> tuple[npt.NDArray[Any], Array]:
 
 
 def _small_codes(array: Array, pool: Pool) -> Array:
-    """Return strings as integers: those of a dictionary are hashed once each and not once a row, others need not be when they are encoded."""
+    """Return strings as integers, if they repeat: those of a dictionary are hashed once each and not once a row, others not again when looked up."""
     if pa.types.is_dictionary(array.type):
         return array_of(_codes_of_one(array)[0])
-    if not can_be_pooled(array):
+    if not can_be_pooled(array) or not repeat_often(array):
         return array
     numbers = pool.remember(array)
     return array if (numbers == UNNUMBERED).any() else array_of(numbers)
