@@ -49,7 +49,7 @@ class Opened:
             self.source,
             self.steps,
             NoSplit(),
-            [name for name in self.steps.schema.names if name not in passing],
+            () if fit_only else [name for name in self.steps.schema.names if name not in passing],
             n_workers=cluster.n_workers,
             look_ups=self.tables.look_ups,
             device=device,

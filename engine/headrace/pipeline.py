@@ -391,7 +391,7 @@ class FittedPipeline:
             exchanging(workers, kept, usual_bytes()) as spooled,
         ):
             on = worker_device(workers, device)
-            rows = Rows.of(cut(opened, steps.columns_for(steps.schema.names)))
+            rows = Rows.of(cut(opened, [name for name in opened.schema if name in learnt_from]))
             for level in range(steps.n_levels):
                 observed, applied, columns = steps.fit_pass(level)
                 one = Pass(f"update {level + 1} of {steps.n_levels}", columns, 0, observed, applied)
