@@ -19,11 +19,12 @@ from headrace.errors import DataError
 from headrace.fallbacks import whole_within_memory, within_memory
 from headrace.keys import undictionaried
 from headrace.ledger import Ledger
-from headrace.ops.base import Grouping, OrderedOp
+from headrace.ops.base import Grouping, Op, OrderedOp, ThinningOp
 from headrace.ops.join import Join
 from headrace.order import order_of_codes, order_of_rows
 from headrace.partitions import Partition, read_partition
 from headrace.spool import Pieces
+from headrace.states import Ints
 from headrace.steps import at_step
 from headrace.table import ROW, Backend, ByRow, Device, Table, one_array, remainders
 
@@ -46,7 +47,7 @@ class Shuffle:
     """One exchange: ordered steps that look at the same rows in the same groups and order, or one step that joins a large table.
 
     `applied` are the steps before it that its rows need, `columns` what they read of the source. What it holds is held under
-    the name `stage`. `side_keys` are the other table's keys.
+    the name `stage`. `side_keys` are the other table's keys. An exchange that `thins` is of one step, which keeps one row of each key.
     """
 
     stage: str
@@ -56,6 +57,7 @@ class Shuffle:
     columns: tuple[str, ...]
     buckets: int
     side_keys: tuple[str, ...] = ()
+    thins: bool = False
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -155,7 +157,7 @@ def pick(pieces: Pieces, index: int) -> Picked:
 
 
 def scan_bucket(work: Work, shuffle: Shuffle, bucket: int, *dealt: Pieces) -> Held:
-    """Sort a bucket's rows by key and order, scan them with each step, and hold the results by partition."""
+    """Sort a bucket's rows by key and order, scan them with each step, and hold the results by partition: of all rows, or of those kept."""
     pieces = [one.piece(bucket) for one in dealt]
     lengths = [piece.num_rows for piece in pieces]
     whole = pa.concat_tables(pieces)
@@ -164,18 +166,21 @@ def scan_bucket(work: Work, shuffle: Shuffle, bucket: int, *dealt: Pieces) -> He
     ledger = Ledger()
     scan = partial(_scanned, work, shuffle, arrays)
     with counting(work.device, ledger):
-        found = pa.table({ROW: arrays[ROW], **whole_within_memory(work.device, sum(lengths), scan, ledger, strict=work.strict)})
-    return Held((work.spool.hold(shuffle.stage, _cut(found, lengths)),), ledger.of_the_device())
+        kept, found = whole_within_memory(work.device, sum(lengths), scan, ledger, strict=work.strict)
+    rows = arrays[ROW]
+    if kept is not None:
+        rows = rows.take(pa.array(kept))
+        lengths = np.diff(np.searchsorted(kept, np.cumsum([0, *lengths]))).tolist()
+    return Held((work.spool.hold(shuffle.stage, _cut(pa.table({ROW: rows, **found}), lengths)),), ledger.of_the_device())
 
 
-def _scanned(work: Work, shuffle: Shuffle, arrays: Mapping[str, pa.Array], backend: Backend) -> dict[str, pa.Array]:
-    """Return what each step finds in a bucket's rows, in their order."""
+def _scanned(work: Work, shuffle: Shuffle, arrays: Mapping[str, pa.Array], backend: Backend) -> tuple[Ints | None, dict[str, pa.Array]]:
+    """Return what each step finds in a bucket's rows, in their order; before it which of them are kept, ascending, None for all."""
     grouping, n_rows = shuffle.grouping, len(arrays[ROW])
     columns = {name: backend.from_arrow(array) for name, array in arrays.items() if name != ROW}
     by = None if grouping.order is None else columns[grouping.order]
     order, starts = backend.sorted_groups([columns[name] for name in grouping.keys], by, n_rows)
-    back = np.empty_like(order)
-    back[order] = backend.row_numbers(n_rows)
+    kept, back = _kept(work.ops[shuffle.indices[0]], backend, order, starts) if shuffle.thins else (None, _inverse(backend, order))
     table = Table(backend, _InOrder(backend, columns, order), n_rows)
     found = {}
     for index in shuffle.indices:
@@ -184,7 +189,23 @@ def _scanned(work: Work, shuffle: Shuffle, arrays: Mapping[str, pa.Array], backe
         with at_step(index, op):
             made = backend.take(op.scan(table, starts), back)
         found.update({f"{index}:{name}": _on_host(backend, column) for name, column in made.items()})
-    return found
+    return kept, found
+
+
+def _inverse(backend: Backend, order: Ints) -> Ints:
+    """Return the place of each row in an order of all rows."""
+    back = np.empty_like(order)
+    back[order] = backend.row_numbers(len(order))
+    return back
+
+
+def _kept(op: Op, backend: Backend, order: Ints, starts: Ints) -> tuple[Ints, Ints]:
+    """Return the rows that a step keeps of the groups, ascending, on the host, and the group of each."""
+    assert isinstance(op, ThinningOp)  # noqa: S101  (no other thins)
+    rows = order[op.kept(starts)]
+    groups = np.argsort(rows)
+    with backend.moving(EXCHANGE):
+        return backend.to_numpy(rows[groups]), groups
 
 
 class _InOrder(Mapping[str, Device]):

@@ -30,7 +30,7 @@ from headrace.dealing import (
     scan_bucket,
 )
 from headrace.ledger import Ledger
-from headrace.ops.base import Grouping, OrderedOp
+from headrace.ops.base import Grouping, OrderedOp, ThinningOp
 from headrace.ops.join import Join
 from headrace.partitions import Partition, cut
 from headrace.spool import spooling
@@ -139,11 +139,12 @@ def _shuffle(steps: Steps, asked: Sequence[int], work: Work, index: int) -> Shuf
     applied, columns = steps.before(index, asked)
     # A label's columns may be missing from rows that are served: no step that is asked for needs them.
     columns = tuple(name for name in _union(columns, work.split.columns(), work.key) if name in work.source.schema)
-    return Shuffle(f"step-{index}", grouping, (index,), applied, columns, bucket_count(work.source.n_rows, n_side), side_keys)
+    buckets = bucket_count(work.source.n_rows, n_side)
+    return Shuffle(f"step-{index}", grouping, (index,), applied, columns, buckets, side_keys, thins=isinstance(op, ThinningOp))
 
 
 def _can_share(last: Shuffle, made: Shuffle) -> bool:
-    if last.side_keys or made.side_keys or not last.grouping.same_groups(made.grouping):
+    if last.side_keys or made.side_keys or made.thins or not last.grouping.same_groups(made.grouping):
         return False
     return all(step < last.indices[0] for step in made.applied)
 

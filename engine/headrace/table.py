@@ -7,7 +7,7 @@ are made of, and it follows the rows through every filter and join.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 
 from headrace.counts import Counts, Ints
 from headrace.errors import JobError, unknown_name
-from headrace.group_stats import GroupStats
+from headrace.group_stats import ColumnStats, GroupStats
 from headrace.keys import Keys
 from headrace.ledger import Ledger
 from headrace.schema import Schema, Type
@@ -135,8 +135,11 @@ class Backend(Protocol):
     def group_sums(self, columns: Mapping[str, Device], value: Device, fold: npt.NDArray[np.int32], folds: int) -> GroupSums:
         """Return counts and exact sums of `value` by key and fold; rows of a negative fold, and values that are not finite, are left out."""
 
-    def group_stats(self, columns: Mapping[str, Device], values: Mapping[str, Device]) -> GroupStats:
-        """Return count, exact sums of values and squares, and extremes of number columns by key."""
+    def group_stats(self, columns: Mapping[str, Device], values: Mapping[str, Device], squared: Container[str]) -> GroupStats:
+        """Return count, exact sums of values and, of those `squared`, of squares, and extremes of number columns by key."""
+
+    def stats_of_groups(self, values: Mapping[str, Device], groups: Ints, n_groups: int, squared: Container[str]) -> dict[str, ColumnStats]:
+        """Return the same of rows whose group is known."""
 
     def find(self, columns: Mapping[str, Device], keys: Keys) -> npt.NDArray[np.int32]:
         """Return the code of each row's key in `keys`, -1 where it is not there."""
@@ -305,9 +308,13 @@ class Table:
         """Return rows and exact sums of a column by key and fold."""
         return self.backend.group_sums(self.pick(names), self[value], fold, folds)
 
-    def group_stats(self, names: Sequence[str], values: Sequence[str]) -> GroupStats:
-        """Return statistics of some columns by key."""
-        return self.backend.group_stats(self.pick(names), self.pick(values))
+    def group_stats(self, names: Sequence[str], values: Sequence[str], squared: Container[str]) -> GroupStats:
+        """Return statistics of some columns by key; those that are `squared` can have a standard deviation."""
+        return self.backend.group_stats(self.pick(names), self.pick(values), squared)
+
+    def stats_of_groups(self, values: Sequence[str], groups: Ints, n_groups: int, squared: Container[str]) -> dict[str, ColumnStats]:
+        """Return statistics of some columns by group."""
+        return self.backend.stats_of_groups(self.pick(values), groups, n_groups, squared)
 
     def find(self, names: Sequence[str], keys: Keys) -> npt.NDArray[np.int32]:
         """Return the code of each row's key, -1 where it is unseen."""
@@ -359,6 +366,18 @@ class ByRow:
         if len(wanted) and not (len(known) and np.array_equal(known[np.minimum(places, len(known) - 1)], wanted)):
             raise ValueError("an exchange found nothing for some of the rows that need it")
         return table.backend.take(columns, places.astype(np.int64))
+
+    def kept(self, table: Table) -> Table:
+        """Return those of a table's rows, which are in the order of their numbers, that are among these, with the columns."""
+        backend = table.backend
+        numbers, known = backend.values(table.columns[ROW]), backend.values(backend.from_numpy(self.rows))
+        places = np.searchsorted(numbers, known)
+        is_here = places < len(numbers)
+        is_here[is_here] = numbers[places[is_here]] == known[is_here]
+        mask = np.zeros_like(numbers, dtype=bool)
+        mask[places[is_here]] = True
+        columns = {name: backend.from_arrow(array) for name, array in self.columns.items()}
+        return table.filter(backend.from_numpy(mask)).with_columns(backend.take(columns, np.flatnonzero(is_here)))
 
 
 def remainders(hashes: npt.NDArray[np.uint64], n: int) -> npt.NDArray[np.uint64]:

@@ -88,6 +88,15 @@ def exact_group_sums(values: Column, groups: NDArray[Any], n_groups: int) -> Gro
     return _normal_form(limbs, base, counts)
 
 
+def no_sums(n_groups: int) -> GroupSums:
+    """Return the sums of groups without a value.
+
+    >>> group_limbs_to_floats(no_sums(2)).tolist()
+    [0.0, 0.0]
+    """
+    return GroupSums(np.zeros((n_groups, 1), np.int64), 0, np.zeros(n_groups, np.int64))
+
+
 def merge_group_limbs(left: GroupSums, right: GroupSums) -> GroupSums:
     """Return the sums of both parts together; the part of fewer groups has none of the others.
 

@@ -41,6 +41,14 @@ def test_deviations_are_those_of_fractions(name: str) -> None:
         assert (Fraction(found.lows[group].item()), Fraction(found.highs[group].item())) == (min(members), max(members))
 
 
+@pytest.mark.parametrize("name", SHAPES)
+def test_squares_that_are_not_asked_for_change_nothing_else(name: str) -> None:
+    groups = np.random.default_rng(1).integers(-1, 9, 500)
+    found, whole = (group_stats(Column(SHAPES[name]), groups, 10, squared=squared) for squared in (False, True))
+    assert not found.squares.limbs.any()
+    np.testing.assert_equal((found.sums, found.lows, found.highs), (whole.sums, whole.lows, whole.highs))
+
+
 def test_a_constant_group_has_deviation_zero_exactly() -> None:
     found = group_stats(Column(np.full(7, 0.1)), np.zeros(7, np.int64), 1)
     assert group_deviations(found.sums, found.squares, ddof=0).tolist() == [0.0]

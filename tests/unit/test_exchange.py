@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +27,7 @@ from headrace.ops.derive import Derive
 from headrace.ops.difference_lag import DifferenceLag
 from headrace.ops.fill_missing import FillMissing
 from headrace.ops.filter import Filter
+from headrace.ops.groupby import Groupby
 from headrace.ops.join import Apart
 from headrace.ops.join_external import JoinExternal
 from headrace.ops.join_groupby import JoinGroupby
@@ -37,7 +38,7 @@ from headrace.ops.target_encoding import TargetEncoding
 from headrace.ops.time_since_last import TimeSinceLast
 from headrace.partitions import cut
 from headrace.pipeline import FittedPipeline, Pipeline
-from headrace.spool import Spool
+from headrace.spool import Pieces, Spool
 
 # Ordered steps before and after filters and fitted ones, on each other's results, in other groups.
 CHAIN: tuple[Op, ...] = (
@@ -163,6 +164,25 @@ def test_steps_that_see_other_rows_or_values_have_their_own_exchange() -> None:
     assert _exchanges((by_card[0], Filter("amount > 0"), by_card[1])) == ["exchange by card"] * 2
     assert _exchanges((by_card[0], Derive({"amount": "amount * 2"}), by_card[1])) == ["exchange by card"] * 2
     assert _exchanges((by_card[0], Rolling("time_since_last", window=60, order="time", by="card"))) == ["exchange by card"] * 2
+
+
+def test_a_step_that_keeps_one_row_of_a_key_shares_no_exchange_and_only_what_it_keeps_is_handed_on(
+    bucket_rows: int, parquet: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ops = CHAIN[3], Dedupe(["card"], keep="last", order="time"), Groupby(["shop"], {"amount": ["count"]})
+    assert _exchanges(ops) == ["exchange by card"] * 2 + ["exchange by shop"]
+    held, real = [], Spool.hold
+
+    def hold(self: Spool, stage: str, pieces: Iterable[pa.Table]) -> Pieces:
+        tables = list(pieces)
+        held.append((stage, sum(table.num_rows for table in tables)))
+        return real(self, stage, tables)
+
+    monkeypatch.setattr(Spool, "hold", hold)
+    found = Pipeline(ops).fit_transform(str(parquet(payments(), 7)))
+    n_cards, n_shops = len(set(payments()["card"].to_pylist())), 3
+    assert sum(found.table["amount_count"].to_pylist()) <= n_cards
+    assert sum(n_rows for stage, n_rows in held if stage == dealing.FOUND) == 2_000 + n_cards + n_shops
 
 
 def test_an_exchange_takes_no_pass_of_its_own_and_is_not_repeated() -> None:

@@ -319,6 +319,18 @@ class OrderedOp(Op):
         return table.with_columns(found.of(table))
 
 
+class ThinningOp(OrderedOp):
+    """An ordered op that keeps one row of each key: its scan returns a value for each group, and only kept rows are handed on."""
+
+    @abstractmethod
+    def kept(self, starts: Ints) -> Ints:
+        """Return which of the sorted rows is kept of each group; `starts` is what `scan` gets."""
+
+    def apply(self, table: Table, found: ByRow) -> Table:
+        """Return the rows that are kept, with the columns that the scan found for them."""
+        return found.kept(table)
+
+
 def made_in_place(columns: Sequence[str], learnt: tuple[str, ...] = ()) -> dict[str, Sources]:
     """Return the sources of columns that replace themselves."""
     return {column: Sources(values=(column,), learnt=learnt) for column in columns}

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar, Literal
 
-import numpy as np
-
-from headrace.ops.base import Columns, Declaration, Grouping, OrderedOp, operator
+from headrace.ops.base import Columns, Declaration, Grouping, ThinningOp, operator
 from headrace.ops.ordering import check_grouping
 from headrace.schema import Schema
 from headrace.states import Ints
@@ -15,7 +13,7 @@ from headrace.table import ByRow, Device, Table
 
 
 @operator
-class Dedupe(OrderedOp):
+class Dedupe(ThinningOp):
     """Keep the first or the last row of each key and drop the others, which are counted as `duplicates`.
 
     Parameters
@@ -50,12 +48,13 @@ class Dedupe(OrderedOp):
         check_grouping(schema, self.grouping(), "keys")
         return Declaration(self.grouping().reads, schema, {}, drops_rows=True)
 
+    def kept(self, starts: Ints) -> Ints:
+        return starts[:-1] if self.keep == "first" else starts[1:] - 1
+
     def scan(self, table: Table, starts: Ints) -> dict[str, Device]:
-        kept = np.zeros_like(table.backend.row_numbers(table.n_rows), dtype=bool)
-        kept[starts[:-1] if self.keep == "first" else starts[1:] - 1] = True
-        return {"kept": table.backend.from_numpy(kept)}
+        return {}
 
     def apply(self, table: Table, found: ByRow) -> Table:
-        left = table.filter(found.of(table)["kept"])
+        left = found.kept(table)
         table.count("duplicates", ", ".join(self.keys), table.n_rows - left.n_rows)
         return left

@@ -8,18 +8,16 @@ from typing import ClassVar
 import numpy as np
 
 from headrace.group_stats import statistic_type
-from headrace.ops.base import Columns, Declaration, Grouping, OrderedOp, Sources, check_columns, operator
-from headrace.ops.join_groupby import StatsOfColumns
+from headrace.ops.base import Columns, Declaration, Grouping, Sources, ThinningOp, check_columns, operator
+from headrace.ops.join_groupby import StatsOfColumns, squared_columns
 from headrace.ops.ordering import check_grouping
 from headrace.schema import Schema
 from headrace.states import Ints
 from headrace.table import ByRow, Device, Table
 
-KEPT = "\0kept"
-
 
 @operator
-class Groupby(OrderedOp):
+class Groupby(ThinningOp):
     """Make one row of all rows of a key: the key, and statistics of columns as ``<column>_<stat>``; the steps after see these rows.
 
     It sums up the rows at hand, those that it is fitted on as those that are transformed or predicted later; nothing is
@@ -65,18 +63,17 @@ class Groupby(OrderedOp):
         makes = {output: Sources(values=(column,), keys=self.keys) for output, (column, _) in wanted.items()}
         return Declaration(self.grouping().reads, schema.select(self.keys).with_columns(made), makes, drops_rows=True)
 
+    def kept(self, starts: Ints) -> Ints:
+        return starts[:-1]
+
     def scan(self, table: Table, starts: Ints) -> dict[str, Device]:
-        found = table.group_stats(self.keys, tuple(self.stats))  # its keys come by first row, as the groups do
-        values = {output: table.backend.from_arrow(found.columns[column].values(stat)) for output, (column, stat) in self._wanted().items()}
-        first = np.zeros_like(table.backend.row_numbers(table.n_rows), dtype=bool)
-        first[starts[:-1]] = True
-        group_of_row = np.repeat(table.backend.row_numbers(len(starts) - 1), np.diff(starts))
-        return {**table.backend.take(values, group_of_row), KEPT: table.backend.from_numpy(first)}
+        n_groups = len(starts) - 1
+        group_of_row = np.repeat(table.backend.row_numbers(n_groups), np.diff(starts))
+        found = table.stats_of_groups(tuple(self.stats), group_of_row, n_groups, squared_columns(self.stats))
+        return {output: table.backend.from_arrow(found[column].values(stat)) for output, (column, stat) in self._wanted().items()}
 
     def apply(self, table: Table, found: ByRow) -> Table:
-        groups = table.with_columns(found.of(table))
-        groups = groups.filter(groups[KEPT]).without([KEPT])
-        return groups.select(dict.fromkeys([*self.keys, *self._wanted()]))
+        return found.kept(table).select(dict.fromkeys([*self.keys, *self._wanted()]))
 
     def _wanted(self) -> dict[str, tuple[str, str]]:
         return {f"{column}_{stat}": (column, stat) for column, stats in self.stats.items() for stat in stats}

@@ -24,6 +24,11 @@ Statistics = Annotated[tuple[Statistic, ...], BeforeValidator(_as_tuple), Field(
 StatsOfColumns = Setting[Annotated[dict[str, Statistics], Field(min_length=1)], Mapping[str, Statistic | Sequence[Statistic]]]
 
 
+def squared_columns(stats: Mapping[str, Sequence[str]]) -> frozenset[str]:
+    """Return the columns whose standard deviation is asked for: nothing else needs their squares."""
+    return frozenset(column for column, wanted in stats.items() if "std" in wanted)
+
+
 @operator
 class JoinGroupby(FittedOp[GroupStats, KeyedValues]):
     """Bring statistics of the training rows with the same key to every row, as ``<keys>_<column>_<stat>``.
@@ -74,7 +79,7 @@ class JoinGroupby(FittedOp[GroupStats, KeyedValues]):
         return KeyedValues
 
     def observe(self, table: Table) -> GroupStats:
-        return table.group_stats(self.keys, tuple(self.stats))
+        return table.group_stats(self.keys, tuple(self.stats), squared_columns(self.stats))
 
     def merge(self, *parts: GroupStats) -> GroupStats:
         return GroupStats.merged_all(parts)

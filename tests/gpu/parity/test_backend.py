@@ -126,8 +126,9 @@ def test_sums_and_extremes_are_the_cpus_bits(name: str, cpu: Backend, gpu: Backe
     there_key = {"k": gpu.from_arrow(key["k"])}
     sums = gpu.group_sums(there_key, there, gpu.values(gpu.from_numpy(fold)), 2)
     assert content(sums) == content(cpu.group_sums(key, array, fold, 2))
-    stats = gpu.group_stats(there_key, {"x": there})
-    assert content(stats) == content(cpu.group_stats(key, {"x": array}))
+    for squared in ((), ("x",)):
+        stats = gpu.group_stats(there_key, {"x": there}, squared)
+        assert content(stats) == content(cpu.group_stats(key, {"x": array}, squared))
 
 
 def test_neighbours_share_a_bin_beyond_the_most_bins_as_on_the_cpu(cpu: Backend, gpu: Backend) -> None:

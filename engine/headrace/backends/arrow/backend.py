@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from decimal import MAX_PREC, Context, Decimal
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -19,7 +19,7 @@ from headrace.backends.arrow.read import read_batches
 from headrace.backends.arrow.values import array_of, cast_safely, float_values, hash_array, kernel_column, standard_layout, to_array
 from headrace.counts import Counts, Ints, NumberedCounts, SpilledCounts
 from headrace.dataset import Dataset, RowGroup
-from headrace.group_stats import GroupStats, column_stats
+from headrace.group_stats import ColumnStats, GroupStats, column_stats
 from headrace.keys import Keys, factorize, factorize_array, plain_values
 from headrace.order import comparable, order_values, units
 from headrace.pool import NULL, UNNUMBERED, Pool, Pools, can_be_pooled, repeat_often
@@ -179,17 +179,17 @@ class ArrowBackend:
         sums = exact_group_sums(kernel_column(value), groups, len(keys) * folds)
         return GroupSums(keys, folds, sums.counts, sums.limbs, int(sums.base))
 
-    def group_stats(self, columns: Mapping[str, Array], values: Mapping[str, Array]) -> GroupStats:
-        from headrace_kernels.group_stats import group_stats
-
+    def group_stats(self, columns: Mapping[str, Array], values: Mapping[str, Array], squared: Container[str]) -> GroupStats:
         codes, firsts = factorize([_small_codes(array, self.pools.of(name)) for name, array in columns.items()])
         table = _decoded(pa.table(dict(columns)).take(pa.array(firsts)))
         keys = Keys(pa.table([plain_values(one_array(column)) for column in table.columns], names=table.column_names))
-        n_keys = len(keys)
-        found = {
-            name: column_stats(group_stats(kernel_column(value), codes, n_keys), self.type_of(value)) for name, value in values.items()
-        }
-        return GroupStats(keys, found)
+        return GroupStats(keys, self.stats_of_groups(values, codes, len(keys), squared))
+
+    def stats_of_groups(self, values: Mapping[str, Array], groups: Ints, n_groups: int, squared: Container[str]) -> dict[str, ColumnStats]:
+        from headrace_kernels.group_stats import group_stats
+
+        found = {name: group_stats(kernel_column(value), groups, n_groups, squared=name in squared) for name, value in values.items()}
+        return {name: column_stats(stats, self.type_of(values[name])) for name, stats in found.items()}
 
     # ---- codes --------------------------------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ from headrace.backends.cudf.transfers import ROWS, STATE, counted_as, to_host
 from headrace.backends.cudf.values import float_values, from_arrow, hash_column, merged_valid, numbers, of_rows, to_arrow
 from headrace.counts import Counts, Ints
 from headrace.dataset import Dataset, RowGroup
-from headrace.group_stats import GroupStats
+from headrace.group_stats import ColumnStats, GroupStats
 from headrace.keys import Keys
 from headrace.schema import Type
 from headrace.states import GroupSums, Moments, Quantiles
@@ -153,13 +153,15 @@ class CudfBackend:
         sums = exact.group_sums(value, groups, len(keys) * folds)
         return GroupSums(keys, folds, sums.counts, sums.limbs, int(sums.base))
 
-    def group_stats(self, columns: Mapping[str, Column], values: Mapping[str, Column]) -> GroupStats:
+    def group_stats(self, columns: Mapping[str, Column], values: Mapping[str, Column], squared: Container[str]) -> GroupStats:
         found = distinct_rows(list(columns.values()))
         keys = keys_at(columns, found.firsts)
-        n_keys = len(keys)
-        return GroupStats(
-            keys, {name: exact.group_stats(value, found.codes, n_keys, self.type_of(value)) for name, value in values.items()}
-        )
+        return GroupStats(keys, self.stats_of_groups(values, found.codes, len(keys), squared))
+
+    def stats_of_groups(self, values: Mapping[str, Column], groups: Rows, n_groups: int, squared: Container[str]) -> dict[str, ColumnStats]:
+        return {
+            name: exact.group_stats(value, groups, n_groups, self.type_of(value), squared=name in squared) for name, value in values.items()
+        }
 
     # ---- codes --------------------------------------------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ from headrace.group_stats import ColumnStats, column_stats
 from headrace.schema import Type
 from headrace.states import MAX_BINS, Ints, Moments, Quantiles
 from headrace_kernels.group_stats import GroupStats
-from headrace_kernels.group_sums import GroupSums, _normal_form
+from headrace_kernels.group_sums import GroupSums, _normal_form, no_sums
 from headrace_kernels.limbs import LIMB_BITS, SQUARES_LIMBS, SQUARES_UNIT, TOTAL_LIMBS, TOTAL_UNIT, normalise
 
 _MASK = np.int64(0xFFFFFFFF)
@@ -72,12 +72,12 @@ def group_sums(column: Column, groups: Rows, n_groups: int) -> GroupSums:
     return _sum_by_group(_pieces(kept.values), kept.groups, n_groups)
 
 
-def group_stats(column: Column, groups: Rows, n_groups: int, type_: Type) -> ColumnStats:
-    """Return count, exact sums of values and of squares, and extremes of each group."""
+def group_stats(column: Column, groups: Rows, n_groups: int, type_: Type, *, squared: bool) -> ColumnStats:
+    """Return count, exact sums of values and, if they are asked for, of squares, and extremes of each group."""
     kept = _kept(column, groups)
     assert kept.groups is not None  # noqa: S101  (groups were given)
     sums = _sum_by_group(_pieces(kept.values), kept.groups, n_groups)
-    squares = _sum_by_group(_square_pieces(kept.values), kept.groups, n_groups)
+    squares = _sum_by_group(_square_pieces(kept.values), kept.groups, n_groups) if squared else no_sums(n_groups)
     lows, highs = _extremes(kept.values, kept.groups, n_groups)
     return column_stats(GroupStats(sums, squares, lows, highs), type_)
 
