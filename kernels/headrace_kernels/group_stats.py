@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 from headrace_kernels.column import Column, is_valid
 from headrace_kernels.compiled import jit
 from headrace_kernels.group_sums import GroupSums, _bit_range, _carry, _normal_form, _units_of, exact_group_sums, no_sums
-from headrace_kernels.limbs import LIMB_BITS, deposit
+from headrace_kernels.limbs import LIMB_BITS
 from headrace_kernels.scalars import inlined
 
 _MASK = 0xFFFFFFFF
 _FEWEST_LIMBS = 8  # what the square of any 64-bit integer reaches, and the carry
-_ROWS_TO_CARRY = 1 << 27  # a square makes six deposits of less than 2**33 each
+_ROWS_TO_CARRY = 1 << 29  # a square adds less than 2**33 to a limb
 
 
 class GroupStats(NamedTuple):
@@ -123,23 +123,34 @@ def _take_extremes(values: Any, kept: Any, groups: Any, lows: Any, highs: Any) -
 
 
 @inlined
-def _deposit_product(limbs: Any, product: Any, position: int) -> None:
-    deposit(limbs, np.int64(product & np.uint64(_MASK)), position)
-    deposit(limbs, np.int64(product >> np.uint64(32)), position + 32)
+def _deposit_square(limbs: Any, size: Any, position: int) -> None:
+    """Add size**2 * 2**position, in the limbs' units, for a uint64; each limb grows by less than 2**33.
+
+    The square is put together of the halves' products as four digits of 32 bits first: five limbs change, each once.
+    """
+    mask, half = np.uint64(_MASK), np.uint64(32)
+    high, low = size >> half, size & mask
+    lowest, middle, highest = low * low, high * low, high * high
+    second = (lowest >> half) + np.uint64(2) * (middle & mask)
+    third = (second >> half) + np.uint64(2) * (middle >> half) + (highest & mask)
+    j, shift = np.uint64(position >> 5), np.uint64(position & 31)  # of an unsigned index Numba asks not whether it counts from the end
+    first_two, second_two = (lowest & mask) << shift, (second & mask) << shift
+    third_two, last_two = (third & mask) << shift, ((third >> half) + (highest >> half)) << shift
+    limbs[j] += np.int64(first_two & mask)
+    limbs[j + np.uint64(1)] += np.int64((first_two >> half) + (second_two & mask))
+    limbs[j + np.uint64(2)] += np.int64((second_two >> half) + (third_two & mask))
+    limbs[j + np.uint64(3)] += np.int64((third_two >> half) + (last_two & mask))
+    limbs[j + np.uint64(4)] += np.int64(last_two >> half)
 
 
 @jit
 def _add_squares(values: Any, kept: Any, groups: Any, base: int, unsigned: bool, limbs: Any, counts: Any) -> None:
-    """Add squares by the halves of each number: (high * 2**32 + low)**2."""
+    """Add the square of each number that is kept to its group."""
     for i in range(len(values)):
         if kept[i]:
             integer, shift = _units_of(values[i], base)
             size = np.uint64(integer) if unsigned or integer >= 0 else np.uint64(-integer)
-            high, low = size >> np.uint64(32), size & np.uint64(_MASK)
-            row = limbs[groups[i]]
-            _deposit_product(row, low * low, 2 * shift)
-            _deposit_product(row, high * low, 2 * shift + 33)
-            _deposit_product(row, high * high, 2 * shift + 64)
+            _deposit_square(limbs[groups[i]], size, 2 * shift)
             counts[groups[i]] += 1
 
 
