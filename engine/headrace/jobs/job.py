@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -154,6 +155,7 @@ class Job:
                 raise JobErrors(errors)
             opened = OpenJob(self, source, tables, steps)
             opened.check_model()
+            opened.check_names()
             return opened
 
     def plan(self) -> Plan:
@@ -253,6 +255,21 @@ class OpenJob:
             self._refuse_leaks(section.target)
         _model_settings(self.job.settings).check_features(self.features)
 
+    def check_names(self) -> None:
+        """Raise JobError if two columns of the feature files, or of the prediction files, would have one name."""
+        settings, files = self.job.settings, {}
+        target = settings.model.target if settings.model else None
+        split = [] if settings.split is None else ["split"]
+        if settings.output.features:
+            files["features"] = [*split, *(new for new, _ in self._renamed_key()), *self.outputs]
+        if settings.model is not None and settings.output.predictions:
+            files["predictions"] = [*split, *(self.key or ["row"]), *([] if target is None else [target])]
+        for file, names in files.items():
+            twice = next((name for name, count in Counter(names).items() if count > 1), None)
+            if twice is not None:
+                hint = "the split, the row key and the target have names of their own there: rename the other column, or drop it"
+                raise JobError(f"two columns would be called {twice!r}", key=f"output.{file}", hint=hint)
+
     def _refuse_leaks(self, target: str) -> None:
         lineage = self.steps.lineage
         label = set(lineage[target].values)
@@ -306,9 +323,12 @@ class OpenJob:
 
     def key_outputs(self) -> dict[str, str]:
         """The row key's columns by the names they have in the feature files: a feature of the same name comes first."""
+        return dict(self._renamed_key())
+
+    def _renamed_key(self) -> list[tuple[str, str]]:
         taken = set(self.outputs) if self.job.settings.model else self.steps.touched
-        names = {(f"key_{name}" if name in taken else name): name for name in self.key}
-        return {new: name for new, name in names.items() if new not in self.outputs}
+        known = set(self.outputs) - taken  # the key's own columns, as they were
+        return [(f"key_{name}" if name in taken else name, name) for name in self.key if name not in known]
 
 
 @contextmanager
