@@ -394,7 +394,9 @@ def one_array(column: pa.ChunkedArray) -> pa.Array:
     """Return a chunked array as one array; chunks of unlike dictionaries get a common one."""
     if column.num_chunks == 1:
         return column.chunk(0)
-    if pa.types.is_dictionary(column.type) and column.num_chunks:
+    if not column.num_chunks:
+        return pa.nulls(0, column.type)  # Arrow makes no array out of no chunks of a dictionary of times or decimals
+    if pa.types.is_dictionary(column.type):
         # Arrow unifies no dictionaries that hold a null, or views of texts, and those of float16 to wrong numbers.
         if column.type.value_type not in (pa.string(), pa.large_string()) or any(chunk.dictionary.null_count for chunk in column.chunks):
             return _side_by_side(column.chunks)

@@ -99,7 +99,8 @@ def test_many_chunks_become_one_array() -> None:
     assert one_array(chunked).to_pylist() == ["a", "b", "b", "c"]
     with_null = pa.DictionaryArray.from_arrays(pa.array([1, 0], pa.int32()), pa.array([None, "d"]))
     assert one_array(pa.chunked_array([with_null, pa.array(["a"]).dictionary_encode()])).to_pylist() == ["d", None, "a"]
-    assert one_array(pa.chunked_array([], pa.int64())).to_pylist() == []
+    for type_ in (pa.int64(), pa.dictionary(pa.int8(), pa.timestamp("us", "UTC")), pa.list_(pa.dictionary(pa.int8(), pa.decimal128(3)))):
+        assert one_array(pa.chunked_array([], type_)).equals(pa.nulls(0, type_))
     assert one_array(pa.chunked_array([pa.array([1])])).to_pylist() == [1]
 
 
