@@ -137,8 +137,9 @@ def _shuffle(steps: Steps, asked: Sequence[int], work: Work, index: int) -> Shuf
     else:
         return None
     applied, columns = steps.before(index, asked)
-    # A label's columns may be missing from rows that are served: no step that is asked for needs them.
-    columns = tuple(name for name in _union(columns, work.split.columns(), work.key) if name in work.source.schema)
+    # A label's columns may be missing from rows that are served.
+    read = set(work.source.schema) - set(work.absent)
+    columns = tuple(name for name in _union(columns, work.split.columns(), work.key) if name in read)
     buckets = bucket_count(work.source.n_rows, n_side)
     return Shuffle(f"step-{index}", grouping, (index,), applied, columns, buckets, side_keys, thins=isinstance(op, ThinningOp))
 

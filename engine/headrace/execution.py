@@ -31,7 +31,7 @@ from headrace.partitions import Partition, Source, TableSource, read_partition
 from headrace.plan import Pass, Plan, human_bytes, usual_bytes
 from headrace.pool import Room
 from headrace.profile import MOST_DETAILED, Profile, merge_profiles, profile_table
-from headrace.schema import Schema
+from headrace.schema import Schema, Type
 from headrace.scratch import new_scratch, remove_scratch
 from headrace.split import AnySplit
 from headrace.spool import Spool
@@ -84,6 +84,7 @@ class Work:
     key: tuple[str, ...] = ()
     cache: CacheSettings | None = None
     expects: Schema | None = None  # the types a pipeline was fitted on, for data that may differ
+    absent: Mapping[str, Type] = field(default_factory=dict)  # columns of the label that steps read and these rows do not have
     sides: Mapping[int, Source] = field(default_factory=dict)  # tables too large for a state, by the step that joins them
     spool: Spool = field(default_factory=Spool)  # where exchanges hold rows
     sample: Sample = field(default_factory=Sample)
@@ -95,9 +96,11 @@ class Work:
         return open_backend(self.device, pools_of(self.cache))
 
     def read(self, partition: Partition, columns: Sequence[str], ledger: Ledger) -> Iterator[Table]:
-        """Yield a partition's rows in the types that the steps expect."""
+        """Yield a partition's rows in the types that the steps expect; columns that are absent are null."""
         for table in read_partition(self.source, partition, columns, self.backend(), ledger, self.key):
-            yield table if self.expects is None else naming_the_file(self.source, table, partial(conform, schema=self.expects))
+            found = table if self.expects is None else naming_the_file(self.source, table, partial(conform, schema=self.expects))
+            nulls = {name: pa.nulls(table.n_rows, type_.arrow) for name, type_ in self.absent.items()}
+            yield found.with_columns({name: table.backend.from_arrow(column) for name, column in nulls.items()})
 
     def apply(self, table: Table, states: Mapping[int, Any], steps: Sequence[int]) -> Table:
         """Return rows after some steps; rows that have just been read are first marked as those that train and those that test."""

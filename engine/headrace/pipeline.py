@@ -334,9 +334,11 @@ class FittedPipeline:
             indices, outputs = steps.serving(steps.schema.names, opened.schema.names)
         schema = steps.schema.select(outputs)
         passing = passing_by(opened, steps, outputs, indices) if output is None else frozenset()
-        columns = [name for name in steps.columns_for(set(outputs) - passing, indices) if name in opened.schema]
+        needed = steps.columns_for(set(outputs) - passing, indices)
+        columns = [name for name in needed if name in opened.schema]
+        absent = {name: steps.source[name] for name in needed if name not in opened.schema}
         states, sides = serve_tables(self.fitted.ops, self.fitted.tables, self.fitted.states, indices, tables or {})
-        ready = Work(opened, self.fitted.ops, Serving(), states, expects=self.fitted.source, sides=sides)
+        ready = Work(opened, self.fitted.ops, Serving(), states, expects=self.fitted.source, absent=absent, sides=sides)
         with using(cluster, device) as workers, exchanging(workers, ready, usual_bytes()) as spooled:
             work = replace(spooled, device=worker_device(workers, device))
             rows = exchange_steps(workers, work, steps, Rows.of(cut(opened, columns)), indices, progress or Silent())

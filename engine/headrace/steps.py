@@ -170,12 +170,12 @@ class Steps:
         """Return the steps and the columns of `wanted` that can be made of the columns `available`.
 
         Where only the label's own columns are missing, the steps that make the label, and filters that look at it, are left
-        out: that is what data from before the outcome looks like.
+        out: that is what data from before the outcome looks like. To a step that reads them beside what features are made of they are null.
 
         Raises
         ------
         DataError
-            If a column is missing that a feature needs.
+            If a column is missing that a feature needs, or the key of a step that makes one row of several.
         """
         missing = {name for name in self.columns_for(wanted) if name not in available}
         if not missing:
@@ -185,17 +185,23 @@ class Steps:
         kept, wants = [], set(outputs)
         for index in reversed(range(len(self.ops))):
             declaration = self.declarations[index]
+            made = [declaration.makes[name] for name in wants & set(declaration.makes)]
             if declaration.drops_rows:
+                # Which rows there are goes by the keys of a step that makes one row of several, and by all that another looks at.
+                keys = {key for sources in declaration.makes.values() for key in sources.keys}
                 before = self._lineage_before[index]
-                if not missing & {source for name in declaration.reads for source in before[name].all_columns()}:
-                    kept.append(index)
-                    wants |= set(declaration.reads)
-            elif not declaration.makes or wants & set(declaration.makes):
-                # A step may make label and features both: it then makes what it has the columns for.
-                kept.append(index)
-                sources = [declaration.makes[name] for name in wants & set(declaration.makes)]
-                wants -= set(declaration.makes)
-                wants.update(name for one in sources for name in (*one.values, *one.keys))
+                lacking = missing & {source for name in keys or declaration.reads for source in before[name].all_columns()}
+                if lacking and not declaration.makes:
+                    continue
+                check_available(lacking, available)
+            elif declaration.makes and not made:
+                continue
+            kept.append(index)
+            # A step may make label and features both: unless it makes what it can, it gets nulls for what is missing.
+            reads = {name for sources in made for name in (*sources.values, *sources.keys)}
+            if (made or declaration.drops_rows) and not self.ops[index].makes_what_it_can:
+                reads = set(declaration.reads)
+            wants = (wants - set(declaration.makes)) | reads
         return tuple(reversed(kept)), outputs
 
     def _labels(self, index: int, declaration: Declaration) -> set[str]:

@@ -247,6 +247,18 @@ def test_columns_that_stand_in_for_the_label_s_count_as_missing(loaded: Any, new
     assert loaded.predict(given).equals(loaded.predict(without))
 
 
+def test_a_step_that_reads_the_label_beside_features_predicts_without_it(desk: Any, new_rows: pa.Table) -> None:
+    desk.swap("  - derive:", "  - clip: {columns: [days, weight], min: 0}\n  - derive:")
+    desk.swap("drop: [lat, lon]", "drop: [lat, lon, days]")
+    assert desk.in_process("run", desk.job).code == 0
+    bundle = hr.load(desk.out / "latest" / "bundle")
+    without = new_rows.drop_columns("days")
+    found = bundle.predict(without)
+    known = pa.compute.is_valid(new_rows["days"])
+    assert found.filter(known).equals(bundle.predict(new_rows).drop_columns("late"))
+    assert bundle.predict(without.append_column("days", pa.array(["?"] * new_rows.num_rows))).equals(found)
+
+
 def test_without_the_row_key_rows_are_numbered(loaded: Any, new_rows: pa.Table) -> None:
     found = loaded.predict(new_rows.drop_columns(["id", "days"]))
     assert found.column_names == ["row", "prediction"]

@@ -28,7 +28,7 @@ from headrace.opened import Tables, naming, open_source
 from headrace.partitions import Partition, Source, cut
 from headrace.pipeline import FittedPipeline
 from headrace.plan import usual_bytes
-from headrace.schema import FLOAT32, INT32, INT64, Schema
+from headrace.schema import FLOAT32, INT32, INT64, Schema, Type
 from headrace.sha256sums import check_sums, write_sums
 from headrace.side_tables import serve_tables
 from headrace.split import Serving
@@ -161,7 +161,7 @@ class Bundle:
         with naming(opened):
             asked = Asked.of(self, opened)
         states, sides = serve_tables(self.fitted.ops, self.fitted.tables, self.fitted.states, asked.steps, tables or {})
-        ready = Work(opened, self.fitted.ops, Serving(), states, asked.key, expects=self.fitted.source, sides=sides)
+        ready = Work(opened, self.fitted.ops, Serving(), states, asked.key, expects=self.fitted.source, absent=asked.absent, sides=sides)
         with using(cluster, device) as workers, exchanging(workers, ready, usual_bytes()) as spooled:
             work = replace(spooled, device=worker_device(workers, device))
             partitions = cut(opened, asked.columns)
@@ -201,10 +201,11 @@ def _in_order(workers: Cluster, handles: deque[Any], ledgers: list[Ledger], prog
 
 @dataclass(frozen=True)
 class Asked:
-    """What predicting a source takes: steps to apply, columns to read, columns to return."""
+    """What predicting a source takes: steps to apply, columns to read, columns of the label that are absent, columns to return."""
 
     steps: tuple[int, ...]
     columns: tuple[str, ...]
+    absent: Mapping[str, Type]
     features: tuple[str, ...]
     key: tuple[str, ...]
     schema: Schema
@@ -214,11 +215,14 @@ class Asked:
         """Work out what can be made of a source's columns."""
         steps = bundle.fitted.steps
         target = [bundle.target] if bundle.target is not None and bundle.target in steps.schema else []
-        indices, outputs = steps.serving([*bundle.features, *target], _usable(bundle, source.schema), bundle.target)
+        usable = _usable(bundle, source.schema)
+        indices, outputs = steps.serving([*bundle.features, *target], usable, bundle.target)
         known = steps.schema.select([name for name in target if name in outputs])
         key = tuple(name for name in bundle.key if name in source.schema)
-        columns = tuple(name for name in dict.fromkeys([*steps.columns_for(outputs, indices), *key]) if name in source.schema)
-        return cls(indices, columns, bundle.features, key, prediction_schema(source.schema.select(key), known, bundle.model))
+        needed = steps.columns_for(outputs, indices)
+        columns = tuple(dict.fromkeys([*(name for name in needed if name in usable), *key]))
+        absent = {name: steps.source[name] for name in needed if name not in usable}
+        return cls(indices, columns, absent, bundle.features, key, prediction_schema(source.schema.select(key), known, bundle.model))
 
 
 def _usable(bundle: Bundle, given: Schema) -> list[str]:

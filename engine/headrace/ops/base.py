@@ -128,6 +128,8 @@ class Op(ABC):
     takes_mapping: ClassVar[bool] = False
     # The key that holds a user's function or kernel, if there is one: files hold its name.
     code: ClassVar[str | None] = None
+    # True where `apply` passes over what it lacks the columns for: rows that are served have none of the label.
+    makes_what_it_can: ClassVar[bool] = False
 
     @classmethod
     def has_built_in(cls, name: str) -> bool:

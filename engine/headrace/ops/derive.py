@@ -30,6 +30,7 @@ class Derive(PlainOp):
     name: ClassVar[str] = "derive"
     shorthand: ClassVar[str] = "expressions"
     takes_mapping: ClassVar[bool] = True
+    makes_what_it_can: ClassVar[bool] = True
     expressions: dict[str, str]
 
     def declare(self, schema: Schema, tables: Mapping[str, Schema]) -> Declaration:

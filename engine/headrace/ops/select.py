@@ -26,6 +26,7 @@ class Select(PlainOp):
     """
 
     name: ClassVar[str] = "select"
+    makes_what_it_can: ClassVar[bool] = True
     columns: Columns
 
     def declare(self, schema: Schema, tables: Mapping[str, Schema]) -> Declaration:
@@ -84,6 +85,7 @@ class Rename(PlainOp):
 
     name: ClassVar[str] = "rename"
     takes_mapping: ClassVar[bool] = True
+    makes_what_it_can: ClassVar[bool] = True
     columns: dict[str, str]
 
     def declare(self, schema: Schema, tables: Mapping[str, Schema]) -> Declaration:
