@@ -151,6 +151,33 @@ def test_trees_are_handed_the_same_blocks_however_the_rows_came():
     assert len(handed) == len(saved) == 1
 
 
+INTERRUPTED = """
+import signal
+import numpy as np
+from headrace.models import ModelSettings, boosted
+
+class Rows:  # of which the second pass is interrupted
+    passes = 0
+
+    def __iter__(self):
+        self.passes += 1
+        for _ in range(4):
+            if self.passes == 2:
+                signal.raise_signal(signal.SIGINT)
+            yield np.ones((50_000, 2), np.float32), np.arange(50_000.0)
+
+try:
+    boosted.fit(ModelSettings("xgboost", "regression", rounds=1), ("a", "b"), Rows(), threads=1)
+except KeyboardInterrupt:
+    print("stopped")
+"""
+
+
+def test_an_interruption_while_xgboost_takes_the_rows_leaves_memory_whole():
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.stdout, done.stderr, done.returncode) == ("stopped\n", "", 0)
+
+
 def test_every_block_but_the_last_has_the_fixed_number_of_rows():
     lengths = (0, 100_000, 200_000, 0, 31_072 + 62_144, 5)
     start, blocks = 0, []

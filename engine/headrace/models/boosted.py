@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,12 +20,15 @@ from headrace.models.settings import ModelSettings
 from headrace.models.trees import BoostedTrees, load
 from headrace.models.xgboost_library import xgboost
 
-__all__ = ["FixedBlocks", "fit", "load"]
+__all__ = ["FixedBlocks", "fit", "load", "quantised"]
 
 _DEFAULT_OBJECTIVE = {"binary": "binary:logistic", "multiclass": "multi:softprob", "regression": "reg:squarederror"}
 
 # How XGBoost says that a device has no memory left: of its own allocations, and of those of the libraries that it calls.
 _OUT_OF_MEMORY = ("Memory allocation error on worker", "cudaErrorMemoryAllocation")
+
+# A thread that waits in C meets an interruption by another thread only after it has waited.
+_WAIT_S = 0.1
 
 
 class FixedBlocks(xgboost.DataIter):
@@ -38,12 +42,19 @@ class FixedBlocks(xgboost.DataIter):
         self._source = blocks
         self._device = device
         self._left: Iterator[Block] = iter(())
+        self._stopped = False
         super().__init__()
+
+    def stop(self) -> None:
+        """Let XGBoost end with an error when it asks for the next block."""
+        self._stopped = True
 
     def reset(self) -> None:
         self._left = reblock(self._source)
 
     def next(self, input_data: Callable[..., Any]) -> bool:
+        if self._stopped:
+            raise CancelledError
         for matrix, target in self._left:
             label = target.astype(np.float32)
             if self._device == "gpu":
@@ -65,9 +76,27 @@ def fit(settings: ModelSettings, features: tuple[str, ...], blocks: Sequence[Blo
     """
     params = on_device(library_params(settings, features, threads), device)
     with refusals():
-        quantised = xgboost.QuantileDMatrix(FixedBlocks(blocks, device), nthread=threads, max_bin=params.get("max_bin"))
-        booster = xgboost.train(params, quantised, num_boost_round=settings.rounds)
+        matrix = quantised(blocks, device, nthread=threads, max_bin=params.get("max_bin"))
+        booster = xgboost.train(params, matrix, num_boost_round=settings.rounds)
     return trained(settings, features, booster, threads)
+
+
+def quantised(blocks: Sequence[Block], device: str, **settings: Any) -> Any:
+    """Return XGBoost's matrix of blocks, made by a thread of its own, to which no interruption comes.
+
+    XGBoost's C code calls Python for each block. An interruption that is raised there is lost, and with it what the call should have
+    returned: XGBoost 3.2 went on with memory that was not its own, and ended the process.
+    """
+    source = FixedBlocks(blocks, device)
+    with ThreadPoolExecutor(1) as own:
+        try:
+            made = own.submit(xgboost.QuantileDMatrix, source, **settings)
+            while not wait([made], _WAIT_S).done:
+                pass
+        except BaseException:
+            source.stop()
+            raise
+        return made.result()
 
 
 def trained(settings: ModelSettings, features: tuple[str, ...], booster: Any, threads: int) -> BoostedTrees:

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from headrace.errors import ClusterError
-from headrace.models.boosted import FixedBlocks, library_params, on_device, refusals, trained
+from headrace.models.boosted import library_params, on_device, quantised, refusals, trained
 from headrace.models.matrix import Block
 from headrace.models.settings import ModelSettings
 from headrace.models.trees import BoostedTrees
@@ -123,8 +123,8 @@ def fit_together(
     params = on_device({"base_score": score, **library_params(settings, features, threads)}, device)
     shape = {"nthread": threads, "max_bin": params.get("max_bin")}
     # made before the members join: their sketches would be merged, and wait for each other
-    cuts = xgboost.QuantileDMatrix(FixedBlocks([(quantile_rows, np.zeros(len(quantile_rows)))], device), **shape)
-    quantised = xgboost.QuantileDMatrix(FixedBlocks(blocks, device), ref=cuts, **shape)
+    cuts = quantised([(quantile_rows, np.zeros(len(quantile_rows)))], device, **shape)
+    matrix = quantised(blocks, device, ref=cuts, **shape)
     with refusals(), member.joined():
-        booster = xgboost.train(params, quantised, num_boost_round=settings.rounds)
+        booster = xgboost.train(params, matrix, num_boost_round=settings.rounds)
     return trained(settings, features, booster, threads)
