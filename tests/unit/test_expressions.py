@@ -215,6 +215,9 @@ def test_value_that_cannot_be_computed_is_named(sql: str, message: str) -> None:
         ("a AT TIME ZONE 'America/New_Yrok'", "no time zone 'America/New_Yrok'", "nearest: 'America/New_York'"),
         ("a + INTERVAL 1 FORTNIGHT", "an INTERVAL has no unit 'FORTNIGHT'", "units: year"),
         ("a LIKE b", "the pattern of LIKE is a constant", None),
+        pytest.param("(" * 500 + "a" + ")" * 500, "nested too deeply", "steps before", id="parentheses"),
+        pytest.param(" OR ".join(["a > 1"] * 1_000), "too long", "by IN (...)", id="conditions"),
+        pytest.param(" + ".join("a" * 200), "too long", None, id="sum"),
     ],
 )
 def test_what_is_not_on_the_list_is_refused(sql: str, message: str, hint: str | None) -> None:

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from headrace.errors import JobError, nearest
 from headrace.expressions.functions import CALLABLE, DATE_PARTS, FIXED_PARTS, FUNCTIONS, MONTH_PARTS, TRUNCATIONS, date_part_name
-from headrace.expressions.nodes import Call, Cast, Column, Expression, Literal, Node
+from headrace.expressions.nodes import Call, Cast, Column, Expression, Literal, Node, children
 from headrace.expressions.sql_types import sql_type
 from headrace.expressions.syntax import syntax_tree, underlined
 
@@ -34,6 +34,9 @@ _BINARY = {
     "Pow": "power",
     "DPipe": "concat_operator",
 }
+
+# Evaluating goes four calls of Python deeper for each node below another, of 1,000 that it may.
+DEEPEST = 150
 
 _COMPARISONS = ("EQ", "NEQ", "LT", "LTE", "GT", "GTE")
 
@@ -100,7 +103,13 @@ def parse(sql: str) -> Expression:
     text = sql.strip()
     if not text:
         raise JobError("an expression is empty")
-    return Expression(text, _Reader(text).node(syntax_tree(text)))
+    try:
+        root = _Reader(text).node(syntax_tree(text))
+    except RecursionError:
+        raise _too_deep() from None
+    if _depth(root) > DEEPEST:
+        raise _too_deep()
+    return Expression(text, root)
 
 
 class _Reader:
@@ -338,6 +347,19 @@ class _Reader:
         near = nearest(written, CALLABLE)
         hint = f"nearest: {near!r}" if near else "docs/expressions.md lists the functions"
         return self._error(f"no function {written!r}", hint, written)
+
+
+def _depth(root: Node) -> int:
+    """Return how many nodes stand below each other."""
+    depth, level = 0, [root]
+    while level:
+        depth, level = depth + 1, [child for node in level for child in children(node)]
+    return depth
+
+
+def _too_deep() -> JobError:
+    hint = "derive parts of it in steps before, or compare one column with many values by IN (...)"
+    return JobError("an expression is too long, or nested too deeply", hint=hint)
 
 
 def _interval(part: str, amount: float) -> tuple[int, int]:
