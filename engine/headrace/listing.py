@@ -80,11 +80,20 @@ def refuse_twice(paths: Iterable[str]) -> None:
 
 def takes_below(source: str, folder: str) -> bool:
     """Say whether a source takes what will be written below a folder: it is, or is above, that folder and looks into all folders."""
+    return _takes(source, Path(folder).absolute() / "x.parquet")
+
+
+def takes(source: str, file: Path) -> bool:
+    """Say whether a source will take a file that is to be written for one of its own."""
+    path = file.absolute()
+    return _takes(source, path) or path.match(str(Path(source).absolute()))
+
+
+def _takes(source: str, path: Path) -> bool:
     root = source if Path(source).is_dir() else _before_marks(source) if "**" in source else None
-    place = Path(folder).absolute()
-    if root is None or not place.is_relative_to(Path(root).absolute()):
+    if root is None or not path.parent.is_relative_to(Path(root).absolute()):
         return False
-    return "**" in source or bool(_parquet_below(str(Path(root).absolute()), [f"{place}/x.parquet"]))
+    return "**" in source or bool(_parquet_below(str(Path(root).absolute()), [str(path)]))
 
 
 def _find_remote(source: str) -> tuple[list[str], str]:

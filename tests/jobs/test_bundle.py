@@ -336,6 +336,19 @@ def test_predictions_never_replace_the_rows_that_they_are_made_of(finished: Any,
     assert rows.read_bytes() == before
 
 
+def test_predictions_are_not_written_where_the_source_would_take_them_for_rows(finished: Any, bundle: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "rows"
+    folder.mkdir()
+    shutil.copy(finished.data / "parcels" / "parcels-0.parquet", folder)
+    for source, output in ((folder, folder), (folder / "*.parquet", folder), (tmp_path / "**", folder / "new"), (folder, folder / "a.pq")):
+        outcome = finished("predict", bundle, source, output)
+        assert outcome.code == 2
+        assert f"lies in '{source}': who reads that next time would take predictions for rows" in outcome.stderr
+    assert [path.name for path in folder.iterdir()] == ["parcels-0.parquet"]
+    for source, output in ((folder, folder / "_out"), (folder, tmp_path), (folder / "parcels-*.parquet", folder / "a.parquet")):
+        assert finished("predict", bundle, source, output).code == 0
+
+
 def test_predictions_replace_no_file_unless_they_are_told_to(finished: Any, bundle: Path, loaded: Any, tmp_path: Path) -> None:
     mine, source = tmp_path / "mine.parquet", finished.data / "parcels" / "parcels-0.parquet"
     mine.write_text("mine")

@@ -21,7 +21,7 @@ from headrace.exchange import Rows, exchange_steps, exchanging
 from headrace.execution import Progress, Silent, Work, transform_partition
 from headrace.fitted import FittedSteps, read_fitted, write_fitted
 from headrace.ledger import Ledger
-from headrace.listing import SUFFIXES
+from headrace.listing import SUFFIXES, takes
 from headrace.models import Model, load_model
 from headrace.new_folder import check_new, new_file
 from headrace.opened import Tables, naming, open_source
@@ -154,8 +154,8 @@ class Bundle:
         """
         opened, back = open_source(source, self._read())
         target = None if output is None else output_file(output)
-        if target is not None and target.exists():
-            _refuse_source(opened, target)
+        if target is not None:
+            _refuse_source(source, opened, target)
             if not overwrite:
                 check_new(target)
         with naming(opened):
@@ -274,10 +274,19 @@ def output_file(output: str | os.PathLike[str]) -> Path:
     return path if path.suffix in SUFFIXES else path / "part-00000.parquet"
 
 
-def _refuse_source(opened: Source, target: Path) -> None:
-    """Raise JobError if predictions would take the place of the rows that they are made of."""
-    if isinstance(opened, Dataset) and any(Path(file.path).exists() and target.samefile(file.path) for file in opened.files):
+def _refuse_source(source: Any, opened: Source, target: Path) -> None:
+    """Raise JobError if predictions would take the place of the rows that they are made of, or be taken for such."""
+    if not isinstance(opened, Dataset):
+        return
+    if target.exists() and any(Path(file.path).exists() and target.samefile(file.path) for file in opened.files):
         raise JobError(f"{str(target)!r} is a file of the source, which predictions would replace", hint="name another output")
+    places = [] if isinstance(source, Dataset) else [source] if isinstance(source, str | os.PathLike) else source
+    for place in places:
+        if takes(os.path.expanduser(place), target):  # noqa: PTH111
+            message = (
+                f"{str(target)!r} lies in {os.fspath(place)!r}: who reads that next time would take predictions for rows of the source"
+            )
+            raise JobError(message, hint="write elsewhere")
 
 
 def write_output(target: Path, tables: Sequence[pa.Table] | Iterator[pa.Table], schema: pa.Schema, *, overwrite: bool = False) -> None:
