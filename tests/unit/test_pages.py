@@ -252,6 +252,14 @@ def test_a_wrong_checksum_is_refused(tmp_path: Path) -> None:
     assert _batch(path)["s"].to_pylist() == ["goad words", "b"]  # nothing says that this is wrong
 
 
+def test_an_encoding_that_pyarrow_lacks_is_no_damage(tmp_path: Path) -> None:
+    table = pa.table({"s": pa.array(["a", "b"]).dictionary_encode()})
+    path = tmp_path / "a.parquet"
+    pq.write_table(table, path, use_dictionary=False, column_encoding={"s": "DELTA_BYTE_ARRAY"})
+    with pytest.raises(DataError, match=r"column 's': cannot be read: Not yet implemented: .*\n.*with other settings"):
+        _batch(path)
+
+
 def test_an_index_that_is_not_in_the_dictionary_is_refused(tmp_path: Path) -> None:
     table = pa.table({"s": ["a", "b", "c"] * 8})
     content = bytearray(_written(table, compression="none", write_statistics=False).read())

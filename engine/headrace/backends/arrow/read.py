@@ -261,8 +261,13 @@ def _located(opened: _Opened, groups: Sequence[RowGroup], columns: Sequence[str]
             try:
                 one_array(opened.reader.read_row_group(group.index, columns=[name], use_threads=False).column(name)).validate(full=True)
             except READ_ERRORS as narrower:
-                reason = (str(narrower).strip().splitlines() or [type(narrower).__name__])[0]
-                return DataError(
-                    f"cannot be read: {reason}", file=path, row_group=group.index, column=name, hint="the file is damaged: write it anew"
-                )
-    return DataError(f"cannot be read: {error}", file=path, row_group=groups[0].index, hint="the file is damaged: write it anew")
+                return _unreadable(narrower, file=path, row_group=group.index, column=name)
+    return _unreadable(error, file=path, row_group=groups[0].index)
+
+
+def _unreadable(error: BaseException, **place: Any) -> DataError:
+    reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    hint = "the file is damaged: write it anew"
+    if "not yet implemented" in reason.lower():  # a valid file: as differences of strings under a schema that says dictionary
+        hint = "pyarrow does not read what is encoded so: write the file with other settings"
+    return DataError(f"cannot be read: {reason}", **place, hint=hint)
