@@ -14,7 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from headrace.errors import DataError
+from headrace.errors import DataError, JobError
 from headrace.footer import File, read_footer
 from headrace.listing import HIVE_NULL, find_files, refuse_twice
 from headrace.order import UNITS
@@ -66,6 +66,8 @@ class Dataset:
             If a file is not Parquet, or the files' schemas clash; it names file and column.
         """
         sources = [os.path.expanduser(str(item)) for item in ([source] if isinstance(source, str | Path) else source)]  # noqa: PTH111
+        if not sources:
+            raise JobError("no file is named", hint="an empty list was given: did a glob find nothing?")
         found = [place for item in sources for place in find_files(item)]
         refuse_twice(path for path, _ in found)
         with ThreadPoolExecutor(FOOTER_THREADS) as pool:

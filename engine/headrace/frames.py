@@ -100,15 +100,16 @@ def to_arrow(frame: Any, wanted: Collection[str] | None = None) -> tuple[pa.Tabl
     def back(table: pa.Table) -> Any:
         return nw.from_arrow(table, backend=library).to_native()
 
-    taken = [name for name in wrapped.columns if wanted is None or name in wanted]
+    names = [str(name) for name in wrapped.columns]  # in pandas a name may be anything
+    taken = [place for place, name in enumerate(names) if wanted is None or name in wanted]
     try:
-        table = wrapped.select(taken).to_arrow() if wanted is not None else wrapped.to_arrow()
+        table = wrapped[:, taken].to_arrow() if wanted is not None else wrapped.to_arrow()
     except (pa.ArrowException, TypeError) as error:
         told = f"a column of the table has values of several types, or of one that Arrow does not have: {error.args[0]}"
         raise DataError(told, hint=_hint_of(error)) from error
-    if len(taken) < len(wrapped.columns):
-        nothing = pa.nulls(len(wrapped))
-        table = pa.table({name: table[name] if name in taken else nothing for name in wrapped.columns})
+    values = dict(zip(taken, table.columns, strict=False))  # behind the columns stands pandas' index, which is none
+    nothing = pa.nulls(len(wrapped))
+    table = pa.table([values.get(place, nothing) for place in range(len(names))], names=names)
     return _checked(table), back
 
 

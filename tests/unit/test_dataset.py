@@ -135,6 +135,11 @@ def test_no_files_says_what_the_nearest_folder_holds(months: Path, source: str) 
     assert ("m01.parquet" in caught.value.hint) == (nearest == months)
 
 
+def test_an_empty_list_is_no_source() -> None:
+    with pytest.raises(JobError, match="no file is named\n  an empty list was given"):
+        Dataset.open([])
+
+
 def test_an_empty_folder_is_no_source(tmp_path: Path) -> None:
     with pytest.raises(JobError, match="no Parquet files at"):
         Dataset.open(tmp_path)

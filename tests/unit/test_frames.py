@@ -7,6 +7,7 @@ import pickle
 from pathlib import Path
 
 import dask.dataframe as dd
+import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
@@ -82,6 +83,24 @@ def test_paths_are_told_from_tables() -> None:
 def test_a_table_that_no_file_could_be_is_refused(frame: object, wants: str) -> None:
     with pytest.raises(DataError, match=wants):
         to_arrow(frame)
+
+
+def test_the_index_of_pandas_is_no_column() -> None:
+    frame = {"n": np.array([3, 1, 2])}
+    learnt = pd.DataFrame(frame)
+    fitted = Pipeline([Filter("n > 1")]).fit(learnt[learnt["n"] > 1])
+    assert fitted.schema.names == ("n",)
+    for index in (None, [7, 8, 9], pd.Index(["a", "b", "c"], name="n")):
+        assert fitted.transform(pd.DataFrame(frame, index)).to_dict("list") == {"n": [3, 2]}
+
+
+def test_names_in_pandas_may_be_anything() -> None:
+    frame = pd.DataFrame({"n": [1, 2], 5: [3, 4], ("a", 1): [5, 6], "5": [7, 8]})
+    assert to_arrow(frame.drop(columns="5"))[0].column_names == ["n", "5", "('a', 1)"]
+    assert to_arrow(frame.drop(columns="5"), ["n", "5"])[0].to_pydict() == {"n": [1, 2], "5": [3, 4], "('a', 1)": [None, None]}
+    for wanted in (None, ["n"], ["5"]):
+        with pytest.raises(DataError, match="column '5': stands twice"):
+            to_arrow(frame, wanted)
 
 
 def test_columns_that_no_step_reads_may_hold_anything() -> None:
