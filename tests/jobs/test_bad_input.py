@@ -56,7 +56,7 @@ MISTAKES = [
         "- derive: {id: id + 1, key_id: weight}\n  - drop:",
         2,
         "output.features",
-        ("two columns would be called 'key_id'", "rename the other column, or drop it"),
+        ("two columns would be called 'key_id'", "rename the other column"),
         "output: {path",
     ),
     Mistake(
@@ -448,6 +448,32 @@ def test_a_folder_that_is_no_run_or_bundle_is_refused(desk: Any, arguments: tupl
     assert outcome.code == 1
     assert wants in outcome.stderr
     assert str(empty) in outcome.stderr
+
+
+@pytest.mark.parametrize(
+    ("step", "target", "file", "name"),
+    [
+        ("rename: {lat: split}\n  - normalize: [split]", "late", "features", "split"),
+        ("rename: {late: split}", "split", "features", "split"),
+        ("rename: {late: row}", "row", "predictions", "row"),
+        ("rename: {late: prediction}", "prediction", "predictions", "prediction"),
+    ],
+    ids=["feature", "target", "row", "prediction"],
+)
+def test_a_name_that_results_have_themselves_is_refused(desk: Any, step: str, target: str, file: str, name: str) -> None:
+    desk.swap("  key: [id]\n", "")
+    desk.swap("drop: [lat, lon]", step)
+    desk.swap("target: late, params", f"target: {target}, params")
+    outcome = desk("run", desk.job)
+    check(desk, outcome, 2)
+    assert f"error: {desk.job}:{desk.line_of('output: {path')}: output.{file}: two columns would be called {name!r}" in outcome.stderr
+    assert "rename: {old: new}" in outcome.stderr
+
+
+def test_a_column_called_split_is_no_mistake_where_it_is_not_written(desk: Any) -> None:
+    desk.swap("drop: [lat, lon]", "rename: {lat: split}\n  - normalize: [split]")
+    assert desk("plan", desk.job).code == 2
+    assert desk("plan", desk.job, "--set", "output.features=false").code == 0
 
 
 @pytest.mark.parametrize("source", ["parcels", "**/parcels-?.parquet"])

@@ -259,15 +259,16 @@ class OpenJob:
         """Raise JobError if two columns of the feature files, or of the prediction files, would have one name."""
         settings, files = self.job.settings, {}
         target = settings.model.target if settings.model else None
+        told = [] if target is None else [target, "prediction"]
         split = [] if settings.split is None else ["split"]
         if settings.output.features:
             files["features"] = [*split, *(new for new, _ in self._renamed_key()), *self.outputs]
         if settings.model is not None and settings.output.predictions:
-            files["predictions"] = [*split, *(self.key or ["row"]), *([] if target is None else [target])]
+            files["predictions"] = [*split, *(self.key or ["row"]), *told]
         for file, names in files.items():
             twice = next((name for name, count in Counter(names).items() if count > 1), None)
             if twice is not None:
-                hint = "the split, the row key and the target have names of their own there: rename the other column, or drop it"
+                hint = "split, row key, target and prediction have their names there: rename the other column, as in rename: {old: new}, or drop it"
                 raise JobError(f"two columns would be called {twice!r}", key=f"output.{file}", hint=hint)
 
     def _refuse_leaks(self, target: str) -> None:
