@@ -366,7 +366,7 @@ class TestSettings:
         settings = ModelSettings("xgboost")
         with pytest.raises(DataError, match="the target 'late' has one value: all 2 training rows are 1"):
             settings.resolved(np.array([1, 1]), "late")
-        with pytest.raises(DataError, match=r"the target 'late' is null, .* in 1 of 2 training rows\n.*filter: 'late IS NOT NULL'"):
+        with pytest.raises(DataError, match=r"the target 'late' is null, .* in 1 of 2 training rows\n.*dropna: \[late\]"):
             settings.resolved(np.array([1, math.nan]), "late")
 
     @pytest.mark.parametrize(
@@ -435,12 +435,14 @@ class TestTask:
             (None, [], "no rows to train on"),
             (None, [1, 1, 1], "the target has one value: all 3 training rows are 1"),
             ("regression", [2.5, 2.5], "the target has one value: all 2 training rows are 2.5"),
-            (None, [0.0, math.nan, math.inf], "null, NaN or infinite in 2 of 3 training rows"),
-            ("binary", [0, 1, 2], r"a binary target is 0 or 1, this one has 3 values \(0, 1, 2\)"),
+            (None, [0.0, math.nan, math.inf], r"null, NaN or infinite in 2 of 3 training rows\n.*filter: 'isfinite\(target\)'"),
+            ("binary", [0, 1, 2], r"a binary target is 0 or 1, the target has 3 values \(0, 1, 2\)"),
             ("multiclass", [0.5, 1.0], r"whole numbers from 0, the target has 2 values \(0.5, 1.0\)"),
             ("multiclass", [-1, 1], "whole numbers from 0"),
+            ("multiclass", [0.0, 1e30], "whole numbers from 0"),
         ],
     )
+    @pytest.mark.filterwarnings("error")
     def test_target_that_does_not_fit_is_refused(self, task, target, message):
         with pytest.raises(DataError, match=message):
             resolve_task(task, {}, np.array(target))

@@ -324,16 +324,17 @@ def resolve_task(task: str | None, params: Mapping[str, Any], target: np.ndarray
     >>> resolve_task(None, {"objective": "reg:logistic"}, np.array([0, 1, 1]))
     'regression'
     """
-    _check_target(target, name)
+    called = f"the target {name!r}" if name else "the target"
+    _check_target(target, name, called)
     decided = task or OBJECTIVES.get(str(params.get("objective")))
     tasks = KINDS[kind].tasks
     if decided is None:
         decided = "binary" if _is_zero_one(target) else ("regression" if "regression" in tasks else "multiclass")
         decided = decided if len(tasks) > 1 else tasks[0]
     if decided == "binary" and not _is_zero_one(target):
-        raise DataError(f"a binary target is 0 or 1, this one has {_shown(target)}", hint="derive a truth value, or set model.task")
+        raise DataError(f"a binary target is 0 or 1, {called} has {_shown(target)}", hint="derive a truth value, or set model.task")
     if decided == "multiclass" and not _is_class_codes(target):
-        raise DataError(f"classes are whole numbers from 0, the target has {_shown(target)}", hint="add categorify for the target")
+        raise DataError(f"classes are whole numbers from 0, {called} has {_shown(target)}", hint="add categorify for the target")
     return decided
 
 
@@ -390,18 +391,18 @@ def _check_count(name: str, value: object, least: int, key: str) -> None:
         raise JobError(f"{name} is a whole number of {least} or more, below 2^31, not {value!r}", key=key)
 
 
-def _check_target(target: np.ndarray, name: str) -> None:
+def _check_target(target: np.ndarray, name: str, called: str) -> None:
     import numpy as np
 
-    called = f"the target {name!r}" if name else "the target"
     if target.dtype.kind not in "biuf":
         raise DataError(f"{called} is {target.dtype}, not numbers or truth values", hint="cast or categorify it")
     if target.size == 0:
         raise DataError("no rows to train on", hint="look at the filters and the split")
     bad = int(target.size - np.isfinite(target).sum())
     if bad:
-        hint = f"leave these rows out, as in filter: '{name or 'target'} IS NOT NULL'"
-        raise DataError(f"{called} is null, NaN or infinite in {bad} of {target.size} training rows", hint=hint)
+        step = f"filter: 'isfinite({name or 'target'})'" if np.isinf(target).any() else f"dropna: [{name or 'target'}]"  # NaN is not null
+        message = f"{called} is null, NaN or infinite in {bad} of {target.size} training rows"
+        raise DataError(message, hint=f"leave these rows out, as in {step}")
     if (target == target[0]).all():
         message = f"{called} has one value: all {target.size} training rows are {target[0].item():g}"
         raise DataError(message, hint="look at the filters, the split and how the target is derived")
@@ -416,7 +417,7 @@ _MOST_CLASSES = 10_000
 
 
 def _is_class_codes(target: np.ndarray) -> bool:
-    return bool((target >= 0).all() and (target == target.astype("int64")).all() and target.max() < _MOST_CLASSES)
+    return bool((target >= 0).all() and target.max() < _MOST_CLASSES and (target == target.astype("int64")).all())
 
 
 def _shown(target: np.ndarray) -> str:
