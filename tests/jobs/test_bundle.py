@@ -58,6 +58,7 @@ def expected(finished: Any, new_rows: pa.Table) -> pa.Table:
 def test_what_a_prompt_shows_of_a_bundle_is_one_line(loaded: Any) -> None:
     assert repr(loaded).startswith(f"Bundle(job={loaded.job!r}, model='xgboost', task='binary', target={loaded.target!r}, features=[")
     assert len(repr(loaded)) < 1000
+    assert len(repr(loaded.model)) < 1000
 
 
 FILES = ("bundle.json", "pipeline.json", "states.arrows", "model/model.json", "model/model.ubj")

@@ -65,7 +65,7 @@ class BoostedTrees(Trained):
 
     settings: ModelSettings
     features: tuple[str, ...]
-    trees: bytes
+    trees: bytes = field(repr=False)
     threads: int | None = None
     _boosters: dict[str, xgboost.Booster] = field(default_factory=dict, init=False, repr=False)
 
