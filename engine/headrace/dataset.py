@@ -14,13 +14,14 @@ from typing import Any
 
 import pyarrow as pa
 
-from headrace.errors import DataError, JobError
+from headrace.errors import DataError, JobError, nearest
 from headrace.footer import File, read_footer
 from headrace.listing import HIVE_NULL, find_files, refuse_twice
 from headrace.order import UNITS
 from headrace.schema import FLOAT64, Schema, Type, odd_name
 
 FOOTER_THREADS = 8
+_ONE_SCHEMA = "files of one source need one schema: write the odd file anew, or leave it out of source.path"
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,7 @@ def _common_schema(files: Sequence[File]) -> Schema:
                         f"is {type_} here, but {fields[name]} in {where[name]}",
                         file=file.path,
                         column=name,
-                        hint="files of one source need one schema: write the odd file anew, or leave it out of source.path",
+                        hint=_ONE_SCHEMA,
                     )
                 type_ = wider
             fields[name] = type_
@@ -160,7 +161,9 @@ def _common_schema(files: Sequence[File]) -> Schema:
             continue  # no name stands twice, so none is missing
         missing = next((name for name in fields if name not in set(file.schema.names)), None)
         if missing is not None:
-            raise DataError(f"lacks the column {missing!r} that {where[missing]} has", file=file.path, column=missing)
+            near = nearest(missing, set(file.schema.names))
+            hint = f"nearest: {near!r}. {_ONE_SCHEMA}" if near else _ONE_SCHEMA
+            raise DataError(f"lacks the column {missing!r} that {where[missing]} has", file=file.path, column=missing, hint=hint)
     return Schema(fields)
 
 

@@ -216,6 +216,15 @@ def test_a_column_missing_in_one_file_is_refused(parquet: Write, tmp_path: Path,
         Dataset.open(tmp_path / "d")
     assert caught.value.file is not None
     assert caught.value.file.endswith("ba"[first] + ".parquet")
+    assert caught.value.hint is not None
+    assert caught.value.hint.startswith("files of one source need one schema")
+
+
+def test_a_column_of_another_spelling_in_one_file_is_named(parquet: Write, tmp_path: Path) -> None:
+    parquet(pa.table({"Id": [1]}), name="d/a.parquet")
+    parquet(ids(2), name="d/b.parquet")
+    with pytest.raises(DataError, match=r"a\.parquet.*lacks the column 'id' that .*b\.parquet has\n  nearest: 'Id'\."):
+        Dataset.open(tmp_path / "d")
 
 
 @pytest.mark.parametrize(
