@@ -470,6 +470,12 @@ def test_a_name_that_results_have_themselves_is_refused(desk: Any, step: str, ta
     assert "rename: {old: new}" in outcome.stderr
 
 
+def test_a_plan_refuses_an_output_that_a_run_would_refuse(desk: Any) -> None:
+    outcome = desk("plan", desk.job, "--set", "output.path=s3://bucket/out")
+    check(desk, outcome, 2)
+    assert "output.path: a local or mounted folder is needed in this version, not 's3://bucket/out'" in outcome.stderr
+
+
 def test_a_column_called_split_is_no_mistake_where_it_is_not_written(desk: Any) -> None:
     desk.swap("drop: [lat, lon]", "rename: {lat: split}\n  - normalize: [split]")
     assert desk("plan", desk.job).code == 2

@@ -35,10 +35,6 @@ def run_directory(output: str, run_id: str) -> Iterator[Path]:
     OutputError
         If the disk takes no more, later.
     """
-    if "://" in output:
-        raise JobError(
-            f"{output!r} is no local path", key="output.path", hint="runs are written to a local or mounted folder in this version"
-        )
     runs, latest = Path(output) / "runs", Path(output) / "latest"
     hidden = runs / f".{run_id}"
     if latest.exists() and not latest.is_symlink():

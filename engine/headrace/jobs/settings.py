@@ -63,6 +63,12 @@ def _place(value: str) -> str:
     return os.path.expanduser(value)  # noqa: PTH111  (a Path would lose the two slashes of a URI)
 
 
+def _folder(value: str) -> str:
+    if "://" in value:
+        raise ValueError("a local or mounted folder is needed in this version")
+    return value
+
+
 Place = Annotated[str, AfterValidator(_place)]
 Names = Annotated[list[str], BeforeValidator(_as_list), Field(min_length=1)]
 
@@ -115,7 +121,7 @@ class ModelSection(Settings):
 class OutputSettings(Settings):
     """`output:`: where runs go and what they leave."""
 
-    path: Place
+    path: Annotated[Place, AfterValidator(_folder)]
     features: bool = True
     predictions: bool = True
     explain: Annotated[int | None, _not_built("explaining single predictions")] = None
