@@ -23,6 +23,8 @@ from headrace.steps import Steps, at_step
 from headrace.versions import version
 
 FORMAT = 4
+# What may be raised by content that does not hold together.
+_DISORDER = (JobError, OSError, AttributeError, LookupError, ArithmeticError, TypeError, ValueError, RecursionError, pa.ArrowException)
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +102,7 @@ def read_fitted(folder: Path, ops: Sequence[Any] = ()) -> FittedSteps:
         parts = {int(index): unpack(_fitted(made[int(index)]).part_type(), one, streams) for index, one in content["parts"].items()}
     except BundleError as error:
         raise BundleError(error.message, file=error.file or str(folder), hint=error.hint) from error
-    except (JobError, OSError, AttributeError, KeyError, IndexError, TypeError, ValueError, RecursionError, pa.ArrowException) as error:
+    except _DISORDER as error:
         raise BundleError(f"holds no fitted pipeline: {type(error).__name__}: {error}", file=str(folder)) from error
     return FittedSteps(made, source, tables, states, parts)
 

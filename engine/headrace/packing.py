@@ -223,9 +223,10 @@ def _bitmap(flags: pa.Array) -> pa.Buffer:
 
 
 def read_streams(content: pa.Buffer, places: Sequence[tuple[int, int]]) -> list[pa.Table]:
-    """Return the Arrow tables that `write_streams` wrote."""
+    """Return the Arrow tables that `write_streams` wrote; raise ArrowInvalid for one whose lengths lead out of its bytes: Arrow does not look."""
     tables = []
     for offset, length in places:
         with pa.ipc.open_stream(content.slice(offset, length)) as reader:
             tables.append(reader.read_all())
+        tables[-1].validate(full=True)
     return tables

@@ -111,6 +111,8 @@ def test_a_file_too_many_is_refused(own: Path) -> None:
         ("bundle.json", '"target": "late"', '"goal": "late"'),
         ("bundle.json", '"format": 1', '"format": 2'),
         ("bundle.json", '"km"', '"kn"'),
+        ("bundle.json", '"key": [\n  "id"', '"key": [\n  ["id"]'),
+        ("pipeline.json", '"streams": [\n  [0', f'"streams": [\n  [{1 << 70}'),
         ("model/model.json", '"xgboost"', '"subprocess"'),
     ],
 )

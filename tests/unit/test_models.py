@@ -464,6 +464,8 @@ class TestLoading:
             ({"features": "abc"}, "features are not a list of names"),
             ({"settings": {"kind": "os.system"}}, "settings that this version does not know"),
             ({"settings": {"kind": "xgboost", "shell": "ls"}}, "a model without its settings"),
+            ({"settings": {"kind": "xgboost", "params": 5}}, "a model without its settings"),
+            ({"settings": {"kind": "xgboost", "task": "multiclass", "n_classes": [3]}}, "a model without its settings"),
             ({"features": ["a", "b"]}, "trees over 3 features, but 2 names"),
         ],
     )

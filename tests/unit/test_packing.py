@@ -111,6 +111,16 @@ def test_what_does_not_fit_the_state_is_a_bundle_error(packed: object) -> None:
         unpack(Quantiles, packed, [])
 
 
+def test_lengths_that_lead_out_of_the_bytes_are_refused() -> None:
+    sink = BytesIO()
+    places = write_streams([pa.table({"x": ["ab", "cd", "ef"]})], sink)
+    right, wrong = (np.array(offsets, np.int32).tobytes() for offsets in ([0, 2, 4, 6], [0, 2, 1 << 30, 6]))
+    content = sink.getvalue()
+    assert content.count(right) == 1
+    with pytest.raises(pa.ArrowInvalid, match="out of bounds"):
+        read_streams(pa.py_buffer(content.replace(right, wrong)), places)
+
+
 def test_many_columns_are_written_together() -> None:
     value = {f"c{i}": Moments(i, 0, 1, 2, None if i == 1 else i - 2.5, 2**63, np.arange(i), np.full(3 + i % 2, i)) for i in range(1000)}
     packed, tables = written(value)

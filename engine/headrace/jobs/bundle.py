@@ -105,8 +105,8 @@ class Bundle:
                 hint = "run its job again, or use the version of Headrace that wrote it"
                 raise BundleError(f"has format {content['format']}, and this version reads {FORMAT}", file=str(folder), hint=hint)
             features, target, key = tuple(content["features"]), content["target"], tuple(content["key"])
-            if not isinstance(target, str | None):
-                raise TypeError("its target is no name")
+            if not isinstance(target, str | None) or not all(isinstance(name, str) for name in (*features, *key)):
+                raise TypeError("its target, features or key are no names")
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise BundleError(f"is no bundle with a model: {error}", file=str(folder)) from error
         fitted, model = read_fitted(folder, ops), load_model(folder / "model")

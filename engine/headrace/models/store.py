@@ -43,8 +43,11 @@ def read_settings(folder: Path) -> tuple[ModelSettings, dict[str, Any]]:
         features = content["features"]
         if not isinstance(features, list) or not all(isinstance(name, str) for name in features):
             raise BundleError("features are not a list of names", file=str(path))
-        return ModelSettings(**content["settings"]), content
-    except (KeyError, TypeError) as error:
+        settings = ModelSettings(**content["settings"])
+        if not isinstance(settings.n_classes, int):
+            raise TypeError(f"{settings.n_classes!r} classes")
+        return settings, content
+    except (KeyError, TypeError, AttributeError) as error:
         raise BundleError(f"a model without its settings: {error}", file=str(path)) from error
     except BundleError:
         raise
