@@ -11,7 +11,7 @@ import multiprocessing
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from importlib.util import find_spec
 from itertools import groupby
 from typing import Any, Protocol
@@ -25,6 +25,8 @@ from headrace.local_cluster import LocalCluster
 # How many parts one merge task takes: a task costs milliseconds, so a tree of pairs would be mostly overhead. Data is usually cut into
 # about a sixteenth each: one task then merges what threads of one process have found.
 FAN_IN = 32
+# How often it is looked whether workers that others wait for are there.
+_LOOK_S = 1.0
 LOOPBACK = ("127.0.0.1", "localhost", "::1", "[::1]")
 
 
@@ -66,6 +68,9 @@ class Cluster(Protocol):
 
     def wait(self, handles: Sequence[Any], done: Callable[[], None] | None = None) -> None:
         """Wait for tasks, calling `done` for each; raise the first error."""
+
+    def wait_at(self, places: Sequence[int], handles: Sequence[Any]) -> None:
+        """Wait for tasks that `submit_at` started; raise ClusterError if the worker of one of the places is gone, which no other stands in for."""
 
     def gather(self, handles: Sequence[Any]) -> list[Any]:
         """Return the results of tasks, in the order of the handles."""
@@ -192,6 +197,18 @@ class DaskCluster:
         for key, workers in self._client.who_has(about).items() if about else ():
             self._workers[self._subjects.pop(key)] = tuple(workers)
 
+    def wait_at(self, places: Sequence[int], handles: Sequence[Any]) -> None:
+        import distributed
+
+        workers, left = {self._places[place] for place in places}, list(handles)
+        while left and not any(handle.status == "error" for handle in handles):
+            if not workers <= set(self._client.nthreads()):
+                self._client.cancel(list(handles))
+                raise ClusterError("a worker is gone", hint="most often it ran out of memory: give run.memory more, or use fewer workers")
+            with suppress(TimeoutError):
+                left = list(distributed.wait(left, timeout=_LOOK_S, return_when="FIRST_COMPLETED").not_done)
+        self.wait(handles)
+
     def gather(self, handles: Sequence[Any]) -> list[Any]:
         self.wait(handles)
         # Workers of our own can be reached from here. By way of the scheduler, which is in this process, all would be copied twice more.
@@ -199,7 +216,9 @@ class DaskCluster:
         return results
 
     def everywhere(self, function: Callable[..., Any], *args: Any) -> None:
-        self._client.run(function, *args)
+        for told in self._client.run(function, *args, on_error="return").values():
+            if isinstance(told, Exception) and not isinstance(told, OSError):  # of a worker that is gone nothing is left
+                raise told
 
     def close(self) -> None:
         self._client.close()

@@ -89,6 +89,9 @@ class LocalCluster:
             if done:
                 done()
 
+    def wait_at(self, places: Sequence[int], handles: Sequence[Future[Any]]) -> None:
+        self.wait(handles)
+
     def gather(self, handles: Sequence[Future[Any]]) -> list[Any]:
         self.wait(handles)
         return [handle.result() for handle in handles]

@@ -77,30 +77,43 @@ def test_quantiles_of_a_sample_give_a_model_as_good(folder: Path, monkeypatch: p
 
 
 def dying_member(what: Any, rank: int, size: int, *rest: Any) -> Any:
-    """Train as usual, but kill the process of the second member in the third round, the first time."""
-    mark = Path(os.environ["HEADRACE_TEST_MARK"])
+    """Train as usual, but kill the process of the second member at some moment, the first time."""
+    mark, moment = Path(os.environ["HEADRACE_TEST_MARK"]), os.environ["HEADRACE_TEST_MOMENT"]
+    dies = rank == 1 and not mark.exists()
+
+    def die() -> None:
+        mark.touch()
+        os.kill(os.getpid(), 9)
 
     class Kill(xgboost.callback.TrainingCallback):
         def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
             if epoch == 2:
-                mark.touch()
-                os.kill(os.getpid(), 9)
+                die()
             return False
 
+    if dies and moment == "before it joins":
+        die()
     train = xgboost.train
-    if rank == 1 and not mark.exists():
+    if dies and moment == "in a round":
         xgboost.train = lambda *args, **more: train(*args, callbacks=[Kill()], **more)
     try:
-        return TRAIN_MEMBER(what, rank, size, *rest)
+        model = TRAIN_MEMBER(what, rank, size, *rest)
     finally:
         xgboost.train = train
+    if dies:
+        die()
+    return model
 
 
 TRAIN_MEMBER = training.train_member
 
 
-def test_a_worker_that_is_killed_while_all_train_changes_no_bit(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("moment", ["before it joins", "in a round", "at the end"])
+def test_a_worker_that_is_killed_while_all_train_changes_no_bit(
+    moment: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     expected = trees(ran(folder))
+    monkeypatch.setenv("HEADRACE_TEST_MOMENT", moment)
     monkeypatch.setenv("HEADRACE_TEST_MARK", str(tmp_path / "killed"))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path.cwd()), os.environ.get("PYTHONPATH", "")]))
     monkeypatch.setattr(training, "train_member", dying_member)

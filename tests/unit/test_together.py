@@ -11,7 +11,7 @@ import xgboost
 
 from headrace.errors import ClusterError, JobError
 from headrace.models import ModelSettings, fit_model
-from headrace.models.together import Member, fit_together, open_meeting, starting_score
+from headrace.models.together import Member, end_meetings, fit_together, open_meeting, starting_score
 
 FEATURES = ("a", "b", "c")
 ROWS = 4_000
@@ -113,6 +113,22 @@ def test_a_member_that_ends_is_noticed_by_the_others(monkeypatch: pytest.MonkeyP
             left.result(timeout=60)
         with pytest.raises(KeyboardInterrupt):
             ended.result(timeout=60)
+
+
+def test_a_member_that_waits_for_one_who_never_comes_is_let_go() -> None:
+    meeting = open_meeting(2, "127.0.0.1")
+
+    def wait() -> None:
+        with Member(0, 2, meeting).joined():
+            pass
+
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(wait)
+        with pytest.raises(TimeoutError):
+            waiting.result(timeout=0.5)
+        end_meetings()
+        with pytest.raises(ClusterError, match="worker 1 of 2 lost the others"):
+            waiting.result(timeout=60)
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,7 @@ def train_on_all(
             try:
                 return _trained(cluster, (features, cluster.n_threads, device), agreed, shared, members), len(members)
             except ClusterError:
+                cluster.everywhere(end_meetings)  # a worker has one thread: none may go on waiting for who is lost
                 if attempt == _MOST_ATTEMPTS:
                     raise
     raise AssertionError
@@ -87,15 +88,17 @@ class _RowsOfAll:
 def _trained(cluster: Cluster, what: tuple[Any, ...], agreed: Any, shared: Any, members: dict[int, list[Any]]) -> Model:
     if len(members) == 1:
         (mine,) = members.values()
-        found = [cluster.submit(train_member, what, 0, 1, None, agreed, shared, *mine)]
+        first = cluster.submit(train_member, what, 0, 1, None, agreed, shared, *mine)
     else:
         meeting = cluster.submit(open_meeting, len(members))
-        places = enumerate(sorted(members))
+        places = sorted(members)
         found = [
             cluster.submit_at(place, train_member, what, rank, len(members), meeting, agreed, shared, *members[place])
-            for rank, place in places
+            for rank, place in enumerate(places)
         ]
-    model: Model = cluster.gather(found)[0]
+        cluster.wait_at(places, found)
+        first = found[0]
+    model: Model = cluster.gather([first])[0]
     return model
 
 
@@ -138,6 +141,13 @@ def open_meeting(size: int) -> dict[str, Any]:
     from headrace.models import together
 
     return together.open_meeting(size, own_host())
+
+
+def end_meetings() -> None:
+    """End the meetings of a process that lost its members."""
+    from headrace.models import together
+
+    together.end_meetings()
 
 
 def train_member(

@@ -57,6 +57,9 @@ class Member:
             raise ClusterError(message, hint="one of them ended: most often it ran out of memory") from error
 
 
+_meetings: set[xgboost.RabitTracker] = set()
+
+
 def open_meeting(size: int, host: str) -> dict[str, Any]:
     """Wait, in a thread of this process, for so many members to connect, and return what they need to find it.
 
@@ -70,8 +73,22 @@ def open_meeting(size: int, host: str) -> dict[str, Any]:
     """
     tracker = xgboost.RabitTracker(size, host, sortby="task")
     tracker.start()
-    threading.Thread(target=tracker.wait_for, name="training-meeting", daemon=True).start()
+    _meetings.add(tracker)
+    threading.Thread(target=_hold, args=(tracker,), name="training-meeting", daemon=True).start()
     return dict(tracker.worker_args())
+
+
+def _hold(tracker: xgboost.RabitTracker) -> None:
+    with contextlib.suppress(xgboost.core.XGBoostError):  # the members have an error of their own
+        tracker.wait_for()
+    _meetings.discard(tracker)
+
+
+def end_meetings() -> None:
+    """End the meetings of this process: a member that waits there for one that was lost gets a ClusterError, where it would wait for ever."""
+    for tracker in list(_meetings):
+        with contextlib.suppress(xgboost.core.XGBoostError):
+            tracker.free()
 
 
 def starting_score(settings: ModelSettings, target: np.ndarray) -> str:
