@@ -125,7 +125,7 @@ class Type:
         return bool(pa.types.is_time(self.arrow) or pa.types.is_duration(self.arrow))
 
     def is_like(self, other: Type) -> bool:
-        """Say whether values of this type can mean the same as values of another: numbers of any width, times of any unit.
+        """Say whether values of this type can mean the same as values of another: numbers of any width, times and dates of any unit.
 
         >>> INT8.is_like(FLOAT64), INT8.is_like(STRING)
         (True, False)
@@ -134,7 +134,8 @@ class Type:
             return True
         if self.is_timestamp and other.is_timestamp:
             return (self.zone is None) == (other.zone is None)
-        return self.is_number and other.is_number
+        kinds = (pa.types.is_date, pa.types.is_time, pa.types.is_duration)
+        return (self.is_number and other.is_number) or any(is_one(self.arrow) and is_one(other.arrow) for is_one in kinds)
 
     @property
     def is_empty(self) -> bool:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import headrace as hr
-from headrace.errors import JobErrors
+from headrace.errors import DataError, JobErrors
 from headrace.ops.base import Op
 
 NESTED = {
@@ -124,6 +126,26 @@ def test_uuids_and_json_are_taken_as_their_bytes_and_text(tmp_path: Path, name: 
         pipeline = hr.Pipeline([AS_KEY[name](column)])
         found, expected = pipeline.fit_transform(source), pipeline.fit_transform(plain)
         assert (found.table, found.fitted.learnt()) == (expected.table, expected.fitted.learnt())
+
+
+@pytest.mark.parametrize(
+    ("values", "one", "other"),
+    [
+        ([dt.time(1), None, dt.time(2, 3)], pa.time64("us"), pa.time64("ns")),
+        ([dt.timedelta(1), None, dt.timedelta(2)], pa.duration("s"), pa.duration("us")),
+        ([dt.date(1969, 1, 1), None, dt.date(2024, 2, 29)], pa.date32(), pa.date64()),
+    ],
+)
+def test_times_of_day_durations_and_dates_of_another_unit_are_those_of_fitting(values: Any, one: pa.DataType, other: pa.DataType) -> None:
+    tables = [pa.table({"x": pa.array(values, type_)}) for type_ in (one, other)]
+    for fitted, asked in (tables, reversed(tables)):
+        assert hr.Pipeline([hr.Categorify(["x"])]).fit(fitted).transform(asked)["x"].to_pylist() == [2, 0, 3]
+
+
+def test_a_value_that_the_unit_of_fitting_does_not_hold_is_named() -> None:
+    fitted = hr.Pipeline([hr.Categorify(["x"])]).fit(pa.table({"x": pa.array([1], pa.time64("us"))}))
+    with pytest.raises(DataError, match=r"'x': cannot be cast .*: 1\n  the pipeline was fitted on time64\[us\]"):
+        fitted.transform(pa.table({"x": pa.array([1], pa.time64("ns"))}))
 
 
 def test_a_uuid_is_a_key_to_look_things_up_by() -> None:
