@@ -6,6 +6,7 @@ import collections
 import datetime as dt
 import math
 from decimal import Decimal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from tests.applying import applied
 from tests.comparing import assert_same_column
 
+import headrace as hr
 from headrace.backends.arrow.backend import ArrowBackend
 from headrace.errors import JobError, JobErrors
 from headrace.ops.categorify import Categorify
@@ -262,3 +264,19 @@ def test_it_is_the_obvious_count(values: list[str | None], min_frequency: int, m
     for kind in (pa.string(), pa.dictionary(pa.int32(), pa.string())):
         made = applied(ArrowBackend(), Categorify(["x"], min_frequency=min_frequency, max_size=max_size), column(values, kind))
         assert made["x"] == [ids.get(value, 1) for value in values]
+
+
+@pytest.mark.parametrize(
+    "op",
+    [
+        hr.Categorify(["k_y", ["k", "y"]]),
+        hr.CountEncoding(["k_y", ["k", "y"]]),
+        hr.TargetEncoding([["k", "y"], "k_y"], target="y"),
+        hr.OneHot(categories={"k": ["y_1"], "k_y": ["1"]}),
+    ],
+    ids=lambda op: op.name,
+)
+def test_two_columns_of_one_name_in_a_step_are_refused(op: Any) -> None:
+    rows = pa.table({"k": ["a", "b"], "y": [1, 2], "k_y": ["c", "1"]})
+    with pytest.raises(JobError, match=r"two columns would be called 'k_y.*, that of .*\n  rename one of them"):
+        hr.Pipeline([op]).fit(rows)

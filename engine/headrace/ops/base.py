@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, TypeVar, dataclass_transform
 
@@ -336,6 +336,17 @@ class ThinningOp(OrderedOp):
 def made_in_place(columns: Sequence[str], learnt: tuple[str, ...] = ()) -> dict[str, Sources]:
     """Return the sources of columns that replace themselves."""
     return {column: Sources(values=(column,), learnt=learnt) for column in columns}
+
+
+def made_once(made: Iterable[tuple[str, Sources]]) -> dict[str, Sources]:
+    """Return the sources of columns by their names; raise JobError if two that are made of other columns would have one name."""
+    makes: dict[str, Sources] = {}
+    for name, sources in made:
+        other = makes.setdefault(name, sources)
+        if other != sources:
+            of = " and of ".join(", ".join(one.values) for one in (other, sources))
+            raise JobError(f"two columns would be called {name!r}, that of {of}", hint="rename one of them before this step")
+    return makes
 
 
 def check_columns(schema: Schema, columns: Sequence[str], accepts: Callable[[Any], bool], wanted: str, setting: str = "columns") -> None:

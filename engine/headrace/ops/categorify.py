@@ -11,7 +11,7 @@ from pydantic import Field
 
 from headrace.counts import Counts
 from headrace.errors import JobError, JobErrors
-from headrace.ops.base import Count, Declaration, FittedOp, Groups, Positive, Sources, check_columns, operator
+from headrace.ops.base import Count, Declaration, FittedOp, Groups, Positive, Sources, check_columns, made_once, operator
 from headrace.ops.hash_bucket import bucket_numbers
 from headrace.ops.vocabulary import Vocabulary
 from headrace.schema import INT32, Schema
@@ -73,7 +73,7 @@ class Categorify(FittedOp[dict[str, Counts], dict[str, Vocabulary]]):
         check_groups(schema, self.columns, "a string, integer, boolean, date or number")
         if self.joint:
             self._check_joint(schema)
-        makes = {column_name(group): Sources(values=group) for group in self.columns}
+        makes = made_once((column_name(group), Sources(values=group)) for group in self.columns)
         reads = tuple(dict.fromkeys(name for group in self.columns for name in group))
         return Declaration(reads, schema.with_columns(dict.fromkeys(makes, INT32)), makes)
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from headrace.counts import Counts, Ints, collected
 from headrace.keys import Keys
-from headrace.ops.base import Declaration, FittedOp, Groups, Sources, operator
+from headrace.ops.base import Declaration, FittedOp, Groups, Sources, made_once, operator
 from headrace.ops.categorify import check_groups, column_name
 from headrace.schema import FLOAT64, INT64, Schema
 from headrace.table import Table
@@ -57,7 +57,7 @@ class CountEncoding(FittedOp[dict[str, Counts], dict[str, KeyCounts]]):
 
     def declare(self, schema: Schema, tables: Mapping[str, Schema]) -> Declaration:
         check_groups(schema, self.columns, "a category")
-        makes = {self._output(group): Sources(values=group) for group in self.columns}
+        makes = made_once((self._output(group), Sources(values=group)) for group in self.columns)
         reads = tuple(dict.fromkeys(name for group in self.columns for name in group))
         made = dict.fromkeys(makes, INT64 if self.output == "count" else FLOAT64)
         return Declaration(reads, schema.with_columns(made), makes)

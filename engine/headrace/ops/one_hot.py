@@ -12,7 +12,7 @@ from pydantic import Field
 from headrace.counts import Counts
 from headrace.errors import JobError, JobErrors
 from headrace.keys import Keys
-from headrace.ops.base import Declaration, FittedOp, Names, Positive, Setting, Sources, check_columns, default, operator
+from headrace.ops.base import Declaration, FittedOp, Names, Positive, Setting, Sources, check_columns, default, made_once, operator
 from headrace.ops.vocabulary import Vocabulary
 from headrace.schema import INT8, Schema, Type
 from headrace.table import Table
@@ -78,7 +78,7 @@ class OneHot(FittedOp[dict[str, Counts], dict[str, Vocabulary]]):
         ]
         if wrong:
             raise JobErrors(wrong)
-        makes = {name: Sources(values=(column,)) for column in self._all_columns for name in self._outputs(column)}
+        makes = made_once((name, Sources(values=(column,))) for column in self._all_columns for name in self._outputs(column))
         return Declaration(self._all_columns, schema.with_columns(dict.fromkeys(makes, INT8)), makes)
 
     @property

@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, Field
 
 from headrace.errors import DataError, JobError, JobErrors
 from headrace.keys import Keys
-from headrace.ops.base import Count, Declaration, FittedOp, Groups, Setting, Sources, check_columns, default, operator
+from headrace.ops.base import Count, Declaration, FittedOp, Groups, Setting, Sources, check_columns, default, made_once, operator
 from headrace.ops.categorify import check_groups, column_name
 from headrace.schema import Schema, Type
 from headrace.states import Floats, GroupSums, Ints
@@ -107,12 +107,12 @@ class TargetEncoding(FittedOp[dict[str, GroupSums], dict[str, TargetMeans]]):
             wanted = "a number or boolean" if len(self._targets) > 1 else "a number or boolean (or else `classes`)"
             check_columns(schema, self._targets, lambda type_: type_.is_feature, wanted, "target")
         check_columns(schema, self.key, lambda type_: not type_.is_nested, "an identity", "key")
-        makes = {
-            output: Sources(values=group, learnt=(target,))
+        makes = made_once(
+            (output, Sources(values=group, learnt=(target,)))
             for group in self.columns
             for target in self._targets
             for output in self._outputs(group, target)
-        }
+        )
         reads = tuple(dict.fromkeys([*(name for group in self.columns for name in group), *self.key]))
         return Declaration(reads, schema.with_columns(dict.fromkeys(makes, Type.of(self.dtype))), makes)
 
