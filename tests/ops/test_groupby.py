@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.ops.ordered import scanned
 
-from headrace.errors import JobErrors
+from headrace.errors import JobError, JobErrors
 from headrace.ops.derive import Derive
 from headrace.ops.groupby import Groupby
 from headrace.ops.join_groupby import JoinGroupby
@@ -75,3 +75,9 @@ def test_it_equals_what_join_groupby_brings_to_first_rows(rows: list[Any]) -> No
     places = [next(i for i, (k, f, _) in enumerate(rows) if (k, f) == key) for key in firsts]
     expected = [] if joined is None else joined.take(pa.array(np.array(places, np.int64))).drop_columns(["x"]).to_pylist()
     assert [list(row.values()) for row in made.to_pylist()] == [list(row.values()) for row in expected]
+
+
+def test_a_statistic_called_as_a_key_is_refused() -> None:
+    rows = pa.table({"x_sum": [1, 2], "x": [3.0, 4.0]})
+    with pytest.raises(JobError, match=r"two columns would be called 'x_sum', that of x_sum and of x\n  rename one of them"):
+        Pipeline([Groupby(["x_sum"], {"x": ["sum"]})]).fit(rows)

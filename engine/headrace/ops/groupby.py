@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from headrace.group_stats import statistic_type
-from headrace.ops.base import Columns, Declaration, Grouping, Sources, ThinningOp, check_columns, operator
+from headrace.ops.base import Columns, Declaration, Grouping, Sources, ThinningOp, check_columns, made_once, operator
 from headrace.ops.join_groupby import StatsOfColumns, squared_columns
 from headrace.ops.ordering import check_grouping
 from headrace.schema import Schema
@@ -61,6 +61,7 @@ class Groupby(ThinningOp):
         wanted = self._wanted()
         made = {output: statistic_type(stat, schema[column]) for output, (column, stat) in wanted.items()}
         makes = {output: Sources(values=(column,), keys=self.keys) for output, (column, _) in wanted.items()}
+        made_once([*((key, Sources(values=(key,))) for key in self.keys), *makes.items()])
         return Declaration(self.grouping().reads, schema.select(self.keys).with_columns(made), makes, drops_rows=True)
 
     def kept(self, starts: Ints) -> Ints:
