@@ -28,6 +28,8 @@ from headrace.models.xgboost_library import xgboost
 
 # Parameters of trees over the real features, which the start has none of.
 _OF_FEATURES = ("interaction_constraints", "monotone_constraints", "num_parallel_tree")
+# Where members of a training meet, or are still connected, in this process.
+_meetings: set[xgboost.RabitTracker] = set()
 
 
 @dataclass(frozen=True)
@@ -55,9 +57,6 @@ class Member:
                 raise
             message = f"worker {self.rank + 1} of {self.size} lost the others while all trained together"
             raise ClusterError(message, hint="one of them ended: most often it ran out of memory") from error
-
-
-_meetings: set[xgboost.RabitTracker] = set()
 
 
 def open_meeting(size: int, host: str) -> dict[str, Any]:
