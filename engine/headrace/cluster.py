@@ -21,6 +21,7 @@ from headrace.errors import ClusterError, JobError, MissingLibraryError, nearest
 from headrace.forks import METHOD, prepare_forks
 from headrace.gpus import find_gpus
 from headrace.local_cluster import LocalCluster
+from headrace.waits import result_of
 
 # How many parts one merge task takes: a task costs milliseconds, so a tree of pairs would be mostly overhead. Data is usually cut into
 # about a sixteenth each: one task then merges what threads of one process have found.
@@ -382,7 +383,7 @@ def _started(name: str, kind: Callable[..., Any], n_workers: int, **settings: An
         starter = ThreadPoolExecutor(1)
         starting = starter.submit(kind, n_workers=n_workers, **settings)
         try:
-            owned = starting.result()
+            owned = result_of(starting)
         except KeyboardInterrupt:
             # Of one that has begun to start nothing else knows what to end; but a start that hangs is not waited for.
             if starting in wait([starting], _STARTED_WITHIN_S).done:

@@ -13,6 +13,8 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from typing import Any
 
+from headrace.waits import result_of
+
 INTERRUPT_AGAIN_S = 0.5
 
 
@@ -80,7 +82,7 @@ class LocalCluster:
     def wait(self, handles: Sequence[Future[Any]], done: Callable[[], None] | None = None) -> None:
         for handle in handles:
             try:
-                handle.result()
+                result_of(handle)
             except BaseException as error:
                 self._pool.shutdown(wait=False, cancel_futures=True)
                 if isinstance(error, KeyboardInterrupt):
@@ -102,8 +104,9 @@ class LocalCluster:
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
         if isinstance(sys.exc_info()[1], KeyboardInterrupt):
-            self._interrupt()
-        self._pool.shutdown(wait=True)
+            self._interrupt()  # then no task is at work; a thread may wait for ever for a lock of its future (see `waits`)
+        else:
+            self._pool.shutdown(wait=True)
 
     def _interrupt(self) -> None:
         """Interrupt the threads that are at a task, after a round of training for one, again and again: what C calls back may lose it."""

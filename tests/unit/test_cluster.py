@@ -158,6 +158,41 @@ def test_an_interruption_ends_all_tasks_though_one_loses_it() -> None:
     assert (ran.stdout, ran.stderr) == ("stopped\n", "")
 
 
+# A signal that another thread receives, and one that meets a future's condition in the middle of its `__enter__`.
+HARD_TO_MEET = """
+import os, signal, sys, threading, time
+from headrace.local_cluster import LocalCluster
+
+def end_with_a_signal():
+    time.sleep(0.3)
+    signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+    {then}
+
+opened = LocalCluster(1)
+handle = opened.submit(end_with_a_signal)
+{first}
+try:
+    try:
+        opened.wait([handle])
+    finally:
+        opened.close()
+except KeyboardInterrupt:
+    print("stopped", flush=True)
+    os._exit(0)
+"""
+
+
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [("", "while True: time.sleep(0)"), ("handle._condition.acquire()", "time.sleep(0.5)")],
+    ids=["another thread's", "a lock is left"],
+)
+def test_an_interruption_is_met_while_threads_are_waited_for(first: str, then: str) -> None:
+    script = HARD_TO_MEET.format(first=first, then=then)
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert (ran.stdout, ran.stderr) == ("stopped\n", "")
+
+
 INTERRUPTED_START = """
 import os, signal, threading
 from headrace import cluster

@@ -44,6 +44,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "startup",
         "json_text",
         "decimals",
+        "waits",
     ),
     ("listing", "footer", "dataset", "expressions", "backends", "frames"),
     ("ops",),

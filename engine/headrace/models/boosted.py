@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import CancelledError, ThreadPoolExecutor, wait
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,6 +19,7 @@ from headrace.models.matrix import Block, reblock
 from headrace.models.settings import ModelSettings
 from headrace.models.trees import BoostedTrees, load
 from headrace.models.xgboost_library import xgboost
+from headrace.waits import in_own_thread
 
 __all__ = ["FixedBlocks", "fit", "load", "quantised"]
 
@@ -26,9 +27,6 @@ _DEFAULT_OBJECTIVE = {"binary": "binary:logistic", "multiclass": "multi:softprob
 
 # How XGBoost says that a device has no memory left: of its own allocations, and of those of the libraries that it calls.
 _OUT_OF_MEMORY = ("Memory allocation error on worker", "cudaErrorMemoryAllocation")
-
-# A thread that waits in C meets an interruption by another thread only after it has waited.
-_WAIT_S = 0.1
 
 
 class FixedBlocks(xgboost.DataIter):
@@ -88,15 +86,7 @@ def quantised(blocks: Sequence[Block], device: str, **settings: Any) -> Any:
     returned: XGBoost 3.2 went on with memory that was not its own, and ended the process.
     """
     source = FixedBlocks(blocks, device)
-    with ThreadPoolExecutor(1) as own:
-        try:
-            made = own.submit(xgboost.QuantileDMatrix, source, **settings)
-            while not wait([made], _WAIT_S).done:
-                pass
-        except BaseException:
-            source.stop()
-            raise
-        return made.result()
+    return in_own_thread(lambda: xgboost.QuantileDMatrix(source, **settings), source.stop)
 
 
 def trained(settings: ModelSettings, features: tuple[str, ...], booster: Any, threads: int) -> BoostedTrees:
