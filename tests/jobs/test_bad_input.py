@@ -520,3 +520,12 @@ def test_a_record_of_another_version_is_refused(desk: Any, record: str) -> None:
     outcome = desk("report", desk.folder)
     assert outcome.code == 1
     assert "holds a run.json that this headrace does not read" in outcome.stderr
+
+
+def test_a_metric_that_the_targets_task_has_not_is_refused_before_training(desk: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("xgboost.train", lambda *_, **__: pytest.fail("it trains"))
+    desk.swap("target: late, params", "target: days, features: [km, city], params")
+    outcome = desk("run", desk.job)
+    assert outcome.code == 2
+    assert f"job.yaml:{desk.line_of('evaluate:')}: evaluate[0]: no metric 'auc' of a regression model" in outcome.stderr
+    assert not desk.out.exists()

@@ -69,6 +69,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "rates",
         "cluster",
         "local_cluster",
+        "dask_cluster",
         "forks",
         "spool",
         "worker_setup",
@@ -92,7 +93,7 @@ CUDA_MODULES = tuple(f"headrace_kernels.{name}" for name in ("cuda", "cuda_catal
 # Outside package -> where alone it may be imported.
 PLACES: dict[str, tuple[str, ...]] = {
     "dask": ("cluster", "execution"),
-    "distributed": ("cluster", "execution"),
+    "distributed": ("cluster", "dask_cluster", "execution"),
     "numba": ("headrace_kernels.numba_names", *CUDA_MODULES),
     "llvmlite": ("headrace_kernels",),
     "xgboost": ("models",),

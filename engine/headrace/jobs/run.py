@@ -30,7 +30,7 @@ from headrace.jobs.bundle import Bundle, prediction_schema
 from headrace.jobs.directory import Listing, Written, file_entry, new_run_id, run_directory, write_manifest
 from headrace.jobs.evaluation import Outcome, evaluated
 from headrace.jobs.tasks import Counted, Predicted, Prepare, counted_of, predict_prepared, prepare_partition, sample_rows
-from headrace.jobs.training import train_on_all, train_on_one
+from headrace.jobs.training import Target, train_on_all, train_on_one
 from headrace.ledger import Ledger
 from headrace.models import Model, ModelSettings, preload
 from headrace.models.settings import ALL_WORKERS
@@ -297,7 +297,7 @@ class _Execution:
     def _trained(self, plan: Plan, settings: ModelSettings, handles: list[Any]) -> tuple[Model, Any, int]:
         """Return the model, a handle of it, and how many workers trained it."""
         features, section = self.opened.features, self.opened.job.settings.model
-        target = (section and section.target) or ""
+        target = Target((section and section.target) or "", tuple(self.opened.job.settings.evaluate or ()))
         if plan.training == ALL_WORKERS:
             model, n_workers = train_on_all(self.cluster, settings, features, plan.device, target, handles)
             return model, self.cluster.share(model), n_workers

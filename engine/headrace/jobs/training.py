@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from headrace.cluster import Cluster, merge_neighbours, own_host
+from headrace.cluster import Cluster, merge_neighbours
+from headrace.dask_cluster import own_host
 from headrace.errors import ClusterError
 from headrace.jobs.tasks import Counted, Prepared, sample_rows
 from headrace.models import Model, ModelSettings, fit_by_sums, fit_model
@@ -25,20 +26,28 @@ _MOST_ATTEMPTS = 3
 Part = tuple[Prepared, Counted]
 
 
-def train_on_one(settings: ModelSettings, features: tuple[str, ...], threads: int, device: str, target_name: str, *parts: Part) -> Model:
+@dataclass(frozen=True)
+class Target:
+    """What a model is to find: the name of the column, and what its predictions will be measured by."""
+
+    name: str
+    metrics: tuple[str, ...]
+
+
+def train_on_one(settings: ModelSettings, features: tuple[str, ...], threads: int, device: str, target: Target, *parts: Part) -> Model:
     """Train on the training rows of all partitions, in their order, where they lie: a task."""
-    return fit_model(settings, features, [_training_rows(part) for part in parts], threads, device, target_name)
+    return fit_model(settings, features, [_training_rows(part) for part in parts], threads, device, target.name, target.metrics)
 
 
 def train_on_all(
-    cluster: Cluster, settings: ModelSettings, features: tuple[str, ...], device: str, target_name: str, handles: Sequence[Any]
+    cluster: Cluster, settings: ModelSettings, features: tuple[str, ...], device: str, target: Target, handles: Sequence[Any]
 ) -> tuple[Model, int]:
     """Train on every worker at once, each with the training rows of its partitions; return the model and how many workers they were.
 
     Targets meet on one worker, and the rows that decide where features may be split; all others stay.
     """
     targets = [cluster.submit(training_target, features, handle) for handle in handles]
-    complete = cluster.submit(resolved, settings, target_name, *targets)
+    complete = cluster.submit(resolved, settings, target, *targets)
     counts = cluster.gather([cluster.submit(len, target) for target in targets])
     if settings.together == SUMS:
         cluster.wait([complete])
@@ -109,9 +118,9 @@ def training_target(features: tuple[str, ...], part: Part) -> npt.NDArray[Any]:
     return to_host(target)
 
 
-def resolved(settings: ModelSettings, target_name: str, *targets: npt.NDArray[Any]) -> ModelSettings:
+def resolved(settings: ModelSettings, target: Target, *targets: npt.NDArray[Any]) -> ModelSettings:
     """Return the settings with what all targets decide: a task."""
-    return settings.resolved(np.concatenate(targets), target_name)
+    return settings.resolved(np.concatenate(targets), target.name, target.metrics)
 
 
 def agree(settings: ModelSettings, *targets: npt.NDArray[Any]) -> tuple[ModelSettings, str]:

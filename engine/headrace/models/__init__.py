@@ -90,7 +90,13 @@ class _Kind(Protocol):
 
 
 def fit_model(
-    settings: ModelSettings, features: tuple[str, ...], blocks: Sequence[Block], threads: int, device: str = "cpu", target_name: str = ""
+    settings: ModelSettings,
+    features: tuple[str, ...],
+    blocks: Sequence[Block],
+    threads: int,
+    device: str = "cpu",
+    target_name: str = "",
+    metrics: Sequence[str] = (),
 ) -> Model:
     """Train a model on rows given in blocks.
 
@@ -110,6 +116,8 @@ def fit_model(
         (CuPy's, or anything with ``__cuda_array_interface__``) are not copied. The model predicts on either, wherever it was trained.
     target_name : str, optional
         What errors call the target.
+    metrics : sequence of str, optional
+        What predictions will be measured by.
 
     Nulls and NaN
     -------------
@@ -121,7 +129,7 @@ def fit_model(
     DataError
         No rows, a target that is null, infinite or of one class only, a feature that the kind cannot take.
     JobError
-        A parameter's value that the library refuses.
+        A parameter's value that the library refuses, or a metric that the target's task does not have.
     MissingLibraryError
         The kind's library, or the one for a GPU, is not installed.
     """
@@ -133,7 +141,7 @@ def fit_model(
     check_blocks(blocks, features)
     target = joined_target(blocks)
     # What decides the task are the distinct values: from a device, only they are copied to the host.
-    complete = settings.resolved(to_host(np.unique(target)) if is_on_device(target) else target, target_name)
+    complete = settings.resolved(to_host(np.unique(target)) if is_on_device(target) else target, target_name, metrics)
     return _implementation(settings.kind).fit(complete, features, blocks, threads, device)
 
 

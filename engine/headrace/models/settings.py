@@ -273,21 +273,26 @@ class ModelSettings:
             message = f"{wanted} components of {len(features)} features: {self.kind} finds at most {most}"
             raise JobError(message, key="model.params.n_components", hint="ask for fewer, or give the model more features")
 
-    def resolved(self, target: np.ndarray, name: str = "") -> ModelSettings:
+    def resolved(self, target: np.ndarray, name: str = "", metrics: Sequence[str] = ()) -> ModelSettings:
         """Return the settings with the task and the number of classes that `target` gives; `name` is what errors call it.
+
+        `metrics` are what predictions will be measured by.
 
         Raises
         ------
         DataError
             The target does not fit the task; see `resolve_task`.
         JobError
-            The target's task is none that this kind can do.
+            The target's task is none that this kind can do, or has no such metric.
         """
+        from headrace.metrics import check_metrics
+
         if not self.has_target:
             if not target.size:
                 raise DataError("no rows to train on", hint="look at the filters and the split")
             return replace(self, task=KINDS[self.kind].tasks[0])
         task = resolve_task(self.task, self.params, target, self.kind, name)
+        check_metrics(task, metrics)
         n_classes = int(target.max()) + 1 if task == "multiclass" else 0
         return replace(self, task=task, n_classes=n_classes)
 
