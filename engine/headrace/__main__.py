@@ -16,11 +16,11 @@ def command() -> NoReturn:
         from headrace.cli import main
 
         main()
-    except KeyboardInterrupt:
-        code = 128 + signal.SIGINT
+    except KeyboardInterrupt as interruption:
+        code = 128 + getattr(interruption, "number", signal.SIGINT)
     except SystemExit as done:
         code = done.code
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    if callable(signal.getsignal(signal.SIGINT)):
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # who asks once more waits for nothing, and sees no traceback of the end
     if isinstance(code, str):
         print(code, file=sys.stderr)  # noqa: T201

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from headrace.cli_bench import bench
-from headrace.commands import DebugOption, JsonOption, guarded, heed_signals, print_json, reader_left, told_as_json
+from headrace.commands import DebugOption, JsonOption, guarded, heed_signals, print_json, reader_left, signal_behind, told_as_json
 from headrace.errors import JobError
 from headrace.startup import collect_seldom, sleep_soon, spare_pandas
 
@@ -374,6 +374,8 @@ def main() -> None:
             sys.exit(told_as_json(lambda: app(prog_name="headrace", standalone_mode=False)))
         app(prog_name="headrace")
     except SystemExit as done:
+        if number := signal_behind(done):
+            sys.exit(128 + number)
         if not isinstance(done.__context__, BrokenPipeError):
             raise
         reader_left()  # `headrace --help | head`: Typer and rich end with 1

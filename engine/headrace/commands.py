@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
+import _thread
 import json
 import os
 import signal
 import sys
+import threading
+import time
 import traceback
 from collections.abc import Callable
-from typing import Annotated, Any, NoReturn
+from types import FrameType
+from typing import Annotated, Any
 
 import typer
 
 from headrace.errors import HeadraceError, JobError, JobErrors, MemoryBudgetError, OutputError
 from headrace.new_folder import DISK_ERRORS
 from headrace.startup import spare_pandas, warn_briefly
+from headrace.waits import is_interruptible
 
 JsonOption = Annotated[bool, typer.Option("--json", metavar="", help="Print one JSON object and nothing else.")]
 DebugOption = Annotated[bool, typer.Option("--debug", metavar="", help="Show the traceback of an error.")]
 
 
+_LATER_S = 0.01
+
+
 class Stopped(KeyboardInterrupt):
-    """The process was asked to end by a signal other than Ctrl-C's."""
+    """The process was asked to end by a signal."""
 
     def __init__(self, number: int) -> None:
         super().__init__()
@@ -29,14 +37,44 @@ class Stopped(KeyboardInterrupt):
 
 
 def heed_signals() -> None:
-    """Heed requests to end as Ctrl-C is, unless they are ignored (`nohup`): what was begun is cleared away."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    """Heed Ctrl-C and requests to end, unless they are ignored (`nohup`): what was begun is cleared away."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, _stop)
+    sys.unraisablehook = _stop_again
 
 
-def _stop(number: int, frame: object) -> NoReturn:
-    raise Stopped(number)
+def signal_behind(error: BaseException) -> int | None:
+    """Return the signal that an error came of: Typer makes an exit of what stops it before a command has begun."""
+    before: BaseException | None = error
+    while before is not None:
+        if isinstance(before, Stopped):
+            return before.number
+        before = before.__context__
+    return None
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    if is_interruptible(frame):
+        raise Stopped(number)
+    _signal_later(number)
+
+
+def _stop_again(told: sys.UnraisableHookArgs) -> None:
+    """Ask again where a request to end was lost: in what C, the collector of garbage or the end of an object called."""
+    if isinstance(told.exc_value, Stopped):
+        _signal_later(told.exc_value.number)
+    elif not issubclass(told.exc_type, KeyboardInterrupt):  # of a task, which is interrupted again
+        sys.__unraisablehook__(told)
+
+
+def _signal_later(number: int) -> None:
+    def work() -> None:
+        time.sleep(_LATER_S)
+        signal.pthread_kill(main, number)
+
+    main = threading.main_thread().ident or 0
+    _thread.start_new_thread(work, ())
 
 
 def print_json(value: Any) -> None:

@@ -13,9 +13,10 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from typing import Any
 
-from headrace.waits import result_of
+from headrace.waits import is_interruptible, result_of
 
 INTERRUPT_AGAIN_S = 0.5
+_GIVEN_UP_S = 20.0
 
 
 class LocalCluster:
@@ -109,15 +110,22 @@ class LocalCluster:
             self._pool.shutdown(wait=True)
 
     def _interrupt(self) -> None:
-        """Interrupt the threads that are at a task, after a round of training for one, again and again: what C calls back may lose it."""
+        """Interrupt the threads that are at a task, after a round of training for one, again and again: what C calls back may lose it.
+
+        One that waits for ever for a lock that another left is given up: it does nothing more.
+        """
         self._stopped = True
-        while self._busy:
-            with self._lock:
-                for thread in self._busy:
-                    self._interrupted.add(thread)
-                    _raise_in(thread)
-            until = time.monotonic() + INTERRUPT_AGAIN_S
-            while self._busy and time.monotonic() < until:
+        end = time.monotonic() + _GIVEN_UP_S
+        while self._busy and time.monotonic() < end:
+            again = time.monotonic() + INTERRUPT_AGAIN_S
+            met: set[int] = set()
+            while self._busy and time.monotonic() < again:
+                with self._lock:
+                    for thread in self._busy - met:
+                        if is_interruptible(sys._current_frames().get(thread)):
+                            met.add(thread)
+                            self._interrupted.add(thread)
+                            _raise_in(thread)
                 time.sleep(0.01)
 
 

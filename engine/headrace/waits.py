@@ -1,20 +1,26 @@
-"""Waiting for other threads so that an interruption is met, is not lost, and leaves no lock behind that others wait for.
+"""Interruptions: waiting so that they are met, are not lost, and leave no lock behind that others wait for; and when none may come.
 
 Three things of Python are gone round here. A signal that comes while a thread is about to sleep in a lock without a time limit wakes it
 only when the lock is free. An interruption in the middle of a condition's `wait` can be replaced by the RuntimeError of a lock that is
 released twice. And one in the middle of its `__enter__`, which is written in Python, leaves it locked. Futures, events, semaphores and
 the start of a `Thread` are made of conditions; a plain lock is entered in one step.
+
+Python's import system and Numba's compiler have such locks too, one for all of the process, which their own code in Python takes: who
+waits for one when an interruption comes leaves it locked for certain.
 """
 
 from __future__ import annotations
 
 import _thread
+import os
 from collections.abc import Callable
 from concurrent.futures import Future
+from types import FrameType
 from typing import TypeVar
 
 T = TypeVar("T")
 _WAIT_S = 0.1
+_COMPILER = f"{os.sep}numba{os.sep}core{os.sep}"
 
 
 def result_of(future: Future[T]) -> T:
@@ -57,6 +63,22 @@ def in_own_thread(call: Callable[[], T], stop: Callable[[], None]) -> T:
         stop()
         raise
     return made.result()
+
+
+def is_interruptible(frame: FrameType | None) -> bool:
+    """Return whether an interruption may be raised at a frame: not in the import system itself, and not while a kernel is compiled.
+
+    >>> import sys
+    >>> is_interruptible(sys._getframe())
+    True
+    """
+    if frame is not None and frame.f_code.co_filename.startswith("<frozen importlib"):
+        return False  # modules that it runs are no matter
+    while frame is not None:
+        if _COMPILER in frame.f_code.co_filename:
+            return False
+        frame = frame.f_back
+    return True
 
 
 def _locked() -> _thread.LockType:

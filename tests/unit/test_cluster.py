@@ -161,6 +161,7 @@ def test_an_interruption_ends_all_tasks_though_one_loses_it() -> None:
 # A signal that another thread receives, and one that meets a future's condition in the middle of its `__enter__`.
 HARD_TO_MEET = """
 import os, signal, sys, threading, time
+from headrace import local_cluster
 from headrace.local_cluster import LocalCluster
 
 def end_with_a_signal():
@@ -184,8 +185,12 @@ except KeyboardInterrupt:
 
 @pytest.mark.parametrize(
     ("first", "then"),
-    [("", "while True: time.sleep(0)"), ("handle._condition.acquire()", "time.sleep(0.5)")],
-    ids=["another thread's", "a lock is left"],
+    [
+        ("", "while True: time.sleep(0)"),
+        ("handle._condition.acquire()", "time.sleep(0.5)"),
+        ("local_cluster._GIVEN_UP_S = 0.5", "lock = threading.Lock(); lock.acquire(); lock.acquire()"),
+    ],
+    ids=["another thread's", "a lock is left", "a task waits for ever"],
 )
 def test_an_interruption_is_met_while_threads_are_waited_for(first: str, then: str) -> None:
     script = HARD_TO_MEET.format(first=first, then=then)

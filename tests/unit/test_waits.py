@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 import threading
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
 
+from headrace.commands import Stopped, signal_behind
 from headrace.waits import in_own_thread
 
 
@@ -34,3 +38,50 @@ def test_an_interruption_asks_the_own_thread_to_stop_and_waits_no_longer() -> No
         in_own_thread(work, asked.set)
     assert ended.wait(10)
     assert met == ["elsewhere", "asked"]
+
+
+# What C calls at the end of an object loses an exception; a kernel's compiler, and the import system, leave a lock behind.
+STOPPED = """
+import os, signal, sys, threading, time
+from headrace.commands import heed_signals
+
+class Loses:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.01)
+
+def compiles():
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(0.1)
+    print("compiled", flush=True)
+
+heed_signals()
+try:
+    {what}
+    time.sleep(10)
+except KeyboardInterrupt as stop:
+    print("stopped by", stop.number)
+"""
+
+
+@pytest.mark.parametrize(
+    ("what", "told"),
+    [
+        ("Loses()", "stopped by 15\n"),
+        ("exec(compile('compiles()', '/lib/numba/core/dispatcher.py', 'exec'))", "compiled\nstopped by 15\n"),
+        ("exec(compile(open('f.py').read(), '<frozen importlib._bootstrap>', 'exec'))", "compiled\nstopped by 15\n"),
+    ],
+    ids=["lost", "compiling", "importing"],
+)
+def test_a_request_to_end_is_met_where_it_does_no_harm(what: str, told: str, tmp_path: Path) -> None:
+    (tmp_path / "f.py").write_text("os.kill(os.getpid(), signal.SIGTERM)\nfor _ in range(100_000): pass\nprint('compiled', flush=True)\n")
+    script = STOPPED.format(what=what)
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path)
+    assert (ran.stdout, ran.stderr) == (told, "")
+
+
+def test_an_exit_that_comes_of_a_signal_is_known_by_it() -> None:
+    exit_of_typer = SystemExit(130)
+    exit_of_typer.__context__ = Stopped(signal.SIGTERM)
+    assert signal_behind(exit_of_typer) == signal.SIGTERM
+    assert signal_behind(SystemExit(1)) is None
