@@ -55,7 +55,7 @@ def signal_behind(error: BaseException) -> int | None:
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
-    if is_interruptible(frame):
+    if is_interruptible(frame, _stop_again.__code__):  # raised there it would be lost too
         raise Stopped(number)
     _signal_later(number)
 

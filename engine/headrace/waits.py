@@ -15,7 +15,7 @@ import _thread
 import os
 from collections.abc import Callable
 from concurrent.futures import Future
-from types import FrameType
+from types import CodeType, FrameType
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -65,8 +65,8 @@ def in_own_thread(call: Callable[[], T], stop: Callable[[], None]) -> T:
     return made.result()
 
 
-def is_interruptible(frame: FrameType | None) -> bool:
-    """Return whether an interruption may be raised at a frame: not in the import system itself, and not while a kernel is compiled.
+def is_interruptible(frame: FrameType | None, *never: CodeType) -> bool:
+    """Return whether an interruption may be raised at a frame: not in the import system itself, while a kernel is compiled, or in `never`.
 
     >>> import sys
     >>> is_interruptible(sys._getframe())
@@ -75,7 +75,7 @@ def is_interruptible(frame: FrameType | None) -> bool:
     if frame is not None and frame.f_code.co_filename.startswith("<frozen importlib"):
         return False  # modules that it runs are no matter
     while frame is not None:
-        if _COMPILER in frame.f_code.co_filename:
+        if frame.f_code in never or _COMPILER in frame.f_code.co_filename:
             return False
         frame = frame.f_back
     return True

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 import signal
 import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import NoReturn
+from types import SimpleNamespace
+from typing import Any, NoReturn
 
 import pytest
 
+from headrace import commands
 from headrace.commands import Stopped, signal_behind
 from headrace.waits import in_own_thread
 
@@ -43,6 +46,7 @@ def test_an_interruption_asks_the_own_thread_to_stop_and_waits_no_longer() -> No
 # What C calls at the end of an object loses an exception; a kernel's compiler, and the import system, leave a lock behind.
 STOPPED = """
 import os, signal, sys, threading, time
+from headrace import commands
 from headrace.commands import heed_signals
 
 class Loses:
@@ -78,6 +82,15 @@ def test_a_request_to_end_is_met_where_it_does_no_harm(what: str, told: str, tmp
     script = STOPPED.format(what=what)
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path)
     assert (ran.stdout, ran.stderr) == (told, "")
+
+
+def test_no_request_to_end_is_raised_where_a_lost_one_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    later: list[int] = []
+    monkeypatch.setattr("headrace.commands._signal_later", later.append)
+    monkeypatch.setattr("headrace.commands.sys.__unraisablehook__", lambda _: commands._stop(signal.SIGTERM, inspect.currentframe()))
+    told: Any = SimpleNamespace(exc_type=ValueError, exc_value=None)
+    commands._stop_again(told)
+    assert later == [signal.SIGTERM]
 
 
 def test_an_exit_that_comes_of_a_signal_is_known_by_it() -> None:
