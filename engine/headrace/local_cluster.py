@@ -105,7 +105,7 @@ class LocalCluster:
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
         if isinstance(sys.exc_info()[1], KeyboardInterrupt):
-            self._interrupt()  # then no task is at work; a thread may wait for ever for a lock of its future (see `waits`)
+            self._interrupt()  # threads are not joined after it: one may wait for ever for a lock that another left (see `waits`)
         else:
             self._pool.shutdown(wait=True)
 
