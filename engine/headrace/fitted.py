@@ -64,7 +64,7 @@ def write_fitted(fitted: FittedSteps, folder: Path) -> None:
         "states": _packed(fitted.ops, fitted.states, streams),
         "parts": _packed(fitted.ops, fitted.parts, streams),
     }
-    with (folder / "states.arrows").open("wb") as sink:
+    with pa.OSFile(str(folder / "states.arrows"), "wb") as sink:
         places = write_streams(streams, sink)
     (folder / "pipeline.json").write_text(json_text.dump({**content, "streams": places}) + "\n")
 

@@ -177,8 +177,8 @@ def _numbers(index: int, streams: list[pa.Table]) -> np.ndarray[Any, Any]:
     return streams[index]["values"].combine_chunks().to_numpy(zero_copy_only=False)
 
 
-def write_streams(tables: Sequence[pa.Table | Bucket], sink: Any) -> list[tuple[int, int]]:
-    """Write Arrow tables one after another to a file object; a bucket of a run is in memory only while it is written.
+def write_streams(tables: Sequence[pa.Table | Bucket], sink: pa.NativeFile) -> list[tuple[int, int]]:
+    """Write Arrow tables one after another to a file; a bucket of a run is in memory only while it is written.
 
     Returns
     -------
@@ -186,16 +186,12 @@ def write_streams(tables: Sequence[pa.Table | Bucket], sink: Any) -> list[tuple[
         The offset and the length of each, in bytes.
     """
     places: list[tuple[int, int]] = []
-    position = 0
     for table in tables:
-        buffer = pa.BufferOutputStream()
         columns = [_settled(column) for column in (table.read() if isinstance(table, Bucket) else table).columns]
-        with pa.ipc.new_stream(buffer, table.schema) as writer:
+        position = sink.tell()
+        with pa.ipc.new_stream(sink, table.schema) as writer:
             writer.write_table(pa.table(columns, schema=table.schema))
-        content = buffer.getvalue()
-        sink.write(content)
-        places.append((position, content.size))
-        position += content.size
+        places.append((position, sink.tell() - position))
     return places
 
 
