@@ -133,7 +133,8 @@ def run_job(job: Job, progress: Progress | None = None) -> Run:
         with stages.stage("plan"):
             run = job.settings.run
             loaded = threading.Event()
-            ahead(load_kernels, loaded.set, _load_report)  # while workers start, and cores are free
+            here = (load_kernels,) if run.cluster == "local" else ()  # workers of their own have them, and take all cores to start
+            ahead(*here, loaded.set, _load_report)
             cluster = open_cluster(run.cluster, thread_count(run.cluster, run.workers, run.device))
         try:
             execution = _Execution(opened, cluster, folder, listing, progress or Silent(), stages, loaded)
