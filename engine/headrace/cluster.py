@@ -54,7 +54,7 @@ class Cluster(Protocol):
         """
 
     def neighbours(self, handles: Sequence[Any]) -> list[list[Any]]:
-        """Cut results of tasks that are done into runs that are best merged first: of Dask's workers, what lies on one of them."""
+        """Cut results of tasks into runs that are best merged first: of Dask's workers, what lies on one of them, or is to be made there."""
 
     def submit_beside(self, result: Any, function: Callable[..., Any], *args: Any) -> Any:
         """Start a task where the result of a task that is done lies, if that worker is still there."""
@@ -81,9 +81,14 @@ class Cluster(Protocol):
         """End what was started."""
 
 
+def start_merges(cluster: Cluster, merge: Callable[..., Any], shared: Any, handles: Sequence[Any]) -> list[Any]:
+    """Start merging results of tasks, at work or done, in canonical order: those of neighbours of one worker, where they lie. Return handles."""
+    return [run[0] if len(run) == 1 else cluster.submit_beside(run[0], merge, shared, *run) for run in cluster.neighbours(handles)]
+
+
 def merge_neighbours(cluster: Cluster, merge: Callable[..., Any], shared: Any, handles: Sequence[Any]) -> list[Any]:
-    """Merge results of tasks that are done, in canonical order: those of neighbours of one worker, where they lie. Return handles that are done."""
-    runs = [run[0] if len(run) == 1 else cluster.submit_beside(run[0], merge, shared, *run) for run in cluster.neighbours(handles)]
+    """Merge results of tasks that are done in the same way; return handles that are done."""
+    runs = start_merges(cluster, merge, shared, handles)
     cluster.wait(runs)
     return runs
 

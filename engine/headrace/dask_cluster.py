@@ -76,8 +76,14 @@ class DaskCluster:
         return homes
 
     def neighbours(self, handles: Sequence[Any]) -> list[list[Any]]:
-        holders = self._client.who_has(list(handles))
-        return [list(run) for _, run in groupby(handles, lambda handle: min(holders.get(handle.key) or ("",)))]
+        done = [handle for handle in handles if handle.key not in self._subjects]
+        holders = self._client.who_has(done) if done else {}
+
+        def place(handle: Any) -> str:
+            subject = self._subjects.get(handle.key)
+            return min((holders.get(handle.key) if subject is None else self._workers.get(subject)) or ("",))
+
+        return [list(run) for _, run in groupby(handles, place)]
 
     def submit_beside(self, result: Any, function: Callable[..., Any], *args: Any) -> Any:
         holders = self._client.who_has([result]).get(result.key)

@@ -19,7 +19,7 @@ import pyarrow as pa
 from headrace.backends import CPU, counting, open_backend
 from headrace.bad_rows import naming_the_file
 from headrace.cache import Batch, CacheSettings, KeptRows, columns_of, forget, hold_learnt, keep, pools_of, recall, release_learnt
-from headrace.cluster import Cluster
+from headrace.cluster import Cluster, start_merges
 from headrace.errors import DataError, MemoryBudgetError
 from headrace.exchange import Rows, exchange_steps
 from headrace.fallbacks import within_memory
@@ -247,8 +247,10 @@ def observe_pass(cluster: Cluster, work: Work, one: Pass, partitions: Sequence[A
     progress.start(one.name, len(partitions))
     cluster.spread(len(partitions))  # neighbours on one worker: their parts are merged before anything crosses
     handles = [cluster.submit_about(place, observe_partition, shared, one, partition) for place, partition in enumerate(partitions)]
+    merged = start_merges(cluster, merge_observed, shared, handles)  # whoever is done first need not wait for the others
     cluster.wait(handles, progress.advance)
-    total = total_observed(cluster, shared, handles, condense_observed if is_all else merge_observed)
+    cluster.wait(merged)
+    total = total_observed(cluster, shared, merged, condense_observed if is_all else merge_observed)
     if work.cache is not None and work.cache.learnt is not None:
         cluster.everywhere(release_learnt, work.cache.token)
     return total

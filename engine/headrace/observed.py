@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from headrace.cluster import Cluster, merge_neighbours, reduce_tree
+from headrace.cluster import Cluster, reduce_tree
 from headrace.ledger import Ledger
 from headrace.ops.base import FittedOp
 
@@ -54,9 +54,8 @@ def condense_observed(work: Work, *observed: Observed) -> Observed:
     return merged._replace(parts=condensed)
 
 
-def total_observed(cluster: Cluster, shared: Any, handles: Sequence[Any], last: Callable[..., Observed]) -> Observed:
-    """Merge what tasks observed, in the end by `last`: each worker what it holds, then, of many keys, all workers some items of everybody's."""
-    runs = merge_neighbours(cluster, merge_observed, shared, handles)
+def total_observed(cluster: Cluster, shared: Any, runs: Sequence[Any], last: Callable[..., Observed]) -> Observed:
+    """Merge what each worker has merged, in the end by `last`: of many keys, all workers some items of everybody's."""
     sizes = _sizes(cluster, shared, runs)
     if sum(sizes.values()) < _WORTH_DEALING:
         merged: Observed = cluster.gather([reduce_tree(cluster, merge_observed, shared, runs, last, runs[0])])[0]

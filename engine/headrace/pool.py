@@ -13,6 +13,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 Numbers = npt.NDArray[np.int32]
 # Rows that are many, how many of them say whether strings repeat, and how many must share one for that.
 _MANY_ROWS, _FIRST_ROWS, _ROWS_A_STRING = 1 << 14, 1 << 12, 4
+# Of fewer keys it makes no difference in what order they are sent.
+_MANY_KEYS = 1 << 14
 NULL = np.int32(-1)
 UNNUMBERED = np.int32(-2)
 
@@ -313,7 +316,7 @@ class PooledKeys(Keys):
     @property
     def table(self) -> pa.Table:
         """The keys as strings; made anew at each look, so that no second copy is held."""
-        return pa.table({self.name: self.pool.strings().take(pa.array(self.numbers, mask=self.numbers == NULL))})
+        return _table_of(self.name, self.pool.strings(), self.numbers)
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -327,6 +330,13 @@ class PooledKeys(Keys):
     def split_null(self) -> tuple[int, npt.NDArray[np.int64]]:
         found = np.flatnonzero(self.numbers == NULL)
         return int(found[0]) if len(found) else -1, np.flatnonzero(self.numbers != NULL)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Travel as they are, with all strings of the pool, if they are many and most of them: to gather them in another order takes longer."""
+        strings = self.pool.strings()
+        if len(self) < _MANY_KEYS or 2 * len(self) < len(strings):
+            return super().__reduce__()
+        return SentKeys, (self.name, strings, self.numbers)
 
     @property
     def nbytes(self) -> int:
@@ -347,12 +357,56 @@ class PooledKeys(Keys):
         return keys, codes.astype(np.int64)
 
 
+class SentKeys(Keys):
+    """Keys that were numbers of a pool in the process that sent them: `strings` are the pool's, in the order of their numbers.
+
+    >>> keys = SentKeys("city", pa.array(["Rome", "Oslo"], pa.large_string()), np.array([1, -1], np.int32))
+    >>> keys.table.to_pydict()
+    {'city': ['Oslo', None]}
+    """
+
+    def __init__(self, name: str, strings: pa.Array, numbers: Numbers) -> None:
+        object.__setattr__(self, "name", name)
+        object.__setattr__(self, "strings", strings)
+        object.__setattr__(self, "numbers", numbers)
+        object.__setattr__(self, "prepared", {})
+
+    name: str
+    strings: pa.Array
+    numbers: Numbers
+
+    @property
+    def names(self) -> list[str]:
+        return [self.name]
+
+    @cached_property
+    def table(self) -> pa.Table:
+        """The keys as strings, once somebody looks at them."""
+        return _table_of(self.name, self.strings, self.numbers)
+
+    @property
+    def are_strings(self) -> bool:
+        return True
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+
 def numbers_of(keys: Keys, pool: Pool) -> Numbers | None:
     """Return the numbers that keys have in a pool, which takes in those of other processes; None if it has no room for them."""
     if isinstance(keys, PooledKeys) and keys.pool is pool:
         return keys.numbers
-    numbers = pool.number(one_chunk(keys.table.column(0))) if keys.are_strings else None
-    return None if numbers is None or (numbers == UNNUMBERED).any() else numbers
+    if not keys.are_strings:
+        return None
+    if isinstance(keys, SentKeys):
+        numbers = np.append(pool.number(keys.strings), NULL)[keys.numbers]
+    else:
+        numbers = pool.number(one_chunk(keys.table.column(0)))
+    return None if (numbers == UNNUMBERED).any() else numbers
+
+
+def _table_of(name: str, strings: pa.Array, numbers: Numbers) -> pa.Table:
+    return pa.table({name: strings.take(pa.array(numbers, mask=numbers == NULL))})
 
 
 def summed_keys(

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pytest
 
 import headrace as hr
-from headrace.cluster import FAN_IN, Cluster, merge_neighbours, open_cluster, reduce_tree
+from headrace.cluster import FAN_IN, Cluster, merge_neighbours, open_cluster, reduce_tree, start_merges
 from headrace.errors import ClusterError, DataError, JobError
 from headrace.local_cluster import LocalCluster
 from headrace.workers import told_if_lost
@@ -368,6 +368,30 @@ def test_neighbours_of_one_worker_are_merged_there_before_anything_crosses(proce
     assert processes.gather(runs) == [(a, a, a), (b, b, b), (a,)]
     total = processes.gather([reduce_tree(processes, merged_pids, shared, runs, merged_pids, runs[1])])[0]
     assert total == (a, a, a, b, b, b, a, b)
+
+
+def pid_once(path: Path) -> tuple[int, ...]:
+    """Return this process once there is such a file."""
+    while not path.exists():
+        time.sleep(0.01)
+    return own_pid()
+
+
+def test_a_worker_merges_what_it_has_made_while_another_is_at_work(tmp_path: Path) -> None:
+    cluster, late = open_cluster("processes", 2), tmp_path / "late"
+    try:
+        assert cluster.spread(4) == [0, 0, 1, 1]
+        shared = cluster.share("")
+        handles = [cluster.submit_about(subject, *((pid_once, late) if subject == 3 else (own_pid,))) for subject in range(4)]
+        first, second = start_merges(cluster, merged_pids, shared, handles)
+        cluster.wait([first])
+        late.touch()
+        cluster.wait(handles)
+        a, b = cluster.gather([first, second])
+        assert (len(set(a)), len(set(b)), set(a) & set(b)) == (1, 1, set())
+    finally:
+        late.touch()
+        cluster.close()
 
 
 def has_pandas() -> bool:

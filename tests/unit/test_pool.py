@@ -12,7 +12,7 @@ import pytest
 from headrace.backends.arrow.backend import ArrowBackend
 from headrace.counts import Counts, NumberedCounts
 from headrace.keys import Keys
-from headrace.pool import UNNUMBERED, Pool, PooledKeys, Pools, Room
+from headrace.pool import UNNUMBERED, Pool, PooledKeys, Pools, Room, SentKeys
 from headrace_kernels.factorize import distinct_numbers
 
 
@@ -69,6 +69,26 @@ def test_numbers_are_added_up_once_they_are_many_for_their_strings() -> None:
     assert (twice.counts == 2).all()
     assert (thrice.counts == 3).all()
     assert twice.keys.table["city"].to_pylist() == thrice.keys.table["city"].to_pylist() == batch
+
+
+@pytest.mark.parametrize("n_rare", [0, 100_000], ids=["most strings of the pool", "few strings of the pool"])
+@pytest.mark.parametrize("may_know", [Pools(), Pools(room=1 << 10)], ids=["with room", "without room"])
+def test_many_keys_travel_with_the_strings_of_their_pool_if_those_are_most_of_them(n_rare: int, may_know: Pools) -> None:
+    pools = Pools()
+    values: list[str | None] = [f"city {n}" for n in range(20_000)]
+    counted(ArrowBackend(pools), [*reversed(values), *(f"rare {n}" for n in range(n_rare))])  # numbers fall where keys will rise
+    found = counted(ArrowBackend(pools), [*values[:100], None, *values])
+    sent = pickle.loads(pickle.dumps(found))
+    assert type(sent) is Counts
+    assert isinstance(sent.keys, SentKeys) == (not n_rare)
+    assert sent.keys == Keys(found.keys.table)
+    assert len(sent.keys) == 20_001
+    assert sent.keys.are_strings
+    here = counted(ArrowBackend(may_know), ["city 7", "Rome"])
+    merged = Counts.merged_all([here, sent])
+    apart = Counts.merged_all([Counts(Keys(part.keys.table), part.counts) for part in (here, found)])
+    assert merged.keys.table.equals(apart.keys.table)
+    assert merged.counts.tolist() == apart.counts.tolist()
 
 
 def test_counts_by_number_travel_as_strings() -> None:
