@@ -1,7 +1,7 @@
 """Rows kept between passes: what one pass has decoded and done to them, the next need not do again.
 
-Rows are kept after the leading steps, those that need nothing learnt. Dictionary columns are kept as they were read: their indices
-are the codes that fitting counted. Within the budget rows stay in memory; beyond it they go to files of Arrow's format, which are
+Rows are kept after the leading steps, those that need nothing learnt. Dictionary columns are kept as they were read, their indices
+being the codes that fitting counted; of strings of which only codes are asked, the numbers stand for the strings. Within the budget rows stay in memory; beyond it they go to files of Arrow's format, which are
 mapped and not decoded. One process keeps one cache; a task that lands on a worker that has not read its partition reads it.
 """
 
@@ -165,10 +165,14 @@ def _numbered(batch: Batch, settings: CacheSettings, pools: Pools) -> Batch:
     n_rows, columns = batch
     numbered = {}
     for name in settings.codes & set(columns):
-        if can_be_pooled(columns[name]) and not pa.types.is_dictionary(columns[name].type):
-            numbers = pools.of(name).released(columns[name])
-            if numbers is not None:
-                numbered[name] = Numbered(pools.of(name), numbers)
+        column = columns[name]
+        if not can_be_pooled(column):
+            continue
+        is_dictionary, pool = pa.types.is_dictionary(column.type), pools.of(name)
+        numbers = pool.released(column.dictionary if is_dictionary else column)
+        if numbers is not None:
+            found = pa.array(numbers)
+            numbered[name] = Numbered(pool, pa.DictionaryArray.from_arrays(column.indices, found, safe=False) if is_dictionary else found)
     return n_rows, {**columns, **numbered}
 
 
@@ -176,7 +180,7 @@ def _spill(path: Path, batch: Batch) -> Batch:
     n_rows, columns = batch
     names = list(columns)
     pools = {name: column.pool for name, column in columns.items() if isinstance(column, Numbered)}
-    arrays = [pa.array(column.numbers) if isinstance(column, Numbered) else column for column in columns.values()]
+    arrays = [column.numbers if isinstance(column, Numbered) else column for column in columns.values()]
     record = pa.RecordBatch.from_arrays(arrays, names=names)
     with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, record.schema) as writer:
         writer.write_batch(record)
@@ -204,7 +208,7 @@ class SpilledColumns(Mapping[str, pa.Array]):
         """Return all columns, mapped."""
         record = pa.ipc.open_file(pa.memory_map(str(self._path))).get_batch(0)
         columns: dict[str, Any] = {name: record.column(name) for name in self._names}
-        return columns | {name: Numbered(pool, columns[name].to_numpy()) for name, pool in self._pools.items()}
+        return columns | {name: Numbered(pool, columns[name]) for name, pool in self._pools.items()}
 
 
 def columns_of(batch: Batch) -> dict[str, Any]:

@@ -157,12 +157,14 @@ class Pool:
         return numbers
 
     def known(self, values: pa.Array) -> Numbers | None:
-        """Return the numbers of strings in memory that was numbered before; None for any other."""
+        """Return the numbers of strings in memory that was numbered before, and of what `strings_of` made; None for any other."""
+        if pa.types.is_dictionary(values.type):
+            return _indices(values) if self.gave(values) else None
         found = self._seen.get(_address(values))
         return None if found is None else found[1]
 
     def released(self, values: pa.Array) -> Numbers | None:
-        """Return what `known` returns, and forget the memory."""
+        """Return the numbers of strings in memory that was numbered before, and forget the memory; None for any other."""
         with self._lock:
             found = self._seen.pop(_address(values), None)
         if found is None:
@@ -183,15 +185,6 @@ class Pool:
     def gave(self, array: pa.DictionaryArray) -> bool:
         """Say whether rows are what `strings_of` made: their indices are numbers, their dictionary the pool itself."""
         return _address(array.dictionary) in self._whole
-
-    def row_numbers(self, array: pa.Array) -> Numbers | None:
-        """Return the number of each row where all have been numbered: of strings in memory seen before, and of what `strings_of` made."""
-        if not pa.types.is_dictionary(array.type):
-            return self.known(array)
-        if not self.gave(array):
-            return None
-        indices = array.indices
-        return (indices.fill_null(pa.scalar(NULL, pa.int32())) if indices.null_count else indices).to_numpy(zero_copy_only=False)
 
     def codes(self, keys: Keys) -> Numbers:
         """Return for each number the code of its string in `keys`, -1 where it is not there; computed once for a pool as long as it does not grow."""
@@ -276,18 +269,27 @@ class Pools:
 
 @dataclass(frozen=True, eq=False)
 class Numbered:
-    """Rows of a column of strings as numbers of its pool, for as long as nobody looks at them."""
+    """Rows of a column of strings as numbers of its pool, int32 or a dictionary of them, for as long as nobody looks at them.
+
+    >>> pool = Pool()
+    >>> rows = pa.DictionaryArray.from_arrays([1, 0, None], pa.array(pool.number(pa.array(["Rome", "Oslo"]))))
+    >>> Numbered(pool, rows).strings().to_pylist()
+    ['Oslo', 'Rome', None]
+    """
 
     pool: Pool
-    numbers: Numbers
+    numbers: pa.Array
 
     @property
     def nbytes(self) -> int:
         return int(self.numbers.nbytes)
 
     def strings(self) -> pa.DictionaryArray:
-        """Return the rows as a column."""
-        return self.pool.strings_of(self.numbers)
+        """Return the rows as a column; where the numbers are a dictionary's, that has a dictionary in its turn: `strings_of` them."""
+        if not pa.types.is_dictionary(self.numbers.type):
+            return self.pool.strings_of(self.numbers.to_numpy())
+        strings = self.pool.strings_of(self.numbers.dictionary.to_numpy())
+        return pa.DictionaryArray.from_arrays(self.numbers.indices, strings, safe=False)
 
 
 class PooledKeys(Keys):
@@ -439,7 +441,12 @@ def distinct_keys(name: str, pool: Pool, numbers: Numbers) -> tuple[PooledKeys, 
 
 def can_be_pooled(array: pa.Array) -> bool:
     """Say whether a column holds strings, dictionary-encoded or not."""
-    return is_text(array.dictionary.type) if pa.types.is_dictionary(array.type) else is_text(array.type)
+    return can_be_pooled(array.dictionary) if pa.types.is_dictionary(array.type) else is_text(array.type)
+
+
+def _indices(array: pa.DictionaryArray) -> Numbers:
+    indices = array.indices
+    return (indices.fill_null(pa.scalar(NULL, pa.int32())) if indices.null_count else indices).to_numpy(zero_copy_only=False)
 
 
 def _address(values: pa.Array) -> tuple[int, ...]:

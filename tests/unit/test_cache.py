@@ -84,9 +84,10 @@ def test_nothing_is_kept_when_the_run_is_over(source: Path) -> None:
     assert not _kept
 
 
+@pytest.mark.parametrize("use_dictionary", [True, False], ids=["a dictionary", "plain"])
 @pytest.mark.parametrize("memory", [1 << 30, 1], ids=["in memory", "in files"])
 def test_numbers_are_kept_in_place_of_strings_of_which_only_codes_are_asked(
-    parquet: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, memory: int
+    parquet: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, memory: int, use_dictionary: bool
 ) -> None:
     kept: list[dict[str, type]] = []
     numbered = cache._numbered
@@ -94,7 +95,7 @@ def test_numbers_are_kept_in_place_of_strings_of_which_only_codes_are_asked(
     rows = pa.table({"code": ["b", None, "a", "b", "c", "a"], "both": ["x", "y", None, "x", "x", "y"], "left": list("uvwuvw")})
     steps = [hr.Derive({"n": "length(left)"}), hr.Categorify(["code"]), hr.CountEncoding(["both"]), hr.Categorify(["left"], buckets=2)]
     expected = hr.Pipeline(steps).fit_transform(rows).table
-    source = parquet(rows, 2, use_dictionary=False)
+    source = parquet(rows, 2, use_dictionary=use_dictionary)
     monkeypatch.setattr(cache, "Pools", lambda memory=None, room=None, folder=None, n_rows=0: Pools(Room(1 << 20), room, folder))
     monkeypatch.setattr(plan, "usual_bytes", lambda: memory)
     assert hr.Pipeline(steps).fit_transform(source).table.equals(expected)

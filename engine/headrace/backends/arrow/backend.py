@@ -310,7 +310,7 @@ def _counted_strings(name: str, array: Array, pool: Pool) -> Counts:
     """Return the distinct strings of a column and how often each occurs; of a dictionary only those that occur."""
     from headrace_kernels.counting import count_indices, occurring
 
-    numbers = pool.row_numbers(array)
+    numbers = pool.known(array)
     if numbers is not None or not pa.types.is_dictionary(array.type):
         numbers = pool.remember(array) if numbers is None else numbers
         left = np.flatnonzero(numbers == UNNUMBERED)

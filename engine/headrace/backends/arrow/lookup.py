@@ -113,7 +113,7 @@ def encode_strings(array: pa.Array, keys: Keys, ids: npt.NDArray[np.int32], pool
 
 def find_numbered(array: pa.Array, keys: Keys, pool: Pool) -> Codes | None:
     """Return the code of each row of a string column if fitting has numbered the rows, else None."""
-    numbers = pool.row_numbers(array)
+    numbers = pool.known(array)
     return None if numbers is None else _codes_of_numbers(numbers, keys, pool)
 
 
