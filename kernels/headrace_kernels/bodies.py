@@ -8,7 +8,9 @@ That takes half the time, and the machine code is as fast.
 
 from __future__ import annotations
 
+import itertools
 import logging
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -22,6 +24,7 @@ from headrace_kernels.numba_names import (
     CPUDispatcher,
     Flags,
     FunctionCompiler,
+    FunctionIdentity,
     JITCodeLibrary,
     compile_extra,
     jit_registry,
@@ -127,6 +130,9 @@ class _EntryCompiler(FunctionCompiler):  # type: ignore[misc]
 
     def _compile_core(self, args: Any, return_type: Any) -> Any:
         _log.info("compiling %s", self.py_func.__qualname__)
+        # A symbol's name ends in how many functions the process had compiled: closures of one source that two processes compiled may be
+        # namesakes, and of two namesakes that a third loads one would be called for both.
+        FunctionIdentity._unique_ids = itertools.count(secrets.randbits(60))
         with _overloads_as_bodies():
             self.bodies.compile(tuple(args))
         body = self.bodies.overloads[tuple(args)]

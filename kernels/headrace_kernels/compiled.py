@@ -59,9 +59,8 @@ def jit(function: Function, *, exact_order: bool = True, inline: bool = False) -
     if numba.config.DISABLE_JIT:
         return function
     dispatcher = bodies.Dispatcher(function, targetoptions=options)
-    mark = None if inline else fingerprint(function)
-    if mark is not None:
-        dispatcher._cache = _FingerprintCache(function, mark if exact_order else mark[::-1])
+    if not inline:
+        dispatcher._cache = _FingerprintCache(function, exact_order=exact_order)
     return cast(Function, dispatcher)
 
 
@@ -103,7 +102,9 @@ def _pieces(value: object, seen: set[int]) -> Iterator[str]:
         yield f"{value.dtype}{value.shape}{hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()}"
     elif isinstance(value, _PLAIN):
         yield repr(value)
-    elif isinstance(value, (types.ModuleType, types.BuiltinFunctionType, type, np.ufunc)):
+    elif isinstance(value, types.ModuleType):  # whatever of it is called: its file
+        yield value.__name__ + _file_digest(getattr(value, "__file__", None) or "")
+    elif isinstance(value, (types.BuiltinFunctionType, type, np.ufunc)):
         yield getattr(value, "__name__", "")
     else:
         raise _NoStableDigestError
@@ -144,18 +145,32 @@ class _FingerprintFile(caching.IndexDataCacheFile):  # type: ignore[misc]
 
 
 class _FingerprintCache(caching.FunctionCache):  # type: ignore[misc]
-    """Find compiled code by the fingerprint of its source."""
+    """Find compiled code by the fingerprint of its source.
 
-    def __init__(self, function: Callable[..., Any], mark: str) -> None:
-        self._mark = mark
+    That is taken at the first call: at its definition, what stands further down in its module is not there yet.
+    """
+
+    def __init__(self, function: Callable[..., Any], *, exact_order: bool) -> None:
+        self._py_func = function
+        self._exact_order = exact_order
+        self.enable()
+
+    @functools.cached_property
+    def _mark(self) -> str | None:
+        mark = fingerprint(self._py_func)
+        if mark is None:
+            return None
+        mark = mark if self._exact_order else mark[::-1]
         try:
-            super().__init__(function)
+            super().__init__(self._py_func)
         except RuntimeError:  # no directory can be written, or the function has no file: compile each time
-            self.disable()
-            return
-        self._cache_file = _FingerprintFile(self.cache_path, f"{function.__name__.strip('<>')}-{mark[:16]}", mark)
+            return None
+        self._cache_file = _FingerprintFile(self.cache_path, f"{self._py_func.__name__.strip('<>')}-{mark[:16]}", mark)
+        return mark
 
     def load_overload(self, sig: object, target_context: Any) -> object:
+        if not self._enabled or self._mark is None:
+            return None
         # Numba first declares all that a compiler may meet (0.1 s). Compiled code needs its run time only.
         rtsys.initialize(target_context)
         codegen = target_context.codegen()
@@ -167,7 +182,7 @@ class _FingerprintCache(caching.FunctionCache):  # type: ignore[misc]
             del codegen._library_class
 
     def save_overload(self, sig: object, data: object) -> None:
-        if self._enabled:
+        if self._enabled and self._mark is not None:
             super().save_overload(sig, data)
 
     def _index_key(self, sig: object, codegen: Any) -> tuple[object, ...]:

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 
-from headrace_kernels.scalars import Number, by_precision, from_bits, inlined, like, nearest, polynomial, to_bits, to_integer
+from headrace_kernels.scalars import Number, by_precision, from_bits, inlined, like, polynomial, rounded, to_bits, to_float
 
 _LN_2 = math.log(2)
 _SQRT_HALF = math.sqrt(0.5)
@@ -52,7 +52,7 @@ def _logarithm(u: Number, correction: Number, exponent: Number) -> Number:
     scale = from_bits((biased if biased > least else least) << mantissa_bits, u)  # not max: Numba 0.68 finds none of two for CUDA
     f = (m - like(1.0, u)) + correction * scale
     q = f / (like(2.0, u) + f)
-    return like(k + exponent, u) * like(_LN_2, u) + (q + q) * _ARTANH(q * q)
+    return to_float(k + exponent, u) * like(_LN_2, u) + (q + q) * _ARTANH(q * q)
 
 
 @inlined
@@ -101,9 +101,9 @@ def exp2(x: Number) -> Number:
     low, high = like(by_precision(-126, -1022, x), x), like(by_precision(128, 1024, x), x)
     usable = (x >= low) & (x < high)
     safe = x if usable else like(0.0, x)
-    k = nearest(safe)
+    whole, k = rounded(safe)
     # one binade lower and doubled: 2**1024 itself has no bits
-    power = from_bits((to_integer(k) + by_precision(126, 1022, x)) << by_precision(23, 52, x), x)
-    result = (_EXPONENTIAL((safe - k) * like(_LN_2, x)) * power) * like(2.0, x)
+    power = from_bits((k + by_precision(126, 1022, x)) << by_precision(23, 52, x), x)
+    result = (_EXPONENTIAL((safe - whole) * like(_LN_2, x)) * power) * like(2.0, x)
     special = like(0.0, x) if x < low else (like(math.inf, x) if x >= high else x)
     return result if usable else special

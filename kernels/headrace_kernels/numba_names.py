@@ -12,6 +12,7 @@ with sparing("scipy", "coverage"):
 
 from numba import carray, types
 from numba.core import caching, cgutils
+from numba.core.bytecode import FunctionIdentity
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler, Flags, compile_extra
 from numba.core.dispatcher import _FunctionCompiler as FunctionCompiler
@@ -27,6 +28,7 @@ __all__ = [
     "Compiler",
     "Flags",
     "FunctionCompiler",
+    "FunctionIdentity",
     "JITCodeLibrary",
     "NumbaError",
     "caching",

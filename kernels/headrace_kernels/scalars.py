@@ -8,7 +8,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -169,18 +169,32 @@ def _compile_by_precision(single: Any, double: Any, x: Any) -> Any:
     return lambda single, double, x: _I64(double)
 
 
-def to_integer(x: Number) -> Number:
-    """Return a finite whole float as an integer of the same width.
+# In a number so large the last bit is worth 1: what is added to it is rounded to a whole number, which its last bits then hold.
+# Converting between floats and 64-bit integers is one value at a time without AVX-512.
+_WHOLE_SINGLE, _WHOLE_DOUBLE = 3 << 22, 3 << 51
 
-    >>> to_integer(3.0)
-    3
+
+@inlined
+def rounded(x: Number) -> tuple[Number, Number]:
+    """Return the nearest whole number, of two the even one, as a float and as an integer of its width; `x` is below 2**22 (float64: 2**51) in size.
+
+    >>> rounded(2.5), rounded(-3.7)
+    ((2.0, 2), (-4.0, -4))
     """
-    return int(x)
+    whole = like(by_precision(_WHOLE_SINGLE, _WHOLE_DOUBLE, x), x)
+    shifted = x + whole
+    return shifted - whole, to_bits(shifted) - to_bits(whole)
 
 
-@overload(to_integer, strict=False)
-def _compile_to_integer(x: Any) -> Any:
-    return (lambda x: _I32(x)) if x == types.float32 else (lambda x: _I64(x))
+@inlined
+def to_float(k: Number, x: Number) -> Number:
+    """Return an integer of `x`'s width, below 2**22 (float64: 2**51) in size, as a float of its precision.
+
+    >>> to_float(-3, 0.0)
+    -3.0
+    """
+    whole = like(by_precision(_WHOLE_SINGLE, _WHOLE_DOUBLE, x), x)
+    return from_bits(to_bits(whole) + k, x) - whole
 
 
 @inlined
@@ -200,6 +214,8 @@ def exact_sum(x: Number, y: Number) -> tuple[Number, Number]:
 def polynomial(double: tuple[float, ...], single: tuple[float, ...]) -> Callable[[Number], Number]:
     """Return a function that evaluates a polynomial by Horner's rule, its coefficients chosen by the precision of its argument.
 
+    But for the constant, even and odd powers go apart, as two polynomials of z**2: of one, every operation would wait for the one before.
+
     Parameters
     ----------
     double, single : tuple of float
@@ -207,19 +223,13 @@ def polynomial(double: tuple[float, ...], single: tuple[float, ...]) -> Callable
     """
 
     def evaluate(z: Number) -> Number:
-        coefficients = single if isinstance(z, np.float32) else double
-        total = like(coefficients[-1], z)
-        for coefficient in coefficients[-2::-1]:
-            total = fma(total, z, like(coefficient, z))
-        return total
+        coefficients = [like(coefficient, z) for coefficient in (single if isinstance(z, np.float32) else double)]
+        return _by_horner(coefficients, z, z * z, fma)
 
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        (value,) = arguments
-        coefficients = single if signature.return_type == types.float32 else double
-        total = ir.Constant(value.type, coefficients[-1])
-        for coefficient in coefficients[-2::-1]:
-            total = builder.fma(total, value, ir.Constant(value.type, coefficient))
-        return total
+        (z,) = arguments
+        coefficients = [ir.Constant(z.type, coefficient) for coefficient in (single if signature.return_type == types.float32 else double)]
+        return _by_horner(coefficients, z, builder.fmul(z, z), builder.fma)
 
     @intrinsic
     def unrolled(typingctx: Any, z: Any) -> Any:
@@ -230,3 +240,10 @@ def polynomial(double: tuple[float, ...], single: tuple[float, ...]) -> Callable
         return lambda z: unrolled(z)
 
     return evaluate
+
+
+def _by_horner(coefficients: Sequence[Any], z: Any, square: Any, multiply_add: Callable[[Any, Any, Any], Any]) -> Any:
+    constant, *others = coefficients
+    even, odd = (functools.reduce(lambda total, lower: multiply_add(total, square, lower), others[i::2][::-1]) for i in (0, 1))
+    # the constant last: it is the largest, and its sum with all others is rounded once
+    return multiply_add(multiply_add(odd, z, even), z, constant)

@@ -204,8 +204,8 @@ def test_no_exported_name_is_hidden_by_a_module():
     assert not {module.name for module in pkgutil.iter_modules(headrace_kernels.__path__)} & set(exported)
 
 
-def python(code, **environment):
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+def python(code, *arguments, **environment):
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
@@ -253,6 +253,56 @@ def test_a_loaded_function_needs_no_compiler_and_can_be_compiled_into_others(tmp
     )
     assert first.split() == ["4.0", "True", "5.0"]
     assert second.split() == ["4.0", "False", "5.0"]
+
+
+LAUNCH = """
+import sys
+import numpy as np
+from headrace_kernels import Column, get_kernel
+constants = {"clip": {"low": 2.0, "high": 6.0}, "log_plus": {"plus": 0.0, "unit": 1.0}}
+for name in sys.argv[1:]:
+    print(*get_kernel(name).launch([Column(np.array([1.0, 8.0]))], constants[name])[0].values.tolist())
+"""
+
+
+def test_machine_code_of_like_loops_that_two_processes_compiled_is_loaded_by_a_third(tmp_path):
+    def launched(*names):
+        return python(LAUNCH, *names, NUMBA_CACHE_DIR=str(tmp_path), PYTHONPATH=os.pathsep.join(sys.path)).split()
+
+    clipped, logarithms = launched("clip"), launched("log_plus")
+    assert [float(value) for value in clipped + logarithms] == [2.0, 6.0, 0.0, pytest.approx(math.log(8))]
+    assert launched("clip", "log_plus") == clipped + logarithms
+    assert launched("log_plus", "clip") == logarithms + clipped
+
+
+CALL_LATER = """
+import helpers
+from headrace_kernels.compiled import jit
+@jit
+def whole(x):
+    return part(x)
+@jit
+def part(x):
+    return helpers.added(x)
+print(whole(2.0))
+"""
+HELPERS = """
+from headrace_kernels.compiled import jit
+@jit
+def added(x):
+    return x + %s
+"""
+
+
+def test_machine_code_is_not_found_once_a_file_changed_behind_a_function_that_is_defined_later(tmp_path):
+    (tmp_path / "called.py").write_text(CALL_LATER)
+    found = []
+    for value in (1.5, 12.5):
+        (tmp_path / "helpers.py").write_text(HELPERS % value)
+        found.append(
+            python("import called", NUMBA_CACHE_DIR=str(tmp_path / "cache"), PYTHONPATH=os.pathsep.join([str(tmp_path), *sys.path]))
+        )
+    assert [float(value) for value in found] == [3.5, 14.5]
 
 
 def test_the_fingerprint_sees_all_that_a_function_reaches():
