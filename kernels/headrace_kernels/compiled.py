@@ -1,9 +1,9 @@
 """Compile with Numba, and keep the machine code between processes, closures included.
 
-Numba's own ``cache=True`` has three gaps that matter here: a closure over a compiled function is never found again (its key holds
-a random id), a change in another file that a function calls is not noticed, and two processes that compile at once may read each
-other's half-written entry. The cache here keys machine code by a fingerprint of all source that a function reaches, and names data
-files by that key. It is kept where Numba keeps its own: ``NUMBA_CACHE_DIR``, else ``__pycache__``, else the user's cache directory.
+Numba's own ``cache=True`` has gaps that matter here: a closure over a compiled function is never found again (its key holds a random
+id), a change in another file that a function calls is not noticed, two processes that compile at once may read each other's half-written
+entry, and a damaged one ends every process that looks at it. The cache here keys machine code by a fingerprint of all source that a
+function reaches, names files by that key, and compiles again what their checksum does not bear out. It is kept where Numba keeps its own: ``NUMBA_CACHE_DIR``, else ``__pycache__``, else the user's cache directory.
 
 A constant that is an argument of a compiled function is written ``np.int64(4)``: of each bare ``4`` Numba makes a type, and compiles for it.
 
@@ -14,8 +14,12 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import os
+import pickle
+import threading
 import types
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -25,6 +29,7 @@ from headrace_kernels import bodies
 from headrace_kernels.numba_names import CPUDispatcher, caching, numba, rtsys
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+_DIGEST_NBYTES = 32
 _PLAIN = (int, float, complex, str, bytes, bool, type(None), np.generic, np.dtype, range, slice, numba.types.Type)
 
 
@@ -133,15 +138,31 @@ def _file_digest(path: str) -> str:
         return ""
 
 
-class _FingerprintFile(caching.IndexDataCacheFile):  # type: ignore[misc]
-    """Write the data before the index that names them, under a name of their own."""
+class _CodeFiles:
+    """Machine code in files that are named by what it was compiled of; a damaged one is as none."""
+
+    def __init__(self, folder: str, name: str) -> None:
+        self._folder, self._name = Path(folder), name
+
+    def load(self, key: object) -> object:
+        try:
+            content = self._path(key).read_bytes()
+        except OSError:
+            return None
+        digest, data = content[:_DIGEST_NBYTES], content[_DIGEST_NBYTES:]
+        return pickle.loads(data) if hashlib.sha256(data).digest() == digest else None  # noqa: S301  (what `save` wrote)
 
     def save(self, key: object, data: object) -> None:
-        name = self._data_name(int(hashlib.sha256(repr(key).encode()).hexdigest()[:12], 16))
-        self._save_data(name, data)
-        overloads = self._load_index()
-        overloads[key] = name
-        self._save_index(overloads)
+        path, content = self._path(key), caching.dumps(data)
+        new = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}")  # two processes may compile the same at once
+        try:
+            new.write_bytes(hashlib.sha256(content).digest() + content)
+            new.replace(path)
+        finally:
+            new.unlink(missing_ok=True)
+
+    def _path(self, key: object) -> Path:
+        return self._folder / f"{self._name}-{hashlib.sha256(repr(key).encode()).hexdigest()[:32]}.nbc"
 
 
 class _FingerprintCache(caching.FunctionCache):  # type: ignore[misc]
@@ -151,8 +172,8 @@ class _FingerprintCache(caching.FunctionCache):  # type: ignore[misc]
     """
 
     def __init__(self, function: Callable[..., Any], *, exact_order: bool) -> None:
-        self._py_func = function
-        self._exact_order = exact_order
+        self._py_func, self._exact_order = function, exact_order
+        self._name, self._cache_path = repr(function), None  # what Numba shows of it
         self.enable()
 
     @functools.cached_property
@@ -165,7 +186,7 @@ class _FingerprintCache(caching.FunctionCache):  # type: ignore[misc]
             super().__init__(self._py_func)
         except RuntimeError:  # no directory can be written, or the function has no file: compile each time
             return None
-        self._cache_file = _FingerprintFile(self.cache_path, f"{self._py_func.__name__.strip('<>')}-{mark[:16]}", mark)
+        self._cache_file = _CodeFiles(self.cache_path, self._py_func.__name__.strip("<>"))
         return mark
 
     def load_overload(self, sig: object, target_context: Any) -> object:
@@ -183,7 +204,8 @@ class _FingerprintCache(caching.FunctionCache):  # type: ignore[misc]
 
     def save_overload(self, sig: object, data: object) -> None:
         if self._enabled and self._mark is not None:
-            super().save_overload(sig, data)
+            with suppress(OSError):  # a full disk: the next process compiles again
+                super().save_overload(sig, data)
 
     def _index_key(self, sig: object, codegen: Any) -> tuple[object, ...]:
         return (sig, codegen.magic_tuple(), self._mark)

@@ -1,3 +1,4 @@
+import errno
 import functools
 import importlib
 import math
@@ -13,7 +14,7 @@ import pytest
 
 import headrace_kernels
 from headrace_kernels import __all__ as exported
-from headrace_kernels import bodies, get_kernel, kernel_names
+from headrace_kernels import bodies, compiled, get_kernel, kernel_names
 from headrace_kernels.column import Column
 from headrace_kernels.compiled import fingerprint, jit
 from headrace_kernels.kernel import Kernel, kernel
@@ -253,6 +254,32 @@ def test_a_loaded_function_needs_no_compiler_and_can_be_compiled_into_others(tmp
     )
     assert first.split() == ["4.0", "True", "5.0"]
     assert second.split() == ["4.0", "False", "5.0"]
+
+
+DAMAGES = {
+    "cut short": lambda code: code[: len(code) // 2],
+    "empty": lambda code: b"",
+    "zeros": lambda code: bytes(len(code)),
+    "a bit": lambda code: code[:-99] + bytes([code[-99] ^ 1]) + code[-98:],
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_damaged_machine_code_is_compiled_again(tmp_path, damage):
+    first = python(COUNT_COMPILATIONS, NUMBA_CACHE_DIR=str(tmp_path), PYTHONPATH=os.pathsep.join(sys.path))
+    for path in tmp_path.rglob("*.nbc"):
+        path.write_bytes(DAMAGES[damage](path.read_bytes()))
+    again, kept = (python(COUNT_COMPILATIONS, NUMBA_CACHE_DIR=str(tmp_path), PYTHONPATH=os.pathsep.join(sys.path)) for _ in range(2))
+    assert (again, kept) == (first, "0") != (kept, "0")
+
+
+def test_machine_code_that_cannot_be_kept_is_used(tmp_path, monkeypatch):
+    def full(self, key, data):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(compiled._CodeFiles, "save", full)
+    number = float(tmp_path.stat().st_ino)  # no earlier run has compiled it
+    assert jit(lambda x: x + number)(1.0) == number + 1.0
 
 
 LAUNCH = """
