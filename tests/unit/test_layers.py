@@ -105,7 +105,7 @@ PLACES: dict[str, tuple[str, ...]] = {
     "matplotlib": ("report",),
     "jinja2": ("report",),
     "typer": ("cli", "cli_bench", "commands"),
-    "pickle": (),
+    "pickle": ("headrace_kernels.compiled",),  # as Numba keeps machine code; nothing that a user saves or loads
     **dict.fromkeys(GPU_PACKAGES, ("backends.cudf",)),
     "cuml": ("models",),
     "cupy": ("backends.cudf", "models"),
