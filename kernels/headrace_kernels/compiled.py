@@ -14,9 +14,8 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import os
 import pickle
-import threading
+import secrets
 import types
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -150,11 +149,12 @@ class _CodeFiles:
         except OSError:
             return None
         digest, data = content[:_DIGEST_NBYTES], content[_DIGEST_NBYTES:]
-        return pickle.loads(data) if hashlib.sha256(data).digest() == digest else None  # noqa: S301  (what `save` wrote)
+        return pickle.loads(data) if hashlib.sha256(data).digest() == digest else None  # noqa: S301  (as Numba does; trusted as .pyc files are)
 
     def save(self, key: object, data: object) -> None:
         path, content = self._path(key), caching.dumps(data)
-        new = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}")  # two processes may compile the same at once
+        # Two processes may compile the same at once, on two machines if they share the folder.
+        new = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
         try:
             new.write_bytes(hashlib.sha256(content).digest() + content)
             new.replace(path)
