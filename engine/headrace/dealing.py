@@ -130,7 +130,7 @@ def deal_side(work: Work, shuffle: Shuffle, columns: tuple[str, ...], partition:
 
 def _dealt(table: Table, keys: Sequence[str], names: Sequence[str], buckets: int) -> list[pa.Table]:
     backend = table.backend
-    columns = {name: table.columns[name] for name in names}
+    columns = table.pick(names)
     sizes = [table.n_rows] + [0] * (buckets - 1)
     if buckets > 1 and keys:
         bucket = remainders(backend.hash_rows(table.pick(keys), 0), buckets).astype(np.int64)

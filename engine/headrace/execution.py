@@ -314,14 +314,16 @@ def transform_partition(
 def conform(table: Table, schema: Schema) -> Table:
     """Return a table with its columns in the types of `schema`; raise DataError where that would change a value."""
     converted = {}
-    for name in table.names:
-        given, wanted = table.backend.type_of(table[name]), schema[name]
+    for name, given in table.schema.columns.items():
+        wanted = schema[name]
+        if given == wanted:
+            continue
         if not given.is_like(wanted):
             raise DataError(f"is {given}, and the pipeline was fitted on {wanted}", column=name, hint="cast it before")
         try:
-            converted[name] = table.backend.cast(table[name], schema[name])
+            converted[name] = table.backend.cast(table[name], wanted)
         except DataError as error:
-            raise DataError(error.message, column=name, hint=f"the pipeline was fitted on {schema[name]}") from error
+            raise DataError(error.message, column=name, hint=f"the pipeline was fitted on {wanted}") from error
     return table.with_columns(converted)
 
 
@@ -382,7 +384,7 @@ def transform_to_file(work: Work, what: tuple[Any, ...], partition: Partition) -
     ledger = Ledger()
     with counting(work.device, ledger):
         tables = transform_partition(work, columns, steps, partition, ledger)
-        write_batches(folder / part_name(partition), (host_table(table, schema) for table in tables), schema.to_arrow())
+        write_batches(folder / part_name(partition), (_kept_table(table, schema) for table in tables), schema.to_arrow())
     return ledger
 
 
@@ -393,6 +395,15 @@ def host_table(table: Table, schema: Schema) -> pa.Table:
     wanted = schema.to_arrow()
     columns = [in_type(array, type_) for array, type_ in zip(arrays, wanted.types, strict=True)]
     return pa.Table.from_arrays(columns, schema=wanted) if columns else pa.table({}).select([])
+
+
+def _kept_table(table: Table, schema: Schema) -> pa.Table:
+    """Return some columns of a table on the host as they are kept, numbers as codes where they are: a file has them so."""
+    from headrace.backends.arrow.coded import is_coded
+
+    with table.backend.moving("output"):
+        arrays = {name: table.backend.to_arrow(column) for name, column in table.pick_kept(schema.names).items()}
+    return pa.table({name: array if is_coded(array) else in_type(array, schema[name].arrow) for name, array in arrays.items()})
 
 
 def part_name(partition: Partition) -> str:

@@ -69,6 +69,9 @@ class Backend(Protocol):
     def to_arrow(self, column: Device) -> pa.Array:
         """Hand a column to the host."""
 
+    def plain(self, column: Device) -> Device:
+        """Return a column with a value a row. All verbs but `take`, `filter`, `first`, `moments`, `run_stages` and `type_of` want one."""
+
     def moving(self, why: str) -> AbstractContextManager[Any]:
         """Count rows that this thread hands to the host inside under a reason: ``output``, ``exchange``, or ``fallback`` to the CPU."""
 
@@ -216,6 +219,9 @@ class Table:
         return Schema({name: self.backend.type_of(self.columns[name]) for name in self.names})
 
     def __getitem__(self, name: str) -> Device:
+        return self.backend.plain(self._as_kept(name))
+
+    def _as_kept(self, name: str) -> Device:
         try:
             return self.columns[name]
         except KeyError:
@@ -225,6 +231,10 @@ class Table:
     def pick(self, names: Iterable[str]) -> dict[str, Device]:
         """Return some columns by name."""
         return {name: self[name] for name in names}
+
+    def pick_kept(self, names: Iterable[str]) -> dict[str, Device]:
+        """Return some columns by name as they are kept: numbers may be codes of few values, which `Backend.plain` decodes."""
+        return {name: self._as_kept(name) for name in names}
 
     def with_columns(self, columns: Mapping[str, Device]) -> Table:
         """Return the table with columns replaced in place or added at the end."""
@@ -238,7 +248,7 @@ class Table:
     def select(self, names: Iterable[str]) -> Table:
         """Return only `names`, in their order; what travels with the rows stays."""
         hidden = {name: column for name, column in self.columns.items() if name.startswith("\0")}
-        return replace(self, columns={**self.pick(names), **hidden})
+        return replace(self, columns={**self.pick_kept(names), **hidden})
 
     def only(self, names: Iterable[str]) -> Table:
         """Return the columns that are among `names`, in the table's order; what travels with the rows stays."""
@@ -290,11 +300,11 @@ class Table:
 
     def evaluate(self, expression: Expression) -> Device:
         """Evaluate a SQL expression over this table's columns."""
-        return self.backend.evaluate(expression, self.columns, self.n_rows)
+        return self.backend.evaluate(expression, self.pick(expression.columns), self.n_rows)
 
     def moments(self, names: Sequence[str]) -> dict[str, Moments]:
         """Return count, extremes and exact sums of each of some columns."""
-        return dict(zip(names, self.backend.moments([self[name] for name in names]), strict=True))
+        return dict(zip(names, self.backend.moments(list(self.pick_kept(names).values())), strict=True))
 
     def quantiles(self, name: str) -> Quantiles:
         """Return the counts of a column's values by bins."""
@@ -338,7 +348,7 @@ class Table:
 
     def to_arrow(self) -> pa.Table:
         """Return the visible columns as an Arrow table on the host."""
-        arrays = {name: self.backend.to_arrow(self.columns[name]) for name in self.names}
+        arrays = {name: self.backend.to_arrow(self[name]) for name in self.names}
         return pa.table(arrays) if arrays else pa.table({}).select([])
 
     @classmethod

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from headrace_kernels.addresses import array_at, checksum_of
+from headrace_kernels.bitmaps import spread_bits
 from headrace_kernels.compiled import jit
 from headrace_kernels.page_headers import (
     ABSENT,
@@ -64,6 +65,7 @@ CODEC, OPTIONAL, VALUES, BITS = range(4)
 """Places in a chunk's row: its codec, whether it has levels, and the addresses of its values and of its bitmap."""
 
 _UNKNOWN = -2
+_BLOCK = 1024
 
 
 @jit
@@ -246,6 +248,24 @@ def read_dictionary(stored: Any, page: Any, codec: int, checksum: int, space: An
     """Decode a dictionary page of strings as `decode_strings` does; DAMAGED, too, if it is of another number of them than `offsets`."""
     n_values, body = _open_dictionary(array_at(stored.ctypes.data, len(stored), space), page, codec, checksum, space)
     return decode_strings(body, offsets, data) if n_values == len(offsets) - 1 else DAMAGED
+
+
+@jit
+def read_number_dictionary(stored: Any, page: Any, codec: int, signed: bool, checksum: int, space: Any, out: Any) -> bool:
+    """Decode a dictionary page of as many numbers as `out` has, unsigned integers of their width; return False if it is not as it should be."""
+    n_values, body = _open_dictionary(array_at(stored.ctypes.data, len(stored), space), page, codec, checksum, space)
+    return n_values == len(out) and len(body) == n_values * max(4, out.itemsize) and _take_plain(body, signed, out)
+
+
+@jit
+def set_codes_of_nulls(bits: Any, null: int, codes: Any) -> None:
+    """Write a code to the rows whose bit is not set."""
+    valid = np.empty(_BLOCK, np.uint8)
+    for start in range(0, len(codes), _BLOCK):
+        part = codes[start : start + _BLOCK]
+        spread_bits(bits, start, len(part), valid)
+        for i in range(len(part)):
+            part[i] = part[i] if valid[i] else null
 
 
 @jit

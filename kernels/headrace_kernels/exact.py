@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from headrace_kernels.addresses import ROWS, VALUES, Places, array_at, bits_at, places_of
 from headrace_kernels.bitmaps import spread_bits
@@ -41,6 +42,7 @@ from headrace_kernels.scalars import Number, from_bits, inlined, to_bits
 __all__ = [
     "ExactMoments",
     "exact_moments",
+    "exact_moments_of_counts",
     "limbs_to_int",
     "mean_and_variance",
     "merge_limbs",
@@ -53,6 +55,7 @@ _LAYERS = 4
 _LAYER_MASK = (1 << _LAYER_BITS) - 1
 _HIGHEST, _LOWEST = 500, -400  # exponents within which layers' products neither overflow nor lose bits
 _BLOCKS_TO_CARRY = 1 << 16  # a block makes at most 2**11 deposits of less than 2**33: limbs stay below 2**60
+_VALUES_TO_CARRY = 1 << 20  # a value makes at most 14 deposits of less than 2**33: limbs stay below 2**57
 _LARGEST = float(np.finfo(np.float64).max)
 _KEY_HIGHEST, _KEY_LOWEST = (1 << 63) - 1, -(1 << 63)
 
@@ -122,6 +125,30 @@ def _moments_of(places: Places, dtype: np.dtype[Any]) -> list[ExactMoments]:
         ExactMoments(n, n_null, n_nan, n_posinf, n_neginf, low if n else None, high if n else None, totals[c], squares[c])
         for c, ((n, n_null, n_nan, n_posinf, n_neginf), (low, high)) in enumerate(zip(counts.tolist(), extremes.tolist(), strict=True))
     ]
+
+
+def exact_moments_of_counts(values: NDArray[Any], counts: NDArray[np.int64], n_null: int = 0) -> ExactMoments:
+    """Return the `exact_moments` of a column that has each value so many times: bit for bit what its rows would give.
+
+    Parameters
+    ----------
+    values : ndarray
+        float64, float32, or integers of at most 32 bits; they may repeat.
+    counts : ndarray of int64
+        How often each occurs, less than 2**31 times.
+    n_null : int
+        How many rows are null.
+
+    Examples
+    --------
+    >>> moments = exact_moments_of_counts(np.array([0.5, 7.0, np.nan]), np.array([2, 0, 1]))
+    >>> moments.n, moments.n_nan, moments.high, mean_and_variance(moments.n, moments.total, moments.squares)
+    (2, 1, 0.5, (0.5, 0.0))
+    """
+    total, squares = np.zeros(TOTAL_LIMBS, np.int64), np.zeros(SQUARES_LIMBS, np.int64)
+    n, n_nan, n_posinf, n_neginf, low, high = _take_in_counted(values.astype(np.float64), counts, total, squares)
+    as_given = float if values.dtype.kind == "f" else int
+    return ExactMoments(n, n_null, n_nan, n_posinf, n_neginf, as_given(low) if n else None, as_given(high) if n else None, total, squares)
 
 
 def merge_moments(left: ExactMoments, right: ExactMoments) -> ExactMoments:
@@ -236,6 +263,13 @@ def _add_layers(layers: Any, n_layers: int, units: Any, n_rows: int, total: Any,
             deposit(squares, np.int64(amount), unit + SQUARES_UNIT + (b > a))
 
 
+@inlined
+def _mantissa_of(bits: Number) -> tuple[Number, Number]:
+    """Return the magnitude of a finite float64, given by its bits, as an integer of at most 53 bits and the exponent of its unit."""
+    biased = (bits >> 52) & 0x7FF
+    return (bits & 0xFFFFFFFFFFFFF) | (np.int64(biased > 0) << 52), max(biased, 1) - 1075
+
+
 @jit
 def _add_singly(part: Any, valid: Any, total: Any, squares: Any) -> None:
     """Add finite, valid values one by one by their bits."""
@@ -244,14 +278,49 @@ def _add_singly(part: Any, valid: Any, total: Any, squares: Any) -> None:
         if valid[i] == 0 or not abs(x) <= _LARGEST:
             continue
         bits = to_bits(x)
-        biased = (bits >> 52) & 0x7FF
-        mantissa = (bits & 0xFFFFFFFFFFFFF) | (np.int64(biased > 0) << 52)
-        unit = max(biased, 1) - 1075
+        mantissa, unit = _mantissa_of(bits)
         deposit(total, -mantissa if bits < 0 else mantissa, unit + TOTAL_UNIT)
         high, low, position = mantissa >> 27, mantissa & 0x7FFFFFF, 2 * unit + SQUARES_UNIT
         deposit(squares, high * high, position + 54)
         deposit(squares, high * low, position + 28)
         deposit(squares, low * low, position)
+
+
+@jit
+def _take_in_counted(values: Any, counts: Any, total: Any, squares: Any) -> tuple[Number, ...]:
+    """Add each value as often as it is counted; return how many are finite, NaN, infinite, negative and infinite, and the extremes."""
+    n, n_nan, n_positive, n_negative = np.int64(0), np.int64(0), np.int64(0), np.int64(0)
+    low, high = np.inf, -np.inf
+    for i in range(len(values)):
+        x, count = values[i], counts[i]
+        if i % _VALUES_TO_CARRY == 0:
+            normalise(total)
+            normalise(squares)
+        if count == 0:
+            continue
+        if not abs(x) <= _LARGEST:
+            n_nan += count * np.int64(x != x)
+            n_positive += count * np.int64(x == np.inf)
+            n_negative += count * np.int64(x == -np.inf)
+            continue
+        n += count
+        low, high = min(low, x), max(high, x)
+        bits = to_bits(x)
+        mantissa, unit = _mantissa_of(bits)
+        upper, lower, position = mantissa >> 27, mantissa & 0x7FFFFFF, 2 * unit + SQUARES_UNIT
+        times = -count if bits < 0 else count
+        deposit(total, upper * times, unit + 27 + TOTAL_UNIT)
+        deposit(total, lower * times, unit + TOTAL_UNIT)
+        while count:  # a product has up to 54 bits: eight of the count's at a time stay within 63
+            times = count & 0xFF
+            deposit(squares, upper * upper * times, position + 54)
+            deposit(squares, upper * lower * times, position + 28)
+            deposit(squares, lower * lower * times, position)
+            count >>= 8
+            position += 8
+    normalise(total)
+    normalise(squares)
+    return n, n_nan, n_positive, n_negative, low + 0.0, high + 0.0
 
 
 @jit

@@ -254,6 +254,54 @@ def number_distinct(values: Any, distinct: Any, codes: Any) -> int:
 
 
 @jit
+def number_codes(codes: Any, null: int, value_of: Any, order: Any, numbers: Any) -> tuple[Number, Number]:
+    """Number the values of a column of codes in the order in which they come, as `number_distinct` does.
+
+    Parameters
+    ----------
+    codes : ndarray of int16
+        Of each row.
+    null : int
+        The code of rows without a value; -1 if there is none.
+    value_of : ndarray of uint16
+        The value that each code stands for: several codes may stand for one.
+    order : ndarray of uint16
+        Gets the values that occur, by their numbers; room for all.
+    numbers : ndarray of uint16
+        Gets the number of each row that has a value, one after the other; room for one more.
+
+    Returns
+    -------
+    tuple of int
+        How many values occur, and in how many rows.
+
+    Examples
+    --------
+    >>> order, numbers = np.zeros(2, np.uint16), np.zeros(5, np.uint16)
+    >>> codes, value_of = np.array([2, 0, 3, 1], np.int16), np.array([0, 1, 0, 0], np.uint16)
+    >>> number_codes(codes, 3, value_of, order, numbers), order.tolist(), numbers[:3].tolist()
+    ((2, 3), [0, 1], [0, 0, 1])
+    """
+    places = np.full(len(value_of), -1, np.int32)  # by code
+    of_value = np.full(len(order), -1, np.int32)
+    n_found, n_rows = np.int64(0), np.int64(0)
+    for i in range(len(codes)):
+        code = np.uint16(codes[i])
+        place = places[code]
+        if place < 0 and code != null:
+            value = value_of[code]
+            if of_value[value] < 0:
+                of_value[value] = n_found
+                order[n_found] = value
+                n_found += 1
+            place = of_value[value]
+            places[code] = place
+        numbers[n_rows] = place
+        n_rows += code != null
+    return n_found, n_rows
+
+
+@jit
 def _number_from(
     values: Any, start: Number, distinct: Any, n_distinct: Number, codes: Any, slots: Any, unused: Number
 ) -> tuple[Number, Number]:

@@ -32,6 +32,7 @@ from headrace_kernels.scalars import like
 # first, second: mean, std  -> (x - mean) / std in float64; counts nothing
 FILL, CLIP, LOG1P, LOG, SCALE = range(5)
 _BLOCK = 1024
+_NO_WEIGHTS = np.empty(0, np.int64)
 
 
 class Stage(NamedTuple):
@@ -69,8 +70,13 @@ def run_stages(column: Column, stages: Sequence[Stage], dtype: DTypeLike) -> tup
     return run_chains([column], [stages], dtype)[0]
 
 
-def run_chains(columns: Sequence[Column], chains: Sequence[Sequence[Stage]], dtype: DTypeLike) -> list[tuple[Column, tuple[int, ...]]]:
-    """Take each of many columns of one type through a chain of its own, as `run_stages` does, in one call."""
+def run_chains(
+    columns: Sequence[Column], chains: Sequence[Sequence[Stage]], dtype: DTypeLike, weights: Sequence[NDArray[np.int64] | None] = ()
+) -> list[tuple[Column, tuple[int, ...]]]:
+    """Take each of many columns of one type through a chain of its own, as `run_stages` does, in one call.
+
+    `weights` say of some columns how many rows each value stands for: so many are counted where it changes.
+    """
     given = columns[0].values.dtype
     if given.kind != "f" and given.itemsize > 4:
         raise TypeError(f"{given} does not fit float64, in which stages compute")
@@ -81,7 +87,12 @@ def run_chains(columns: Sequence[Column], chains: Sequence[Sequence[Stage]], dty
     counts = np.zeros(len(chain), np.int64)
     outs = [np.empty(len(column.values), dtype) for column in columns]
     valids = [np.empty(len(column.values) if _makes_null(stages) else 0, np.uint8) for column, stages in zip(columns, chains, strict=True)]
-    made = np.array([(out.ctypes.data, valid.ctypes.data, len(valid)) for out, valid in zip(outs, valids, strict=True)], np.int64)
+    of_columns = [_NO_WEIGHTS if one is None else one for one in weights or [None] * len(columns)]
+    addresses = [
+        (out.ctypes.data, valid.ctypes.data, len(valid), weight.ctypes.data, len(weight))
+        for out, valid, weight in zip(outs, valids, of_columns, strict=True)
+    ]
+    made = np.array(addresses, np.int64)
     _run_columns(places.table, np.empty(0, given), ends, chain, work, made, np.empty(0, dtype), counts)
     changed = np.split(counts, ends[:-1])
     return [_made(*of_column) for of_column in zip(chains, places.kept, outs, valids, changed, strict=True)]
@@ -164,19 +175,33 @@ def _scale(x: Any, n_rows: int, mean: float, std: float) -> None:
 
 
 @jit
+def _weigh_changed(before: Any, valid_before: Any, x: Any, valid: Any, weights: Any, by_value: bool) -> int:
+    """Return the weight of what a stage changed: of a logarithm, what it made null."""
+    changed = 0
+    for i in range(len(weights)):
+        another = by_value and valid[i] != 0 and before[i] != x[i] and x[i] == x[i]  # what is NaN now was NaN before
+        if another or valid_before[i] != valid[i]:
+            changed += weights[i]
+    return changed
+
+
+@jit
 def _run_columns(places: Any, like: Any, ends: Any, chain: Any, work: Any, made: Any, made_like: Any, counts: Any) -> None:
-    """Run for each column its part of the chain; `made` has the addresses of its new values and of their validity, and of how many."""
+    """Run for each column its part of the chain; `made` has the addresses of its new values, of their validity and of its weights, and how many."""
     first = 0
+    weight_like = np.empty(0, np.int64)
     for c in range(len(places)):
         values, bits = array_at(places[c, VALUES], places[c, ROWS], like), bits_at(places[c])
         out, valid = array_at(made[c, 0], places[c, ROWS], made_like), array_at(made[c, 1], made[c, 2], bits)
-        _run(values, bits, len(bits) > 0, chain[first : ends[c]], work, out, valid, counts[first : ends[c]])
+        weights = array_at(made[c, 3], made[c, 4], weight_like)
+        _run(values, bits, len(bits) > 0, chain[first : ends[c]], work, out, valid, weights, counts[first : ends[c]])
         first = ends[c]
 
 
 @jit
-def _run(values: Any, bits: Any, has_null: bool, chain: Any, work: Any, out: Any, out_valid: Any, counts: Any) -> None:
+def _run(values: Any, bits: Any, has_null: bool, chain: Any, work: Any, out: Any, out_valid: Any, weights: Any, counts: Any) -> None:
     valid = np.ones(_BLOCK, np.uint8)
+    before, valid_before = work.copy(), valid.copy()
     for start in range(0, len(values), _BLOCK):
         n_rows = min(_BLOCK, len(values) - start)
         if not has_null:
@@ -186,18 +211,26 @@ def _run(values: Any, bits: Any, has_null: bool, chain: Any, work: Any, out: Any
         _copy(values[start : start + n_rows], work[:n_rows])
         for stage in range(len(chain)):
             does, first, second = np.int64(chain[stage, 0]), chain[stage, 1], chain[stage, 2]
+            if len(weights):
+                before[:] = work
+                valid_before[:] = valid
+            n_changed = 0
             if does == FILL:
-                counts[stage] += _fill(work, valid, n_rows, first)
+                n_changed = _fill(work, valid, n_rows, first)
             elif does == CLIP:
-                counts[stage] += _clip(work, valid, n_rows, first, second)
+                n_changed = _clip(work, valid, n_rows, first, second)
             elif does == LOG1P:
-                counts[stage] += _without_logarithm(work, valid, n_rows, 1.0)
+                n_changed = _without_logarithm(work, valid, n_rows, 1.0)
                 _log1p(work, n_rows, first)
             elif does == LOG:
-                counts[stage] += _without_logarithm(work, valid, n_rows, first)
+                n_changed = _without_logarithm(work, valid, n_rows, first)
                 _log(work, n_rows, first, second)
             else:
                 _scale(work, n_rows, first, second)
+            if n_changed and len(weights):
+                by_value = does in (FILL, CLIP)
+                n_changed = _weigh_changed(before, valid_before, work, valid, weights[start : start + n_rows], by_value)
+            counts[stage] += n_changed
         _copy(work, out[start : start + n_rows])
         if len(out_valid):
             _copy(valid, out_valid[start : start + n_rows])  # Numba would compile words for shapes that differ (1.5 s)

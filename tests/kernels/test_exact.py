@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headrace_kernels.column import Column
-from headrace_kernels.exact import exact_moments, limbs_to_int, mean_and_variance, merge_moments
+from headrace_kernels.exact import exact_moments, exact_moments_of_counts, limbs_to_int, mean_and_variance, merge_moments
 from headrace_kernels.limbs import SQUARES_UNIT, TOTAL_UNIT, mean_and_std
 
 RNG = np.random.default_rng(11)
@@ -65,6 +65,29 @@ def test_sums_and_extremes_are_exact(values):
 @given(st.lists(st.floats(), max_size=30))
 def test_any_floats_are_exact(values):
     assert_moments_are_exact(np.array(values, np.float64))
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.tuples(st.floats(), st.integers(0, 600)), max_size=12))
+def test_values_with_counts_are_as_their_rows(counted):
+    values, counts = np.array([value for value, _ in counted]), np.array([count for _, count in counted], np.int64)
+    assert_equal(exact_moments_of_counts(values, counts), exact_moments(Column(np.repeat(values, counts))))
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int32", "uint32", "float32", "float64"])
+def test_counts_near_their_end_are_exact(dtype):
+    values, most = np.array([3, 0, 127, 41], dtype), 2**31 - 1
+    found = exact_moments_of_counts(values, np.array([most, most, most, 1]), n_null=5)
+    assert (found.n, found.n_null, found.low, found.high) == (3 * most + 1, 5, 0, 127)
+    assert isinstance(found.high, float if values.dtype.kind == "f" else int)
+    assert limbs_to_int(found.total) == (130 * most + 41) << TOTAL_UNIT
+    assert limbs_to_int(found.squares) == ((9 + 127**2) * most + 41**2) << SQUARES_UNIT
+
+
+def assert_equal(found, expected):
+    assert [*map(repr, found[:7])] == [*map(repr, expected[:7])]
+    assert found.total.tolist() == expected.total.tolist()
+    assert found.squares.tolist() == expected.squares.tolist()
 
 
 @settings(max_examples=50, deadline=None)

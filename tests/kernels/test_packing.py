@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace_kernels.packing import MOST_DISTINCT, compact, number_distinct, packed, packed_differences
+from headrace_kernels.packing import MOST_DISTINCT, compact, number_codes, number_distinct, packed, packed_differences
 from headrace_kernels.pages import decode_indices
 
 UNSIGNED = [np.uint8, np.uint16, np.uint32, np.uint64]
@@ -132,3 +132,19 @@ def test_more_distinct_values_than_there_is_room_for_are_refused():
     codes = np.zeros(4, np.uint16)
     assert number_distinct(values, np.zeros(2, np.uint32), codes) == -1
     assert number_distinct(values, np.zeros(3, np.uint32), codes) == 3
+
+
+@pytest.mark.parametrize("has_null", [False, True])
+def test_codes_are_numbered_as_the_values_they_stand_for(has_null):
+    random = np.random.default_rng(2)
+    values = np.array([7, 5, 7, 9, 4, 0], np.uint32)  # the last is the null, if there is one
+    codes = random.integers(0, 6 if has_null else 5, 3000).astype(np.int16)
+    rows = codes != 5
+    distinct, value_of = np.empty(6, np.uint32), np.empty(6, np.uint16)
+    n_values = number_distinct(fixed(values), distinct, value_of)
+    order, numbers = np.empty(n_values, np.uint16), np.empty(len(codes) + 1, np.uint16)
+    n_found, n_rows = number_codes(codes, 5 if has_null else -1, value_of, order, numbers)
+    wanted, wanted_numbers = np.empty(6, np.uint32), np.empty(rows.sum(), np.uint16)
+    assert n_found == number_distinct(fixed(values[codes][rows]), wanted, wanted_numbers)
+    assert distinct[order[:n_found]].tolist() == wanted[:n_found].tolist()
+    assert numbers[:n_rows].tolist() == wanted_numbers.tolist()

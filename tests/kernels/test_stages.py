@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace_kernels.column import Column, is_valid
-from headrace_kernels.stages import CLIP, FILL, LOG, LOG1P, SCALE, Stage, run_stages
+from headrace_kernels.stages import CLIP, FILL, LOG, LOG1P, SCALE, Stage, run_chains, run_stages
 
 CHAINS = [
     [Stage(FILL, 0.0), Stage(CLIP, 0.0, 50.0), Stage(LOG1P, 1.0), Stage(SCALE, 1.5, 0.5)],
@@ -62,6 +62,18 @@ def test_a_chain_equals_its_steps_one_by_one(stages: list[Stage], values: list[f
         if value is not None:
             assert made.values[row] == pytest.approx(value, rel=1e-13, abs=1e-300, nan_ok=True)
     assert list(counts) == [sum(changed[stage] for _, changed in wanted) for stage in range(len(stages))]
+
+
+@pytest.mark.parametrize("stages", CHAINS)
+@given(values=st.lists(st.tuples(VALUES, st.integers(0, 9)), min_size=1, max_size=1500))
+def test_a_value_counts_for_as_many_rows_as_it_stands_for(stages: list[Stage], values: list[tuple[float | None, int]]) -> None:
+    by_value, weights = [value for value, _ in values], np.array([weight for _, weight in values])
+    ((made, counts),) = run_chains([column_of(by_value)], [stages], np.float64, [weights])
+    by_row, of_rows = run_stages(column_of([value for value, weight in values for _ in range(weight)]), stages, np.float64)
+    assert counts == of_rows
+    assert np.array_equal(np.repeat(is_valid(made), weights), is_valid(by_row))
+    rows = is_valid(by_row)
+    assert np.array_equal(np.repeat(made.values, weights)[rows], by_row.values[rows], equal_nan=True)
 
 
 def test_integers_keep_their_type() -> None:

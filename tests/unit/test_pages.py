@@ -14,7 +14,9 @@ import pyarrow.parquet as pq
 import pytest
 from tests.comparing import assert_same_column
 
+from headrace.backends.arrow import pages
 from headrace.backends.arrow.backend import ArrowBackend
+from headrace.backends.arrow.coded import VALUE_TYPES, is_coded, plain
 from headrace.backends.arrow.pages import PageReader, read_layout
 from headrace.dataset import Dataset
 from headrace.errors import DataError
@@ -62,7 +64,7 @@ def _assert_all_read(source: pa.NativeFile, but: Sequence[str] = ()) -> dict[str
         assert sorted(found) == sorted(set(expected.column_names) - set(but))
         for name, array in found.items():
             array.validate(full=True)
-            assert array.null_count == expected[name].null_count
+            assert plain(array).null_count == expected[name].null_count
             assert_same_column(array, expected[name], name=name)
     return found
 
@@ -119,6 +121,50 @@ def test_one_row_and_many_row_groups_are_read() -> None:
     table = _table()
     _assert_all_read(_written(table.slice(0, 1)))
     _assert_all_read(_written(table, row_group_size=700))
+
+
+def _as_codes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pages, "LEAST_CODED_ROWS", N_ROWS)
+
+
+@pytest.mark.parametrize("version", ["1.0", "2.0"])
+@pytest.mark.parametrize("codec", CODECS)
+def test_numbers_of_few_values_are_read_as_codes(codec: str, version: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    _as_codes(monkeypatch)
+    options = {"compression": codec, "data_page_version": version, "write_page_checksum": True}
+    for small_pages in ({}, {"data_page_size": 256, "write_batch_size": 64}):
+        found = _assert_all_read(_written(_table(), **options, **small_pages))
+        coded = {name for name, array in found.items() if is_coded(array)}
+        assert coded == {f"{type_}, {nulls} nulls" for type_ in NUMBERS if type_ in VALUE_TYPES for nulls in ("no", "some")}
+        assert all(found[name].indices.null_count == 0 for name in coded)
+
+
+def test_numbers_of_many_values_and_of_few_rows_are_read_by_the_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    few, many = (pa.table({"x": pa.array(np.arange(N_ROWS) % n, pa.int32())}) for n in (N_ROWS // 16, N_ROWS // 16 + 1))
+    assert not is_coded(_ours(_written(few))["x"])
+    _as_codes(monkeypatch)
+    assert is_coded(_ours(_written(few))["x"])
+    assert not is_coded(_assert_all_read(_written(many))["x"])
+    assert not is_coded(_assert_all_read(_written(few.slice(1)))["x"])
+
+
+def test_a_dictionary_that_was_given_up_is_read_by_the_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    _as_codes(monkeypatch)
+    table = pa.table({"x": pa.array(np.append(np.arange(N_ROWS) % 50, np.arange(N_ROWS)), pa.int32())})
+    source = _written(table, dictionary_pagesize_limit=256, write_batch_size=64, data_page_size=512)
+    assert "PLAIN" in pq.read_metadata(source).row_group(0).column(0).encodings
+    assert not is_coded(_assert_all_read(source)["x"])
+
+
+def test_a_damaged_dictionary_of_numbers_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _as_codes(monkeypatch)
+    table = pa.table({"x": pa.array(np.arange(N_ROWS) % 50, pa.int32())})
+    old, new = (np.array(values, np.int32).tobytes() for values in ([1, 2, 3, 4], [1, 2, 7, 4]))
+    path = _damaged(tmp_path / "x.parquet", table, old, new, write_page_checksum=True)
+    with pytest.raises(DataError, match=r"row group 0, column 'x': cannot be read: .*CRC"):
+        _batch(path)
+    path = _damaged(tmp_path / "y.parquet", table, old, new)
+    assert plain(_batch(path)["x"])[:4].to_pylist() == [0, 1, 2, 7]  # nothing says that this is wrong
 
 
 def test_long_strings_are_read() -> None:
@@ -360,16 +406,17 @@ class Space:
         return room
 
 pages._space = Space()
+pages.LEAST_CODED_ROWS = pages.LEAST_ROWS_A_VALUE = 1
 edge, plain = at_the_edge, pages._array
 rng = np.random.default_rng(int(sys.argv[1]))
 n = 300
 words = [None if i % 7 == 3 else f"w{i % 41}" * (i % 5) for i in range(n)]
-table = pa.table({"s": words, "t": [f"{i % 3}" for i in range(n)], "i": pa.array(range(n)), "x": [None if i % 3 else i / 4 for i in range(n)]})
+table = pa.table({"s": words, "t": [f"{i % 3}" for i in range(n)], "i": pa.array(range(n)), "x": [None if i % 3 else i / 4 for i in range(n)], "y": [None if i % 5 else i % 30 for i in range(n)]})
 read = refused = 0
 for version in ("1.0", "2.0"):
     for codec in ("none", "snappy"):
         out = io.BytesIO()
-        pq.write_table(table, out, data_page_version=version, compression=codec, data_page_size=200, write_batch_size=50, use_dictionary=["s", "t", "x"])
+        pq.write_table(table, out, data_page_version=version, compression=codec, data_page_size=200, write_batch_size=50, use_dictionary=["s", "t", "x", "y"])
         content = out.getvalue()
         metadata = pq.read_metadata(io.BytesIO(content))
         end = len(content) - 8 - metadata.serialized_size

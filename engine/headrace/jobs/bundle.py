@@ -243,7 +243,7 @@ def prediction_schema(key: Schema, target: Schema, model: Model) -> Schema:
 def prediction_table(table: Table, predicted: Mapping[str, np.ndarray[Any, Any]], schema: Schema) -> pa.Table:
     """Return predictions beside the columns that name their rows."""
     keys = {name.removeprefix(KEY): column for name, column in table.columns.items() if name.startswith(KEY)}
-    columns = {**{name: table.columns[name] for name in table.names}, **(keys or {"row": table.columns[ROW]})}
+    columns = {**table.pick(table.names), **(keys or {"row": table.columns[ROW]})}
     with table.backend.moving("output"):
         host = {name: table.backend.to_arrow(columns[name]) for name in schema if name in columns}
     host.update({name: pa.array(np.ascontiguousarray(column)) for name, column in predicted.items()})

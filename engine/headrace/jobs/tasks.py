@@ -111,9 +111,9 @@ def feature_schema(what: Prepare) -> pa.Schema:
 
 def feature_table(table: Table, what: Prepare) -> pa.Table:
     """Return a table's key and output columns on the host."""
-    columns = {new: table.columns[KEY + name] for new, name in what.keys.items()} | table.pick(what.outputs.names)
+    columns = {new: table.columns[KEY + name] for new, name in what.keys.items()} | table.pick_kept(what.outputs.names)
     with table.backend.moving("output"):
-        host = Table(table.backend, columns, table.n_rows).to_arrow()
+        host = pa.table({name: table.backend.to_arrow(column) for name, column in columns.items()})
     return host.add_column(0, SPLIT_FIELD, split_column(table)) if what.has_split else host
 
 

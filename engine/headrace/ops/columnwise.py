@@ -46,7 +46,7 @@ def apply_chain(table: Table, links: Sequence[Link]) -> Table:
     for link in links:
         for column in dict.fromkeys(link.op.columns):
             links_of.setdefault(column, []).append(link)
-    made = table.pick(links_of)
+    made = table.pick_kept(links_of)
     while links_of:
         stages = {column: _stages(column, table.backend.type_of(made[column]), links) for column, links in links_of.items()}
         chained = [column for column in links_of if stages[column]]

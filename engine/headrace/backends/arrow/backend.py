@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from headrace.backends.arrow.coded import is_coded, plain, value_counts
 from headrace.backends.arrow.groups import sorted_groups
 from headrace.backends.arrow.lookup import encode_strings, find_keys, find_numbered
 from headrace.backends.arrow.memory import choose_memory_pool
@@ -40,7 +41,7 @@ _IN_STAGES = {type_.id for type_ in (pa.float32(), pa.float64(), pa.int8(), pa.i
 
 
 class ArrowBackend:
-    """Columns are Arrow arrays without chunks; strings may be dictionary-encoded."""
+    """Columns are Arrow arrays without chunks; strings may be dictionary-encoded, numbers codes of few values (see `coded`)."""
 
     name = "arrow"
 
@@ -55,6 +56,9 @@ class ArrowBackend:
 
     def to_arrow(self, column: Array) -> Array:
         return column
+
+    def plain(self, column: Array) -> Array:
+        return plain(column)
 
     def moving(self, why: str) -> AbstractContextManager[Any]:
         return nullcontext()
@@ -93,7 +97,7 @@ class ArrowBackend:
         # A mask is a copy, and each column takes the slower way with it.
         has_none = bool(len(rows)) and int(rows.min()) < 0
         indices = pa.array(rows, mask=rows < 0) if has_none else array_of(rows)
-        return {name: column.take(indices) for name, column in columns.items()}
+        return {name: (plain(column) if has_none else column).take(indices) for name, column in columns.items()}
 
     def first(self, columns: Mapping[str, Array], n_rows: int) -> dict[str, Array]:
         # A slice costs nothing, and keeps all rows in memory as long as it lives: strings are remembered to the end of a run.
@@ -101,7 +105,7 @@ class ArrowBackend:
         return {name: column.take(indices) if _is_string(column.type) else column.slice(0, n_rows) for name, column in columns.items()}
 
     def concat(self, tables: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
-        return {name: one_array(pa.chunked_array([table[name] for table in tables])) for name in tables[0]}
+        return {name: one_array(pa.chunked_array([plain(table[name]) for table in tables])) for name in tables[0]}
 
     def evaluate(self, expression: Expression, columns: Mapping[str, Array], n_rows: int) -> Array:
         from headrace.backends.arrow.expression import evaluate
@@ -148,12 +152,21 @@ class ArrowBackend:
     # ---- summaries ----------------------------------------------------------------------------------------------------
 
     def moments(self, columns: Sequence[Array]) -> list[Moments]:
-        from headrace_kernels.exact import exact_moments_of
+        from headrace_kernels.exact import exact_moments_of, exact_moments_of_counts
 
-        return [
-            Moments(found.n, found.n_null, found.n_nan, found.n_posinf + found.n_neginf, found.low, found.high, found.total, found.squares)
-            for found in exact_moments_of([kernel_column(column) for column in columns])
-        ]
+        by_row = iter(exact_moments_of([kernel_column(column) for column in columns if not is_coded(column)]))
+        moments = []
+        for column in columns:
+            if is_coded(column):
+                values, counts = column.dictionary, value_counts(column)
+                n_null = int(counts[-1]) if values.null_count else 0
+                n_values = len(values) - values.null_count
+                found = exact_moments_of_counts(kernel_column(values).values[:n_values], counts[:n_values], n_null)
+            else:
+                found = next(by_row)
+            n_infinite = found.n_posinf + found.n_neginf
+            moments.append(Moments(found.n, found.n_null, found.n_nan, n_infinite, found.low, found.high, found.total, found.squares))
+        return moments
 
     def quantiles(self, column: Array) -> Quantiles:
         return Quantiles.of(float_values(column.drop_null()))
@@ -247,23 +260,23 @@ class ArrowBackend:
         return tuple(to_array(column) for column in found)
 
     def run_stages(self, columns: Sequence[Array], chains: Sequence[Sequence[Stage]]) -> list[tuple[Array, tuple[int, ...]] | None]:
+        from headrace.backends.arrow.coded_stages import run_chains_of
         from headrace_kernels import stages as kernels
 
         by_type: dict[tuple[int, Type], list[int]] = {}
         for index, (column, stages) in enumerate(zip(columns, chains, strict=True)):
             # The loop computes in float32 for a float32 column, in float64 for all else: there are types that neither holds.
-            type_, after = column.type.id, stages[-1].type
+            type_, after = (column.type.value_type if is_coded(column) else column.type).id, stages[-1].type
             if type_ in _IN_STAGES and (type_ != _FLOAT32 or after == FLOAT32):
                 by_type.setdefault((type_, after), []).append(index)
         found: list[tuple[Array, tuple[int, ...]] | None] = [None] * len(columns)
         for (_, after), indices in by_type.items():
-            given = [kernel_column(columns[index]) for index in indices]
             does = [
                 [kernels.Stage(getattr(kernels, stage.does), stage.first, stage.second) for stage in chains[index]] for index in indices
             ]
-            made = kernels.run_chains(given, does, np.dtype(after.arrow.to_pandas_dtype()))
-            for index, (column, counts) in zip(indices, made, strict=True):
-                found[index] = to_array(column), counts
+            made = run_chains_of([columns[index] for index in indices], does, np.dtype(after.arrow.to_pandas_dtype()))
+            for index, one in zip(indices, made, strict=True):
+                found[index] = one
         return found
 
     def sorted_groups(self, keys: Sequence[Array], order: Array | None, n_rows: int) -> tuple[Ints, Ints]:

@@ -18,10 +18,12 @@ from zlib_ng.zlib_ng import crc32
 
 from headrace.backends.arrow import footers
 from headrace.backends.arrow.checksums import CRC32
+from headrace.backends.arrow.coded import codes_of, is_coded, plain
 from headrace.backends.arrow.footers import Chunk, Piece, varint
+from headrace.backends.arrow.values import array_of
 from headrace_kernels.addresses import VALUES, Places, checksums_at, places_of
 from headrace_kernels.column import Column
-from headrace_kernels.packing import MOST_DISTINCT, WIDEST, number_distinct, packed, packed_differences
+from headrace_kernels.packing import MOST_DISTINCT, WIDEST, number_codes, number_distinct, packed, packed_differences
 from headrace_kernels.surveys import repeats, survey_floats, survey_integers
 
 # A dictionary of values that repeat is given up at this size.
@@ -120,12 +122,18 @@ def chunks_of(fields: Sequence[pa.Field], arrays: Sequence[pa.Array]) -> list[Ch
     The same values give the same bytes, whatever stands under their nulls. What takes no more than a look at the values is done for all
     columns in one call, so that threads that write columns of few rows do not wait for each other.
     """
+    arrays = list(arrays)
     by_type: dict[int, list[int]] = {}
-    for index, (field, array) in enumerate(zip(fields, arrays, strict=True)):
-        if _is_known(field, array):
-            by_type.setdefault(field.type.id, []).append(index)
     made: dict[int, Chunk] = {}
     drafts: dict[int, _Draft] = {}
+    for index, (field, array) in enumerate(zip(fields, arrays, strict=True)):
+        draft = _of_codes(field, array) if is_coded(array) else None
+        if draft is not None:
+            drafts[index] = draft
+            continue
+        arrays[index] = plain(array)
+        if _is_known(field, arrays[index]):
+            by_type.setdefault(field.type.id, []).append(index)
     for type_, indices in by_type.items():
         look = _look([arrays[index] for index in indices], _KINDS[type_])
         alike, others = _alike(look)
@@ -138,6 +146,32 @@ def chunks_of(fields: Sequence[pa.Field], arrays: Sequence[pa.Array]) -> list[Ch
                 drafts[indices[place]] = draft
     made |= zip(drafts, _finished(list(drafts.values())), strict=True)
     return [made.get(index) for index in range(len(arrays))]
+
+
+def _of_codes(field: pa.Field, array: pa.Array) -> _Draft | None:
+    """Return floats that are codes of few values with the dictionary that they would get by the row; None if that would be no smaller.
+
+    Integers have other encodings to choose from (see `_drafted`).
+    """
+    kind = _KINDS[field.type.id]
+    if kind.dtype.kind != "f" or (array.dictionary.null_count and not field.nullable):
+        return None
+    dictionary = array.dictionary
+    has_null = bool(dictionary.null_count)
+    values = _given(dictionary, kind.dtype).values
+    distinct, value_of = np.empty(len(values), kind.bits), np.empty(len(values), np.uint16)
+    n_values = number_distinct(_as_bits(values), distinct, value_of)
+    codes = codes_of(array)
+    order, numbers = np.empty(n_values, np.uint16), np.empty(len(array) + 1, np.uint16)
+    n_found, n_rows = number_codes(codes, len(dictionary) - 1 if has_null else -1, value_of, order, numbers)
+    width = kind.stored.itemsize
+    if n_found * width > REPEATED_NBYTES or n_found * width + n_rows * _width(n_found) // 8 >= n_rows * width:
+        return None
+    found = distinct[order[:n_found]].view(kind.dtype)
+    (survey,) = _surveys(_look([array_of(found)], kind), [0])
+    bits = _read_only(np.packbits(codes != len(dictionary) - 1, bitorder="little")) if n_rows < len(array) else None
+    column = _Column(field.name, field.nullable, len(array), field.type, kind, numbers[:n_rows], bits)
+    return _with_dictionary(column, survey, found, column.values, 0)
 
 
 def _is_known(field: pa.Field, array: pa.Array) -> bool:

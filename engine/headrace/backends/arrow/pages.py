@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 from zlib_ng.zlib_ng import crc32
 
 from headrace.backends.arrow.checksums import CRC32
+from headrace.backends.arrow.coded import LEAST_ROWS_A_VALUE, MOST_VALUES, VALUE_TYPES
+from headrace.backends.arrow.values import array_of
 from headrace.schema import Type
 from headrace_kernels import column_chunks as kernels
 from headrace_kernels import page_headers as header
@@ -31,6 +33,8 @@ Bytes = NDArray[np.uint8]
 
 # A page may claim to unpack to more than memory holds. pyarrow reads larger chunks, and has its own limits.
 LARGEST_CHUNK = 1 << 30
+# Batches of fewer rows are joined with others (see `read`), for which codes would have to be those of common values.
+LEAST_CODED_ROWS = 1 << 16
 KEPT_SPACE = 4 << 20  # a thread keeps memory for a page of so many bytes; a usual one has up to 1 MiB
 # Chunks that stand one after the other are read and decoded together up to so many bytes, which the processor's cache holds.
 READ_NBYTES = 4 << 20
@@ -137,7 +141,7 @@ class PageReader:
         """Return the columns of a row group that can be read here, the others left out.
 
         Strings with a dictionary page are dictionary arrays with the smallest signed indices that hold their codes, each value checked to
-        be UTF-8 and each index to be in the dictionary; others are plain. Numbers are arrays of the column's type.
+        be UTF-8 and each index to be in the dictionary; others are plain. Numbers are arrays of the column's type, or codes of few values (see `coded`).
         """
         if self._footer is None or row_group >= len(self._footer.n_rows):
             return {}
@@ -183,6 +187,8 @@ class PageReader:
                     found[chunk.name] = _one_unpacked(chunk, _unpacked(pages, span, chunk.codec), n_rows)
                 elif chunk.column.number is None:
                     found[chunk.name] = _strings(chunk, pages, place, n_rows)
+                elif (coded := _coded_numbers(chunk, pages, place, n_rows)) is not None:
+                    found[chunk.name] = coded
                 else:
                     numbers.setdefault(chunk.column.number.arrow.id, []).append((chunk, place))
             except (_Irregular, pa.ArrowException, OSError, ValueError, OverflowError, MemoryError):
@@ -248,6 +254,30 @@ def _numbers(chunks: Sequence[tuple[_Chunk, int]], pages: _Pages, n_rows: int) -
     }
 
 
+def _coded_numbers(chunk: _Chunk, pages: _Pages, place: int, n_rows: int) -> pa.Array | None:
+    """Return a column of numbers as codes, if there are many rows, and few values in a dictionary page that all other pages refer to."""
+    number = chunk.column.number
+    assert number is not None  # noqa: S101  (these are no strings)
+    first, end, _, largest = pages.spans[place].tolist()
+    table = pages.table[first:end]
+    n_values = int(table[0, header.DICTIONARY_VALUES]) if table[0, header.KIND] == header.DICTIONARY_PAGE else 0
+    if number.arrow not in VALUE_TYPES or n_rows < LEAST_CODED_ROWS or not 0 < n_values <= min(MOST_VALUES, n_rows // LEAST_ROWS_A_VALUE):
+        return None
+    values, space = np.empty(n_values, number.moved), _space.of(largest)
+    is_signed, optional = number.dtype.kind == "i", chunk.column.optional
+    if not kernels.read_number_dictionary(pages.stored, table[0], chunk.codec, is_signed, CRC32, space, values):
+        return None
+    bits, codes = bitmap_space(n_rows if optional else 0), np.empty(n_rows, np.int16)
+    n_valid = kernels.read_codes(pages.stored, table[1:], chunk.codec, optional, n_values, CRC32, space, bits, codes)
+    if n_valid == DAMAGED:
+        return None
+    found = array_of(values.view(number.dtype))
+    if n_valid < n_rows:
+        kernels.set_codes_of_nulls(bits, n_values, codes)
+        found = pa.concat_arrays([found, pa.nulls(1, found.type)])
+    return pa.DictionaryArray.from_arrays(array_of(codes), found, safe=False)
+
+
 def _strings(chunk: _Chunk, pages: _Pages, place: int, n_rows: int) -> pa.Array:
     """Return a column of strings, a dictionary array if there is a dictionary page."""
     first, end, n_unpacked, largest = pages.spans[place].tolist()
@@ -309,6 +339,9 @@ def _one_unpacked(chunk: _Chunk, pages: _Pages, n_rows: int) -> pa.Array:
     chunk = chunk._replace(codec=NOT_PACKED)
     if chunk.column.number is None:
         return _strings(chunk, pages, 0, n_rows)
+    coded = _coded_numbers(chunk, pages, 0, n_rows)
+    if coded is not None:
+        return coded
     found = _numbers([(chunk, 0)], pages, n_rows)
     if not found:
         raise _Irregular

@@ -15,7 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from headrace.backends.arrow.pages import Layout, PageReader, read_layout
+from headrace.backends.arrow.coded import is_coded, plain
+from headrace.backends.arrow.pages import LEAST_CODED_ROWS, Layout, PageReader, read_layout
 from headrace.backends.arrow.values import standard_layout
 from headrace.dataset import Dataset, RowGroup
 from headrace.errors import DataError
@@ -28,7 +29,7 @@ from headrace.table import one_array
 # and 2,000 files of 500 rows are 16 batches, not 2,000. Row groups that are large enough stay apart: joined dictionaries are
 # hashed once more.
 BATCH_BYTES = 64 << 20
-LEAST_ROWS = 1 << 16
+LEAST_ROWS = LEAST_CODED_ROWS
 # One logical type may have 32-bit offsets in one file and 64-bit ones in the next.
 _WIDE = {pa.large_string().id, pa.large_binary().id, pa.large_list(pa.int8()).id}
 
@@ -130,7 +131,7 @@ def read_columns(dataset: Dataset, groups: Sequence[RowGroup], columns: Sequence
     file = dataset.files[groups[0].file]
     opened = _open(file, {name for name in columns if dataset.schema[name].is_string}, columns)
     piece = _Piece(file, groups[0].first_row, 0, 0, _read(file, opened, groups, columns))
-    return {name: _settled([piece.table], name, dataset.schema[name], [piece])[0] for name in columns}
+    return {name: plain(_settled([piece.table], name, dataset.schema[name], [piece])[0]) for name in columns}
 
 
 def _as_one(dataset: Dataset, pieces: Sequence[_Piece], columns: Sequence[str]) -> tuple[int, int, dict[str, pa.Array]]:
@@ -152,10 +153,11 @@ def _as_one(dataset: Dataset, pieces: Sequence[_Piece], columns: Sequence[str]) 
 def _joined(arrays: Sequence[pa.Array]) -> pa.Array:
     if len(arrays) == 1:
         return arrays[0]
+    arrays = [plain(array) for array in arrays]
     if not all(pa.types.is_dictionary(array.type) for array in arrays):  # files with and without dictionary pages
-        plain = [array.cast(array.type.value_type) if pa.types.is_dictionary(array.type) else array for array in arrays]
-        wide = next((array.type for array in plain if array.type.id in _WIDE), plain[0].type)
-        return one_array(pa.chunked_array([array.cast(wide) for array in plain]))
+        decoded = [array.cast(array.type.value_type) if pa.types.is_dictionary(array.type) else array for array in arrays]
+        wide = next((array.type for array in decoded if array.type.id in _WIDE), decoded[0].type)
+        return one_array(pa.chunked_array([array.cast(wide) for array in decoded]))
     widened = [pa.DictionaryArray.from_arrays(array.indices.cast(pa.int32()), array.dictionary, safe=False) for array in arrays]
     return narrowed(one_array(pa.chunked_array(widened)))
 
@@ -221,6 +223,8 @@ def _settled(
 
 
 def _settled_array(array: pa.Array, type_: Type) -> pa.Array:
+    if is_coded(array) and Type.from_arrow(array.type) == type_:
+        return array
     array = standard_layout(array)
     if Type.from_arrow(array.type) != type_:
         array = array.cast(type_.arrow)

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from headrace.backends.arrow.chunks import NARROW, REPEATED_NBYTES, chunks_of
+from headrace.backends.arrow.coded import is_coded, plain
 from headrace.backends.arrow.footers import MAGIC, Chunk, Piece, chunks_of_file, file_end, row_group
 from headrace_kernels.surveys import MOST_IN_SAMPLE, SAMPLE_ROWS
 
@@ -37,7 +38,7 @@ def write_batches(path: Path, batches: Iterable[pa.Table], schema: pa.Schema, di
     """
     if not any(_is_nested(field.type) for field in schema):
         return _write(path, _cast(batches, schema), schema, digest)
-    rows = _write_by_pyarrow(path, _cast(batches, schema), schema)
+    rows = _write_by_pyarrow(path, (batch.cast(schema) for batch in batches), schema)
     if digest is not None:
         with path.open("rb") as written:
             hashlib.file_digest(written, lambda: digest)
@@ -45,8 +46,18 @@ def write_batches(path: Path, batches: Iterable[pa.Table], schema: pa.Schema, di
 
 
 def _cast(batches: Iterable[pa.Table], schema: pa.Schema) -> Iterator[pa.Table]:
+    """Yield tables in the types of `schema`, but for numbers that are codes of values of their type."""
     for batch in batches:
-        yield batch if batch.schema.equals(schema) else batch.cast(schema)
+        found = batch.schema
+        if found.names == schema.names:
+            kept = pa.schema([of.with_type(has.type) if _is_coded_as(has, of) else of for has, of in zip(found, schema, strict=True)])
+        else:
+            kept = schema  # Arrow says what is wrong
+        yield batch if found.equals(kept) else batch.cast(kept)
+
+
+def _is_coded_as(found: pa.Field, wanted: pa.Field) -> bool:
+    return is_coded(found) and bool(found.type.value_type == wanted.type)
 
 
 def _is_nested(type_: pa.DataType) -> bool:
@@ -126,7 +137,7 @@ def _put(file: int, pieces: Sequence[Piece], digest: Any) -> None:
 
 def _chunk_by_pyarrow(field: pa.Field, column: pa.Array) -> Chunk:
     """Return the chunk of a column that is not written here, out of a file in memory that pyarrow wrote."""
-    table = pa.Table.from_arrays([column], schema=pa.schema([field]))
+    table = pa.Table.from_arrays([plain(column)], schema=pa.schema([field]))
     written = pa.BufferOutputStream()
     with pq.ParquetWriter(written, table.schema, **_settings(table.schema, table)) as writer:
         writer.write_table(table, row_group_size=table.num_rows)

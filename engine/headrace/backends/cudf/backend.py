@@ -49,6 +49,9 @@ class CudfBackend:
     def to_arrow(self, column: Column) -> pa.Array:
         return to_arrow(column)
 
+    def plain(self, column: Column) -> Column:
+        return column
+
     def moving(self, why: str) -> AbstractContextManager[Any]:
         return counted_as(why)
 
