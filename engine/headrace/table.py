@@ -70,7 +70,7 @@ class Backend(Protocol):
         """Hand a column to the host."""
 
     def plain(self, column: Device) -> Device:
-        """Return a column with a value a row. All verbs but `take`, `filter`, `first`, `moments`, `run_stages` and `type_of` want one."""
+        """Return a column with a value a row. Codes are taken by `take`, `filter`, `first`, `concat`, `moments`, `run_stages`, `type_of`, `to_arrow`."""
 
     def moving(self, why: str) -> AbstractContextManager[Any]:
         """Count rows that this thread hands to the host inside under a reason: ``output``, ``exchange``, or ``fallback`` to the CPU."""

@@ -18,7 +18,7 @@ from zlib_ng.zlib_ng import crc32
 
 from headrace.backends.arrow import footers
 from headrace.backends.arrow.checksums import CRC32
-from headrace.backends.arrow.coded import codes_of, is_coded, plain
+from headrace.backends.arrow.coded import codes_of, is_codes_of, plain
 from headrace.backends.arrow.footers import Chunk, Piece, varint
 from headrace.backends.arrow.values import array_of
 from headrace_kernels.addresses import VALUES, Places, checksums_at, places_of
@@ -127,11 +127,12 @@ def chunks_of(fields: Sequence[pa.Field], arrays: Sequence[pa.Array]) -> list[Ch
     made: dict[int, Chunk] = {}
     drafts: dict[int, _Draft] = {}
     for index, (field, array) in enumerate(zip(fields, arrays, strict=True)):
-        draft = _of_codes(field, array) if is_coded(array) else None
-        if draft is not None:
-            drafts[index] = draft
-            continue
-        arrays[index] = plain(array)
+        if is_codes_of(array, field.type):
+            draft = _of_codes(field, array)
+            if draft is not None:
+                drafts[index] = draft
+                continue
+            arrays[index] = plain(array)
         if _is_known(field, arrays[index]):
             by_type.setdefault(field.type.id, []).append(index)
     for type_, indices in by_type.items():

@@ -24,10 +24,15 @@ VALUE_TYPES = frozenset([pa.float32(), pa.float64(), pa.int8(), pa.int16(), pa.i
 _DICTIONARY = pa.dictionary(CODES, pa.int32()).id
 
 
-def is_coded(column: pa.Array) -> bool:
+def is_coded(column: pa.Array | pa.Field) -> bool:
     """Say whether a column is codes of numbers."""
     type_ = column.type
     return bool(type_.id == _DICTIONARY and type_.index_type == CODES and type_.value_type in VALUE_TYPES)
+
+
+def is_codes_of(column: pa.Array | pa.Field, type_: pa.DataType) -> bool:
+    """Say whether a column is codes of numbers of a type."""
+    return is_coded(column) and bool(column.type.value_type == type_)
 
 
 def plain(column: pa.Array) -> pa.Array:

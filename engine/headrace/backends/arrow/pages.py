@@ -256,12 +256,14 @@ def _numbers(chunks: Sequence[tuple[_Chunk, int]], pages: _Pages, n_rows: int) -
 
 def _coded_numbers(chunk: _Chunk, pages: _Pages, place: int, n_rows: int) -> pa.Array | None:
     """Return a column of numbers as codes, if there are many rows, and few values in a dictionary page that all other pages refer to."""
+    if n_rows < LEAST_CODED_ROWS:
+        return None
     number = chunk.column.number
     assert number is not None  # noqa: S101  (these are no strings)
     first, end, _, largest = pages.spans[place].tolist()
     table = pages.table[first:end]
     n_values = int(table[0, header.DICTIONARY_VALUES]) if table[0, header.KIND] == header.DICTIONARY_PAGE else 0
-    if number.arrow not in VALUE_TYPES or n_rows < LEAST_CODED_ROWS or not 0 < n_values <= min(MOST_VALUES, n_rows // LEAST_ROWS_A_VALUE):
+    if number.arrow not in VALUE_TYPES or not 0 < n_values <= min(MOST_VALUES, n_rows // LEAST_ROWS_A_VALUE):
         return None
     values, space = np.empty(n_values, number.moved), _space.of(largest)
     is_signed, optional = number.dtype.kind == "i", chunk.column.optional

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from headrace.backends.arrow.coded import is_coded, plain
+from headrace.backends.arrow.coded import is_codes_of, plain
 from headrace.backends.arrow.pages import LEAST_CODED_ROWS, Layout, PageReader, read_layout
 from headrace.backends.arrow.values import standard_layout
 from headrace.dataset import Dataset, RowGroup
@@ -223,7 +223,7 @@ def _settled(
 
 
 def _settled_array(array: pa.Array, type_: Type) -> pa.Array:
-    if is_coded(array) and Type.from_arrow(array.type) == type_:
+    if is_codes_of(array, type_.arrow):
         return array
     array = standard_layout(array)
     if Type.from_arrow(array.type) != type_:

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from headrace.backends.arrow.chunks import NARROW, REPEATED_NBYTES, chunks_of
-from headrace.backends.arrow.coded import is_coded, plain
+from headrace.backends.arrow.coded import is_codes_of, plain
 from headrace.backends.arrow.footers import MAGIC, Chunk, Piece, chunks_of_file, file_end, row_group
 from headrace_kernels.surveys import MOST_IN_SAMPLE, SAMPLE_ROWS
 
@@ -50,14 +50,10 @@ def _cast(batches: Iterable[pa.Table], schema: pa.Schema) -> Iterator[pa.Table]:
     for batch in batches:
         found = batch.schema
         if found.names == schema.names:
-            kept = pa.schema([of.with_type(has.type) if _is_coded_as(has, of) else of for has, of in zip(found, schema, strict=True)])
+            kept = pa.schema([of.with_type(has.type) if is_codes_of(has, of.type) else of for has, of in zip(found, schema, strict=True)])
         else:
             kept = schema  # Arrow says what is wrong
         yield batch if found.equals(kept) else batch.cast(kept)
-
-
-def _is_coded_as(found: pa.Field, wanted: pa.Field) -> bool:
-    return is_coded(found) and bool(found.type.value_type == wanted.type)
 
 
 def _is_nested(type_: pa.DataType) -> bool:
@@ -137,7 +133,8 @@ def _put(file: int, pieces: Sequence[Piece], digest: Any) -> None:
 
 def _chunk_by_pyarrow(field: pa.Field, column: pa.Array) -> Chunk:
     """Return the chunk of a column that is not written here, out of a file in memory that pyarrow wrote."""
-    table = pa.Table.from_arrays([plain(column)], schema=pa.schema([field]))
+    column = plain(column) if is_codes_of(column, field.type) else column
+    table = pa.Table.from_arrays([column], schema=pa.schema([field]))
     written = pa.BufferOutputStream()
     with pq.ParquetWriter(written, table.schema, **_settings(table.schema, table)) as writer:
         writer.write_table(table, row_group_size=table.num_rows)
