@@ -54,7 +54,7 @@ PRECISIONS = [(np.float64, 1.0), (np.float32, 2.0**29)]
         (log, np.log, 1e-30, 30, 6e-16),
         (log1p, np.log1p, -0.999, 30, 6e-16),
         (log1p, np.log1p, -1e-6, 1e-6, 6e-16),
-        (exp2, np.exp2, -120, 120, 5e-16),
+        (exp2, np.exp2, -120, 120, 2e-16),
     ],
     ids=label,
 )
@@ -116,10 +116,13 @@ def test_special_values(function, x, expected, dtype):
     np.testing.assert_allclose(run(function, np.array(x, dtype)), np.array(expected, dtype), rtol=1e-6, atol=0)
 
 
-def test_subnormal_numbers_have_logarithms_and_the_largest_powers_are_finite():
+def test_subnormal_numbers_have_logarithms_and_the_largest_and_smallest_powers_are_right():
     assert run(log, np.array([5e-324, 1e-310])).tolist() == pytest.approx([math.log(5e-324), math.log(1e-310)], rel=1e-15)
     assert run(log, np.array([1e-45], np.float32))[0] == pytest.approx(math.log(2.0**-149), rel=1e-6)
-    assert run(exp2, np.array([1023.9999]))[0] == pytest.approx(2.0**1023.9999, rel=1e-12)
+    x = np.array([1023.9999, 1023.5, -1021.4, -1021.6, -1021.9, -1022.0])
+    assert run(exp2, x).tolist() == pytest.approx([2.0**one for one in x.tolist()], rel=1e-12, abs=0)
+    single = np.array([127.9, -125.4, -125.6, -126.0], np.float32)
+    assert run(exp2, single).tolist() == pytest.approx([2.0**one for one in single.tolist()], rel=1e-6, abs=0)
 
 
 @pytest.mark.parametrize("kernel_", [haversine_km, bearing], ids=repr)
