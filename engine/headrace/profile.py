@@ -98,7 +98,7 @@ Profile = dict[str, ColumnProfile]
 
 def profile_table(table: Table, most_detailed: int | None = None) -> Profile:
     """Return the profile of every column of a table; numbers after the first `most_detailed` columns have no value bins."""
-    types = {name: table.backend.type_of(table[name]) for name in table.names}
+    types = table.schema.columns
     moments = table.moments([name for name, type_ in types.items() if type_.is_number or type_.is_temporal])
     return {
         name: _profile(table, name, type_, moments.get(name), most_detailed is None or place < most_detailed)

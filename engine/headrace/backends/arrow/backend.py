@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headrace.backends.arrow.coded import is_coded, plain, value_counts
+from headrace.backends.arrow.coded import is_coded, plain, value_counts, values_of
 from headrace.backends.arrow.groups import sorted_groups
 from headrace.backends.arrow.lookup import encode_strings, find_keys, find_numbered
 from headrace.backends.arrow.memory import choose_memory_pool
@@ -158,10 +158,8 @@ class ArrowBackend:
         moments = []
         for column in columns:
             if is_coded(column):
-                values, counts = column.dictionary, value_counts(column)
-                n_null = int(counts[-1]) if values.null_count else 0
-                n_values = len(values) - values.null_count
-                found = exact_moments_of_counts(kernel_column(values).values[:n_values], counts[:n_values], n_null)
+                values, counts = kernel_column(values_of(column)).values, value_counts(column)
+                found = exact_moments_of_counts(values, counts[: len(values)], int(counts[len(values) :].sum()))
             else:
                 found = next(by_row)
             n_infinite = found.n_posinf + found.n_neginf

@@ -40,6 +40,11 @@ def plain(column: pa.Array) -> pa.Array:
     return pc.take(column.dictionary, column.indices, boundscheck=False) if is_coded(column) else column
 
 
+def values_of(column: pa.Array) -> pa.Array:
+    """Return the values of a column of codes, without the null."""
+    return column.dictionary.slice(0, len(column.dictionary) - column.dictionary.null_count)
+
+
 def n_nulls(column: pa.Array) -> int:
     """Return how many rows of a column of codes have the null."""
     return int(np.count_nonzero(codes_of(column) == len(column.dictionary) - 1)) if column.dictionary.null_count else 0
@@ -52,7 +57,7 @@ def codes_of(column: pa.Array) -> NDArray[np.int16]:
 
 
 def value_counts(column: pa.Array) -> NDArray[np.int64]:
-    """Return how many rows have each value of the dictionary."""
+    """Return how many rows have each value of the dictionary, the null among them."""
     from headrace_kernels.counting import count_indices
 
     return count_indices(Column(codes_of(column)), len(column.dictionary))[:-1]

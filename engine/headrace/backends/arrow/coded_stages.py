@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import DTypeLike
 
-from headrace.backends.arrow.coded import is_coded, n_nulls, value_counts, with_values
+from headrace.backends.arrow.coded import is_coded, n_nulls, value_counts, values_of, with_values
 from headrace.backends.arrow.values import kernel_column, to_array
 from headrace_kernels.column import Column
 from headrace_kernels.stages import Stage, run_chains
@@ -20,7 +20,7 @@ def run_chains_of(
     """Take each of many columns of one type through a chain of its own; return it, and how many rows each stage changed."""
     coded = [place for place, column in enumerate(columns) if is_coded(column)]
     with_null = [place for place in coded if columns[place].dictionary.null_count]
-    given = [kernel_column(_numbers(column)) for column in columns]
+    given = [kernel_column(values_of(column) if is_coded(column) else column) for column in columns]
     nulls = [Column(np.zeros(1, given[place].values.dtype), np.zeros(1, np.uint8)) for place in with_null]
     made = run_chains([*given, *nulls], [*chains, *(chains[place] for place in with_null)], dtype)
     arrays, counts = [to_array(column) for column, _ in made], [changed for _, changed in made]
@@ -39,8 +39,3 @@ def run_chains_of(
     for place in coded:
         arrays[place] = with_values(columns[place], arrays[place])
     return list(zip(arrays, counts, strict=True))[: len(columns)]
-
-
-def _numbers(column: pa.Array) -> pa.Array:
-    """Return the values that a chain goes through: of codes those of the dictionary that are not null."""
-    return column.dictionary.slice(0, len(column.dictionary) - column.dictionary.null_count) if is_coded(column) else column
