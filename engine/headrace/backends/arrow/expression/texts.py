@@ -25,6 +25,8 @@ _NO_CHARACTERS = [chr(code) for code in range(0xFDD0, 0xFDF0)]
 # What matches a place, not a character.
 _AN_EDGE = re.compile(r"(?<!\[)\^|\$|\\[AbBzZ]")
 # A class of characters, once or more, that needs no look at what stands around.
+# No text has more characters.
+_LONGEST = 2**40
 _A_CLASS = re.compile(r"\[\^?(?:[^\[\]\\^]|\\[pP]\{\^?\w+\}|\\[wWsSdD])+\]\+")
 
 
@@ -54,9 +56,15 @@ def _trimming(kernel: Callable[..., pa.Array]) -> Callable[..., pa.Array]:
 
 
 def _slice(array: pa.Array, start: int, stop: int | None) -> pa.Array:
+    # Arrow reckons with places beyond any text's end until they overflow.
+    start, stop = _within_reach(start), stop if stop is None else _within_reach(stop)
     if stop is not None and (stop <= start and (start < 0) == (stop < 0)):
         return pc.utf8_slice_codeunits(array, 0, 0)
     return pc.utf8_slice_codeunits(array, start, stop)
+
+
+def _within_reach(place: int) -> int:
+    return max(-_LONGEST, min(place, _LONGEST))
 
 
 def _substring(array: pa.Array, start: int, count: int | None = None) -> pa.Array:
@@ -205,7 +213,7 @@ def _at(lists: pa.Array, index: Values) -> pa.Array:
     offsets = lists.offsets.to_numpy(zero_copy_only=False).astype(np.int64)
     place = index.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False)
     sizes = np.diff(offsets)
-    inside = known & (place != 0) & (np.abs(place) <= sizes)
+    inside = known & (place != 0) & (-sizes <= place) & (place <= sizes)
     rows = np.where(place > 0, offsets[:-1] + place - 1, offsets[1:] + place)
     return lists.values.take(pa.array(rows, mask=~inside))
 
