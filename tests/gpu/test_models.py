@@ -29,6 +29,8 @@ LINEAR = [
     ("linear_regression", "regression", {"alpha": 30.0}),
     ("logistic_regression", "binary", {"C": 0.01}),
     ("logistic_regression", "binary", {"class_weight": "balanced", "fit_intercept": False}),
+    ("logistic_regression", "binary", {"class_weight": {1: 2.5}, "C": 0.01}),
+    ("logistic_regression", "multiclass", {"class_weight": {0: 0.5, 2: 4.0}, "C": 0.01, "tol": 1e-8}),
     ("logistic_regression", "multiclass", {"max_iter": 60, "tol": 1e-6}),
 ]
 

@@ -203,9 +203,32 @@ def _fitted_on_device(settings: ModelSettings, matrix: Any, target: Any) -> Any:
     """
     models = gpu_library("cuml.linear_model")
     if settings.kind == "logistic_regression":
-        wanted = {"max_iter": 100, **settings.params}
+        labels = target.astype(np.int64)
+        wanted = _of_mean_weight_1({"max_iter": 100, **settings.params}, to_host(labels))
         # divided by the number of rows, as scikit-learn's sum of losses amounts to
-        return models.LogisticRegression(penalty_normalized=True, **wanted).fit(matrix, target.astype(np.int64))
+        return models.LogisticRegression(penalty_normalized=True, **wanted).fit(matrix, labels)
     if "alpha" in settings.params:
         return models.Ridge(**settings.params).fit(matrix, target)
     return models.LinearRegression(algorithm="svd", **settings.params).fit(matrix, target)
+
+
+def class_weights(asked: Any, seen: Sequence[int], counts: np.ndarray) -> np.ndarray:
+    """Return what a row of each class seen counts: 1, or as many as make all classes weigh the same, or what is asked for."""
+    if asked == "balanced":
+        return np.asarray(counts.sum() / (len(seen) * counts))
+    given = {int(label): float(weight) for label, weight in (asked or {}).items()}
+    if unknown := sorted(set(given) - set(seen)):
+        message = f"a weight of class {unknown[0]}, which no training row has"
+        raise JobError(message, key="model.params.class_weight", hint=f"classes: {', '.join(map(str, seen))}")
+    return np.array([given.get(label, 1.0) for label in seen])
+
+
+def _of_mean_weight_1(params: dict[str, Any], labels: np.ndarray) -> dict[str, Any]:
+    """Return parameters of the same least: cuML divides the loss by the sum of the weights, but its slope and the penalty by the number of rows."""
+    if params.get("class_weight") is None:
+        return params
+    values, counts = np.unique(labels, return_counts=True)
+    seen = values.tolist()
+    weights = class_weights(params["class_weight"], seen, counts)
+    mean = float((weights * counts).sum() / counts.sum())
+    return {**params, "C": params.get("C", 1.0) * mean, "class_weight": dict(zip(seen, (weights / mean).tolist(), strict=True))}

@@ -17,9 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from headrace.errors import JobError
 from headrace.models.device import is_on_device, to_host
-from headrace.models.linear import LinearModel
+from headrace.models.linear import LinearModel, class_weights
 from headrace.models.rounds import Spread, TrainingRows
 from headrace.models.settings import ModelSettings
 from headrace.models.sums import total_of
@@ -42,7 +41,7 @@ def fit_by_sums(settings: ModelSettings, features: tuple[str, ...], rows: Traini
     params = {**_DEFAULTS, **settings.params}
     spread, counts = rows.ask(Spread()), rows.ask(Classes(settings.n_classes or 2)).counts
     seen = tuple(int(label) for label in np.flatnonzero(counts))
-    weights = _class_weights(params["class_weight"], seen, counts)
+    weights = class_weights(params["class_weight"], seen, counts[list(seen)])
     total_weight = float((weights * counts[list(seen)]).sum())
     mean, has_intercept = spread.means(), params["fit_intercept"]
     middle = mean if has_intercept else np.zeros_like(mean)
@@ -169,15 +168,3 @@ def _directions(sample: np.ndarray, deviation: np.ndarray, penalty: float) -> np
     alike = (sample / scale).T @ (sample / scale) / len(sample)
     values, vectors = np.linalg.eigh(alike + np.diag(4 * penalty / scale**2 + _OWN_SHARE))
     return np.asarray(vectors / np.sqrt(values) @ vectors.T / scale)
-
-
-def _class_weights(asked: Any, seen: tuple[int, ...], counts: np.ndarray) -> np.ndarray:
-    """Return what a row of each class seen counts: 1, or as many as make all classes weigh the same, or what is asked for."""
-    if asked == "balanced":
-        of_seen = counts[list(seen)]
-        return np.asarray(of_seen.sum() / (len(seen) * of_seen))
-    given = {int(label): float(weight) for label, weight in (asked or {}).items()}
-    if unknown := sorted(set(given) - set(seen)):
-        message = f"a weight of class {unknown[0]}, which no training row has"
-        raise JobError(message, key="model.params.class_weight", hint=f"classes: {', '.join(map(str, seen))}")
-    return np.array([given.get(label, 1.0) for label in seen])

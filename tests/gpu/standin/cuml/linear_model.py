@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import sklearn.linear_model
 from tests.gpu.standin.offered import offered
 
-from cuml.estimator import Estimator
+from cuml.estimator import Estimator, host
 
 
 @offered("cuml", "cuml.linear_model.LinearRegression")
@@ -45,7 +46,11 @@ class Ridge(LinearRegression):
 
 @offered("cuml", "cuml.linear_model.LogisticRegression")
 class LogisticRegression(Estimator):
-    """The real one sums mean losses when the penalty is normalised, which is scikit-learn's objective; otherwise it is another one."""
+    """The real one sums mean losses when the penalty is normalised, which is scikit-learn's objective; otherwise it is another one.
+
+    With weights it divides the loss by their sum, and its slope and the penalty by the number of rows: they are one objective's where the mean
+    weight is 1.
+    """
 
     _learnt = ("coef_", "intercept_")
 
@@ -67,4 +72,8 @@ class LogisticRegression(Estimator):
         return sklearn.linear_model.LogisticRegression(solver="lbfgs", **self._settings)
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> LogisticRegression:
+        asked = self._settings["class_weight"]
+        mean = np.mean([asked.get(label, 1.0) for label in host(y).tolist()]) if isinstance(asked, dict) else 1.0
+        if abs(mean - 1) > 1e-9:
+            raise NotImplementedError(f"a mean weight of {mean:g}: the loss is not that of its slope")
         return self._fit(X, y)
