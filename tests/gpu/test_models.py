@@ -132,7 +132,17 @@ def test_a_device_that_is_full_is_no_mistake_of_the_parameters(told: str, monkey
 
 
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
-@pytest.mark.parametrize("params", [{}, {"max_leaves": 9, "max_features": 1.0, "min_samples_leaf": 4}], ids=str)
+@pytest.mark.parametrize(
+    "params",
+    [
+        {},
+        {"max_leaves": 9, "max_features": 1.0, "min_samples_leaf": 4},
+        {"max_samples": 750, "max_features": 5, "min_samples_split": 0.1},
+        {"max_samples": 1},
+        {"bootstrap": False},
+    ],
+    ids=str,
+)
 def test_forests_have_the_meaning_of_the_cpu(task: str, params: dict[str, Any]) -> None:
     """The stand-in finds the CPU's splits, so all is equal; inner nodes' values, which cuML does not export, are computed again."""
     matrix, _ = rows()
@@ -259,8 +269,10 @@ def test_a_missing_cuml_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_a_value_that_cuml_refuses_is_the_jobs_mistake() -> None:
-    with pytest.raises(JobError, match=r"cuML refuses: .*'max_features'"):
-        trained("random_forest", "binary", "gpu", {"max_features": "all"})
+    with pytest.raises(JobError, match="cuML refuses: class_weight must be a dict"):
+        trained("random_forest", "binary", "gpu", {"class_weight": "balanced_subsample"})
+    with pytest.raises(JobError, match="cuML refuses: max_samples is 4000, and there are 3000 training rows"):
+        trained("random_forest", "binary", "gpu", {"max_samples": 4_000})
 
 
 def test_missing_values_on_the_device_are_refused_by_name() -> None:

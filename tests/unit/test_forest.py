@@ -81,6 +81,15 @@ def test_missing_values_are_refused_by_name() -> None:
         ({"max_depht": 3}, "no parameter 'max_depht'\n  nearest: 'max_depth'"),
         ({"n_estimators": 3}, "'n_estimators' is not set here\n  write model.rounds"),
         ({"random_state": 3}, "'random_state' is not set here\n  write run.seed"),
+        ({"max_features": "all"}, "no max_features 'all'"),
+        (
+            {"max_features": 1.5},
+            "model.params.max_features: a whole number of 1 or more, or a share above 0 and at most 1.0, is needed, not 1.5",
+        ),
+        ({"max_samples": 0}, "or a share above 0 and at most 1.0, is needed, not 0"),
+        ({"min_samples_leaf": 2.0}, "a whole number of 1 or more, or a share above 0 and at most 1.0, is needed, not 2.0"),
+        ({"min_samples_split": 1}, "a whole number of 2 or more"),
+        ({"bootstrap": False, "max_samples": 0.5}, "model.params.max_samples: without bootstrap all rows are taken"),
     ],
 )
 def test_wrong_parameters_are_refused(params: dict[str, Any], message: str) -> None:
@@ -90,8 +99,8 @@ def test_wrong_parameters_are_refused(params: dict[str, Any], message: str) -> N
 
 
 def test_a_value_that_scikit_learn_refuses_is_the_jobs_mistake() -> None:
-    with pytest.raises(JobError, match="scikit-learn refuses: The 'max_features' parameter"):
-        trained("regression", rows()[1], {"max_features": "all"})
+    with pytest.raises(JobError, match="scikit-learn refuses: The 'class_weight' parameter"):
+        trained("binary", rows()[1] > 0, {"class_weight": "all"})
 
 
 def saved(folder: Path, **changes: Any) -> Path:

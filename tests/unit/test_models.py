@@ -371,7 +371,7 @@ class TestSettings:
 
     @pytest.mark.parametrize(
         ("kind", "params"),
-        [("xgboost", {"base_score": 2.0}), ("random_forest", {"max_features": "all"})],
+        [("xgboost", {"base_score": 2.0}), ("random_forest", {"class_weight": "all"})],
     )
     def test_value_that_the_library_refuses_is_the_jobs_mistake(self, kind, params):
         matrix, score = rows()

@@ -52,6 +52,24 @@ def one_of(*names: str) -> Check:
     return check
 
 
+def count_or_share(least: int, *names: str) -> Check:
+    """Return a check for a whole number of `least` or more, for a share, a float above 0 and at most 1, or for one of a few names.
+
+    >>> count_or_share(1, "sqrt")("model.params.max_features", 0.5)
+    """
+
+    def check(key: str, value: object) -> None:
+        if isinstance(value, str) and names:
+            one_of(*names)(key, value)
+        elif not (
+            0 < value <= 1 if isinstance(value, float) else isinstance(value, int) and not isinstance(value, bool) and value >= least
+        ):
+            wanted = f"a whole number of {least} or more, or a share above 0 and at most 1.0"
+            raise JobError(f"{wanted}, is needed, not {value!r}", key=key, hint=f"or one of {', '.join(names)}" if names else None)
+
+    return check
+
+
 def truth(key: str, value: object) -> None:
     """Check for true or false."""
     if not isinstance(value, bool):

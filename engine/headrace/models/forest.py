@@ -107,7 +107,7 @@ def fit(settings: ModelSettings, features: tuple[str, ...], blocks: Sequence[Blo
     whole, target = joined_on_device(list(blocks), np.float32) if device == "gpu" else joined(blocks, np.float32)
     labels = target if settings.task == "regression" else target.astype(np.int32)
     try:
-        estimator = _estimator(settings, threads, device).fit(whole, labels)
+        estimator = _estimator(settings, whole.shape, threads, device).fit(whole, labels)
         trained = estimator.as_sklearn() if device == "gpu" else estimator
     except (ValueError, TypeError) as error:
         message = f"{library} refuses: {str(error).partition(chr(10))[0]}"
@@ -147,7 +147,7 @@ def _schema(n_outputs: int) -> pa.Schema:
     return pa.schema([*integers, pa.field("value", pa.list_(pa.field("item", pa.float64()), n_outputs), nullable=False)])
 
 
-def _estimator(settings: ModelSettings, threads: int, device: str) -> Any:
+def _estimator(settings: ModelSettings, shape: tuple[int, ...], threads: int, device: str) -> Any:
     """Return the estimator, every default that the two libraries differ in said."""
     params: dict[str, Any] = {"max_depth": _MOST_DEPTH, **settings.params}
     params["max_features"] = params.get("max_features", 1.0 if settings.task == "regression" else "sqrt")
@@ -155,12 +155,23 @@ def _estimator(settings: ModelSettings, threads: int, device: str) -> Any:
     if device == "gpu":
         ensemble = gpu_library("cuml.ensemble")
         params["n_streams"] = 1  # several give another forest each time
+        # cuML takes a count of rows for a share of them, and refuses more features than there are, where scikit-learn takes all
+        if isinstance(params.get("max_samples"), int):
+            params["max_samples"] = _share(params["max_samples"], shape[0])
+        if isinstance(params["max_features"], int):
+            params["max_features"] = min(params["max_features"], shape[1])
     else:
         ensemble = import_module("sklearn.ensemble")
         params["n_jobs"] = threads
         params["max_leaf_nodes"] = params.pop("max_leaves", None)
     kind = ensemble.RandomForestRegressor if settings.task == "regression" else ensemble.RandomForestClassifier
     return kind(**params)
+
+
+def _share(count: int, n_rows: int) -> float:
+    if count > n_rows:
+        raise ValueError(f"max_samples is {count}, and there are {n_rows} training rows")
+    return count / n_rows
 
 
 def _joined_trees(trees: Sequence[Any], settings: ModelSettings) -> Forest:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from headrace.errors import DataError, JobError, JobErrors, unknown_name
-from headrace.models.checks import Check, class_weights, flag, groups, number, number_or_list, one_of, signs, truth, whole
+from headrace.models.checks import Check, class_weights, count_or_share, flag, groups, number, number_or_list, one_of, signs, truth, whole
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,10 +71,12 @@ _XGBOOST_CHECKS: Mapping[str, Check] = {
     "tweedie_variance_power": number(least=1, most=2),
 }
 
-# What scikit-learn and cuML both take with the same meaning; a name or a number, or a count or a share, where there is no check.
-_FOREST_UNCHECKED = frozenset({"class_weight", "max_features", "max_samples", "min_samples_leaf", "min_samples_split"})
+# What scikit-learn and cuML both take with the same meaning, a count of rows to draw but for `forest`.
+_FOREST_UNCHECKED = frozenset({"class_weight"})
 _FOREST_CHECKS: Mapping[str, Check] = {
-    "bootstrap": truth, "max_depth": whole(1), "max_leaves": whole(2), "min_impurity_decrease": _not_negative
+    "bootstrap": truth, "max_depth": whole(1), "max_leaves": whole(2), "min_impurity_decrease": _not_negative,
+    "max_features": count_or_share(1, "sqrt", "log2"), "max_samples": count_or_share(1),
+    "min_samples_leaf": count_or_share(1), "min_samples_split": count_or_share(2),
 }
 # fmt: on
 
@@ -352,6 +354,8 @@ def _check_params(kind: str, params: Mapping[str, Any]) -> None:
             errors.append(error)
     if errors:
         raise errors[0] if len(errors) == 1 else JobErrors(errors)
+    if kind == "random_forest" and "max_samples" in params and not params.get("bootstrap", True):
+        raise JobError("without bootstrap all rows are taken", key="model.params.max_samples", hint="leave out max_samples or bootstrap")
     if kind != "xgboost":
         return
     if params.get("objective", "reg:squarederror") not in OBJECTIVES:

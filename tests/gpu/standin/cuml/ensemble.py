@@ -11,6 +11,8 @@ from cuml.estimator import Estimator
 
 
 class _Forest(Estimator):
+    """As the real ones: shares out of bounds are errors of the C++ library's, and a count of rows to draw is a share like any other."""
+
     _kind: Any = None
 
     def __init__(self, **settings: Any) -> None:
@@ -20,6 +22,16 @@ class _Forest(Estimator):
 
     def _make(self) -> Any:
         return self._kind(**self._settings)
+
+    def _fit(self, X: Any, y: Any = None) -> Any:
+        if self._settings.get("class_weight") not in (None, "balanced") and not isinstance(self._settings["class_weight"], dict):
+            raise ValueError(f"class_weight must be a dict, 'balanced', or None; got {self._settings['class_weight']!r}")
+        rows, features = self._settings.get("max_samples", 1.0), self._settings["max_features"]
+        for name, share in (("max_samples", rows), ("max_features", features / X.shape[1] if isinstance(features, int) else features)):
+            if not isinstance(share, str) and not 0 < share <= 1:
+                raise RuntimeError(f"exception occurred! {name} value {share:f} outside permitted (0, 1] range")
+        self._settings["max_samples"] = float(rows) if self._settings.get("bootstrap", True) else None
+        return super()._fit(X, y)
 
 
 class _Exported:
