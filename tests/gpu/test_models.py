@@ -131,6 +131,29 @@ def test_a_device_that_is_full_is_no_mistake_of_the_parameters(told: str, monkey
     assert caught.value.key == "run.device"
 
 
+@pytest.mark.parametrize("kind", ["linear_regression", "kmeans"])
+def test_a_device_that_is_full_is_told_of_each_kind(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise MemoryError("std::bad_alloc: out_of_memory: CUDA error (failed to allocate 8 bytes)")
+
+    matrix, score = rows(50)
+    monkeypatch.setattr(sys.modules["cupy"], "concatenate", full)
+    settings = ModelSettings(kind)
+    with pytest.raises(MemoryBudgetError, match="the GPU has no room to train: std::bad_alloc: out_of_memory: "):
+        fit_model(settings, FEATURES, [(matrix, score)], 1, "gpu")
+
+
+def test_a_device_that_is_full_before_members_join_is_told_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise xgboost.core.XGBoostError("parallel_for failed: cudaErrorMemoryAllocation: out of memory")
+
+    matrix, score = rows()
+    settings = ModelSettings("xgboost", "regression").resolved(score)
+    monkeypatch.setattr(xgboost, "QuantileDMatrix", full)
+    with pytest.raises(MemoryBudgetError, match=r"the GPU has no room to train: .*cudaErrorMemoryAllocation"):
+        fit_together(settings, FEATURES, [(matrix, score)], matrix, "0.5", 1, "gpu", Member())
+
+
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
 @pytest.mark.parametrize(
     "params",

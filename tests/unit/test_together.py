@@ -9,7 +9,11 @@ import numpy as np
 import pytest
 import xgboost
 
-from headrace.errors import ClusterError, JobError
+from headrace.errors import ClusterError, JobError, MemoryBudgetError
+from headrace.jobs import training
+from headrace.jobs.tasks import Counted, Prepared
+from headrace.ledger import Ledger
+from headrace.local_cluster import LocalCluster
 from headrace.models import ModelSettings, fit_model
 from headrace.models.together import Member, end_meetings, fit_together, open_meeting, starting_score
 
@@ -129,6 +133,44 @@ def test_a_member_that_waits_for_one_who_never_comes_is_let_go() -> None:
         end_meetings()
         with pytest.raises(ClusterError, match="worker 1 of 2 lost the others"):
             waiting.result(timeout=60)
+
+
+SHARED = (
+    "[10:20:30] /__w/xgboost/xgboost/src/collective/comm.cu:87: Check failed: n_uniques == root.World() (1 vs. 2) : "
+    "Multiple processes within communication group running on same CUDA device is not supported. GPU-1a2b\n"
+)
+
+
+def test_members_that_share_a_gpu_have_not_lost_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise xgboost.core.XGBoostError(SHARED)
+
+    monkeypatch.setattr(xgboost, "train", refuse)
+    settings = ModelSettings("xgboost").resolved(SCORE > 1)
+    meeting = open_meeting(2, "127.0.0.1")
+
+    def member(rank: int) -> Any:
+        return fit_together(settings, FEATURES, [(MATRIX, SCORE > 1)], MATRIX, "0.5", 1, "cpu", Member(rank, 2, meeting))
+
+    with ThreadPoolExecutor(2) as pool:
+        for one in [pool.submit(member, rank) for rank in (0, 1)]:
+            with pytest.raises(JobError, match="workers share a GPU") as caught:
+                one.result(timeout=60)
+            assert caught.value.key == "run.training"
+
+
+def test_members_that_wait_for_one_that_could_not_begin_are_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> None:
+        raise MemoryBudgetError("the GPU has no room to train: out of memory")
+
+    monkeypatch.setattr(training, "_trained", fail)
+    cluster, told = LocalCluster(1), []
+    monkeypatch.setattr(cluster, "everywhere", told.append)
+    training_rows, none = np.ones(ROWS, np.bool_), np.zeros(ROWS, np.bool_)
+    part = Prepared(MATRIX, (SCORE > 1).astype(np.float64), training_rows, none, ()), Counted(Ledger(), {}, {})
+    with pytest.raises(MemoryBudgetError, match="no room to train"):
+        training.train_on_all(cluster, ModelSettings("xgboost"), FEATURES, "cpu", training.Target("late", ()), [part])
+    assert told == [training.end_meetings]
 
 
 @pytest.mark.parametrize(

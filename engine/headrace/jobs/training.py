@@ -65,9 +65,9 @@ def train_on_all(
         with cluster.together():
             try:
                 return _trained(cluster, (features, cluster.n_threads, device), agreed, shared, members), len(members)
-            except ClusterError:
-                cluster.everywhere(end_meetings)  # a worker has one thread: none may go on waiting for who is lost
-                if attempt == _MOST_ATTEMPTS:
+            except Exception as error:
+                cluster.everywhere(end_meetings)  # a worker has one thread: none may go on waiting for who is lost, or could not begin
+                if attempt == _MOST_ATTEMPTS or not isinstance(error, ClusterError):
                     raise
     raise AssertionError
 

@@ -132,17 +132,20 @@ def fit_model(
         A parameter's value that the library refuses, or a metric that the target's task does not have.
     MissingLibraryError
         The kind's library, or the one for a GPU, is not installed.
+    MemoryBudgetError
+        The GPU has no room to train.
     """
     import numpy as np
 
-    from headrace.models.device import is_on_device, to_host
+    from headrace.models.device import is_on_device, room_to_train, to_host
     from headrace.models.matrix import check_blocks, joined_target
 
-    check_blocks(blocks, features)
-    target = joined_target(blocks)
-    # What decides the task are the distinct values: from a device, only they are copied to the host.
-    complete = settings.resolved(to_host(np.unique(target)) if is_on_device(target) else target, target_name, metrics)
-    return _implementation(settings.kind).fit(complete, features, blocks, threads, device)
+    with room_to_train(device):
+        check_blocks(blocks, features)
+        target = joined_target(blocks)
+        # What decides the task are the distinct values: from a device, only they are copied to the host.
+        complete = settings.resolved(to_host(np.unique(target)) if is_on_device(target) else target, target_name, metrics)
+        return _implementation(settings.kind).fit(complete, features, blocks, threads, device)
 
 
 def fit_by_sums(settings: ModelSettings, features: tuple[str, ...], rows: TrainingRows) -> Model:

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from headrace.errors import JobError, MemoryBudgetError
-from headrace.models.device import check_build, to_device
+from headrace.errors import JobError
+from headrace.models.device import check_build, no_room, to_device
 from headrace.models.matrix import Block, reblock
 from headrace.models.settings import ModelSettings
 from headrace.models.trees import BoostedTrees, load
@@ -102,8 +102,7 @@ def refusals() -> Iterator[None]:
         yield
     except (xgboost.core.XGBoostError, ValueError) as error:
         if any(told in str(error) for told in _OUT_OF_MEMORY):
-            hint = "fewer features or rows, a smaller max_bin, all GPUs by `run.training: all_workers`, or `run.device: cpu`"
-            raise MemoryBudgetError(f"the GPU has no room to train: {_first_line(error)}", key="run.device", hint=hint) from error
+            raise no_room(_first_line(error)) from error
         raise JobError(f"xgboost refuses: {_first_line(error)}", key="model.params", hint="look at the parameters' values") from error
 
 

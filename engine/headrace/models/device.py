@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
 import numpy as np
 
-from headrace.errors import MissingLibraryError
+from headrace.errors import MemoryBudgetError, MissingLibraryError
 from headrace.models.matrix import Block
 
 DEVICES = ("cpu", "gpu")
@@ -64,3 +66,20 @@ def check_build(xgboost: Any) -> None:
     if not xgboost.build_info().get("USE_CUDA"):
         message = f"the installed xgboost {xgboost.__version__} was built without CUDA"
         raise MissingLibraryError(message, key="run.device", hint=_INSTALL)
+
+
+@contextmanager
+def room_to_train(device: str) -> Iterator[None]:
+    """Say what to do where a GPU has no room for what is done inside; a host's want of memory stays what it is."""
+    try:
+        yield
+    except MemoryError as error:
+        if device != "gpu":
+            raise
+        raise no_room(str(error)) from error
+
+
+def no_room(told: str) -> MemoryBudgetError:
+    """Return the error of a GPU that has no room to train."""
+    hint = "fewer features or rows, for xgboost a smaller max_bin, all GPUs by `run.training: all_workers`, or `run.device: cpu`"
+    return MemoryBudgetError(f"the GPU has no room to train: {told}", key="run.device", hint=hint)

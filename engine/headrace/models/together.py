@@ -19,8 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from headrace.errors import ClusterError
+from headrace.errors import ClusterError, JobError
 from headrace.models.boosted import library_params, on_device, quantised, refusals, trained
+from headrace.models.device import room_to_train
 from headrace.models.matrix import Block
 from headrace.models.settings import ModelSettings
 from headrace.models.trees import BoostedTrees
@@ -53,6 +54,9 @@ class Member:
                     connected.enter_context(context)
                 yield
         except xgboost.core.XGBoostError as error:
+            if "running on same CUDA" in str(error):
+                hint = "run.cluster: cuda has a worker for each GPU; or let one_worker train"
+                raise JobError("workers share a GPU, and train together only with one each", key="run.training", hint=hint) from error
             if "collective" not in str(error):
                 raise
             message = f"worker {self.rank + 1} of {self.size} lost the others while all trained together"
@@ -134,13 +138,16 @@ def fit_together(
     ClusterError
         Another member was lost.
     JobError
-        A parameter's value that XGBoost refuses.
+        A parameter's value that XGBoost refuses; members that share a GPU.
+    MemoryBudgetError
+        The GPU has no room to train.
     """
     params = on_device({"base_score": score, **library_params(settings, features, threads)}, device)
     shape = {"nthread": threads, "max_bin": params.get("max_bin")}
-    # made before the members join: their sketches would be merged, and wait for each other
-    cuts = quantised([(quantile_rows, np.zeros(len(quantile_rows)))], device, **shape)
-    matrix = quantised(blocks, device, ref=cuts, **shape)
-    with refusals(), member.joined():
-        booster = xgboost.train(params, matrix, num_boost_round=settings.rounds)
+    with refusals(), room_to_train(device):
+        # made before the members join: their sketches would be merged, and wait for each other
+        cuts = quantised([(quantile_rows, np.zeros(len(quantile_rows)))], device, **shape)
+        matrix = quantised(blocks, device, ref=cuts, **shape)
+        with member.joined():
+            booster = xgboost.train(params, matrix, num_boost_round=settings.rounds)
     return trained(settings, features, booster, threads)
