@@ -292,7 +292,7 @@ def _cuda(workers: int | None) -> DaskCluster:
         host="127.0.0.1",
         dashboard_address="127.0.0.1:0",
         memory_limit=0,
-        # NVLink and peer access between workers; one worker has nobody to send to
+        # shared memory between workers in place of sockets; one worker has nobody to send to
         protocol="ucx" if n_workers > 1 and find_spec("distributed_ucxx") else None,
         device_memory_limit=_MOST_RESULTS,
         enable_cudf_spill=True,

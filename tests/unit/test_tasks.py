@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from dask.sizeof import sizeof
 
 from headrace.jobs.tasks import Counted, Prepared, sample_rows
 from headrace.ledger import Ledger
@@ -42,6 +43,12 @@ def picked(which: str, n_rows: int, parts: list[tuple[Prepared, Counted]]) -> An
 )
 def test_rows_are_evenly_spaced_over_those_asked_for(which: str, n_rows: int, expected: list[int], stops: tuple[int, ...]) -> None:
     np.testing.assert_array_equal(picked(which, n_rows, partitions(*stops)), MATRIX[expected], strict=True)
+
+
+def test_dask_finds_what_prepared_rows_take() -> None:
+    """By it a result goes to the host where a device has no room, and tasks go where most of what they need is."""
+    (part,) = partitions()
+    assert sizeof(part) >= MATRIX.nbytes + MATRIX[:, 0].nbytes + 2 * TEST.nbytes
 
 
 def test_no_row_of_a_kind_is_a_matrix_without_rows() -> None:

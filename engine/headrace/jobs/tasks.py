@@ -44,11 +44,11 @@ class Prepare:
     has_split: bool
 
 
-@dataclass(frozen=True, eq=False)
-class Prepared:
+class Prepared(NamedTuple):
     """A partition's rows on their way to the model: float32 matrix [rows, features], target, which rows train and test.
 
-    The target of a model without one is zeros, so that rows look the same to all.
+    The target of a model without one is zeros, so that rows look the same to all. A tuple, into which Dask looks for what it takes, and
+    dask-cuda for what lies on a device: beyond its limit it moves such results to the host.
     """
 
     matrix: npt.NDArray[np.float32]
