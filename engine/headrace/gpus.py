@@ -7,22 +7,26 @@ True
 from __future__ import annotations
 
 import os
+import re
 import subprocess
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 _QUERY = "index,uuid,name,memory.total,compute_cap,driver_version"
+# A line of `nvidia-smi -L` on a slice of the GPU above it: "  MIG 1g.10gb     Device  0: (UUID: MIG-c7384736-...)".
+_SLICE = re.compile(r"\s+(MIG \S*?(\d+)gb\S*) .*\(UUID: (MIG-[^)]+)\)")
 _MIB = 1 << 20
 _TIMEOUT_S = 20  # a driver that has to wake its devices first takes seconds
 
 
 @dataclass(frozen=True)
 class Gpu:
-    """One device.
+    """One device, or a slice of one (MIG).
 
     Parameters
     ----------
     index : int
-        Its number on this machine.
+        Its number on this machine; of a slice that of the device.
     uuid, name : str
         What the driver calls it.
     memory : int
@@ -43,7 +47,9 @@ class Gpu:
 
 def find_gpus() -> tuple[Gpu, ...]:
     """Return the GPUs that ``CUDA_VISIBLE_DEVICES`` leaves to this process, in its order; none where there is no driver."""
-    return visible(all_gpus(), os.environ.get("CUDA_VISIBLE_DEVICES"))
+    setting = os.environ.get("CUDA_VISIBLE_DEVICES")
+    gpus = all_gpus()
+    return visible((*gpus, *_slices(gpus)) if "MIG-" in (setting or "") else gpus, setting)
 
 
 def all_gpus() -> tuple[Gpu, ...]:
@@ -64,6 +70,8 @@ def ask_driver(*arguments: str) -> str | None:
 def visible(gpus: tuple[Gpu, ...], setting: str | None) -> tuple[Gpu, ...]:
     """Return those that a ``CUDA_VISIBLE_DEVICES`` of numbers or UUIDs names; as CUDA does, stop at the first that is none.
 
+    Numbers are those of whole devices; a slice has a UUID alone.
+
     >>> one = Gpu(0, "GPU-1a2b", "H100", 1 << 36, (9, 0), "570.86")
     >>> visible((one,), None) == visible((one,), "GPU-1a") == (one,)
     True
@@ -74,11 +82,26 @@ def visible(gpus: tuple[Gpu, ...], setting: str | None) -> tuple[Gpu, ...]:
         return gpus
     chosen: list[Gpu] = []
     for word in setting.split(","):
-        named = [gpu for gpu in gpus if str(gpu.index) == word.strip() or (word.strip() and gpu.uuid.startswith(word.strip()))]
+        word = word.strip()
+        if word.isdigit():
+            named = [gpu for gpu in gpus if gpu.index == int(word) and not gpu.uuid.startswith("MIG-")]
+        else:
+            named = [gpu for gpu in gpus if word and gpu.uuid.startswith(word)]
         if len(named) != 1:
             break
         chosen += named
     return tuple(chosen)
+
+
+def _slices(gpus: tuple[Gpu, ...]) -> Iterator[Gpu]:
+    """Yield the slices that devices are cut into, with the memory that their profile's name says."""
+    whole = None
+    for line in (ask_driver("-L") or "").splitlines():
+        if found := _SLICE.match(line):
+            if whole is not None:
+                yield replace(whole, uuid=found[3], name=f"{whole.name} {found[1]}", memory=int(found[2]) << 30)
+        else:
+            whole = next((gpu for gpu in gpus if gpu.uuid in line), None)
 
 
 def _gpu(line: str) -> Gpu | None:

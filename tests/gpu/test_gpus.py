@@ -41,6 +41,23 @@ def test_hidden_devices_are_not_counted(setting: str, indexes: list[int], monkey
     assert [gpu.index for gpu in find_gpus()] == indexes
 
 
+@pytest.mark.parametrize(
+    ("setting", "names"),
+    [
+        ("MIG-1c73-84", ["MIG 3g.40gb"]),
+        ("MIG-0d,MIG-0c73-84", ["MIG 1g.10gb+me", "MIG 3g.40gb"]),
+        ("MIG-", []),
+        ("MIG-0d,1", ["MIG 1g.10gb+me", ""]),
+    ],
+)
+def test_a_slice_of_a_device_is_one(setting: str, names: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    pretend(monkeypatch, tmp_path, 2)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", setting)
+    found = find_gpus()
+    assert [gpu.name for gpu in found] == [f"NVIDIA H100 80GB HBM3 {name}".rstrip() for name in names]
+    assert [gpu.memory >> 30 for gpu in found] == [{"MIG 3g.40gb": 40, "MIG 1g.10gb+me": 10, "": 79}[name] for name in names]
+
+
 def test_a_driver_that_fails_means_no_device(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     pretend(monkeypatch, tmp_path, 0)
     assert find_gpus() == ()
