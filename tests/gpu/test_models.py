@@ -305,6 +305,17 @@ def test_missing_values_on_the_device_are_refused_by_name() -> None:
         fit_model(ModelSettings("linear_regression"), FEATURES, [(device_arrays.asarray(matrix), score)], 1, "gpu")
 
 
+@pytest.mark.parametrize("target", [np.ones(50), np.where(np.arange(50) % 5, np.arange(50.0), np.nan)], ids=["one value", "NaN"])
+def test_what_is_wrong_with_a_target_is_counted_in_rows(target: np.ndarray) -> None:
+    matrix, _ = rows(50)
+    said = []
+    for where in (np.asarray, device_arrays.asarray):
+        with pytest.raises(DataError, match=r"(of|all) 50 training rows") as caught:
+            fit_model(ModelSettings("xgboost"), FEATURES, [(where(matrix), where(target))], 1, "gpu")
+        said.append(str(caught.value))
+    assert said[0] == said[1]
+
+
 def test_the_standin_refuses_what_the_real_estimators_lack() -> None:
     from cuml.linear_model import LogisticRegression, Ridge
 

@@ -19,7 +19,7 @@ BACKEND = "engine/headrace/backends/cudf"
 # Each in a process of its own, at the same time.
 TESTED = (
     ("tests/gpu/parity", BACKEND),
-    ("tests/ops", "tests/laws/test_catalogue.py", *(f"tests/unit/test_{name}.py" for name in ("dataset", "split", "states", "table"))),
+    ("tests/ops", "tests/laws", *(f"tests/unit/test_{name}.py" for name in ("dataset", "partitions", "profile", "split", "table"))),
 )
 # Tens of thousands of rows through kernels in plain Python; on a device they run too.
 LARGE = ("flipping_a_label", "a_thousand_points", "a_hash_split_takes_its_share", "logarithms_of_a_lognormal", "about_equally_many")

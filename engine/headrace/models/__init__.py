@@ -135,16 +135,12 @@ def fit_model(
     MemoryBudgetError
         The GPU has no room to train.
     """
-    import numpy as np
-
-    from headrace.models.device import is_on_device, room_to_train, to_host
+    from headrace.models.device import room_to_train, to_host
     from headrace.models.matrix import check_blocks, joined_target
 
     with room_to_train(device):
         check_blocks(blocks, features)
-        target = joined_target(blocks)
-        # What decides the task are the distinct values: from a device, only they are copied to the host.
-        complete = settings.resolved(to_host(np.unique(target)) if is_on_device(target) else target, target_name, metrics)
+        complete = settings.resolved(to_host(joined_target(blocks)), target_name, metrics)
         return _implementation(settings.kind).fit(complete, features, blocks, threads, device)
 
 
