@@ -86,6 +86,18 @@ def test_a_model_of_one_device_predicts_the_same_bits_on_the_other(kind: str, pa
         assert "device" not in json.loads((tmp_path / device / "model.json").read_text())["settings"]
 
 
+@pytest.mark.parametrize("eps", [0.3, 0.1, 0.25])
+def test_rows_that_lie_just_beyond_eps_are_no_neighbours(eps: float) -> None:
+    """float32's 0.3 is more than 0.3, and rows in steps of it lie so far apart."""
+    matrix = np.repeat(np.array([[0, 0, 0], [eps, 0, 0], [2 * eps, 0, 0]], np.float32), 8, axis=0)
+    on_cpu, on_gpu = (
+        fit_model(ModelSettings("dbscan", params={"eps": eps, "min_samples": 8}), FEATURES, [(matrix, np.zeros(24))], 1, device)
+        for device in ("cpu", "gpu")
+    )
+    assert len(np.unique(on_cpu.predict(matrix)["prediction"])) == (1 if eps == 0.25 else 3)
+    assert_alike(on_gpu.predict(matrix), on_cpu.predict(matrix))
+
+
 @pytest.mark.parametrize("shift", [0, 3_000], ids=["rows near zero", "rows far from zero"])
 def test_neighbours_are_exact_although_the_devices_distances_are_not(shift: int) -> None:
     """Far from zero float32's squares tell no rows apart: none of the proposals can be trusted, and none is."""

@@ -71,7 +71,7 @@ def fit(settings: ModelSettings, features: tuple[str, ...], blocks: Sequence[Blo
     params: dict[str, Any] = {**_DEFAULTS, **settings.params}
     if device == "gpu":
         whole, _ = joined_on_device(list(blocks), np.float64)
-        estimator = gpu_library("cuml.cluster").DBSCAN(metric="euclidean", **params).fit(whole)
+        estimator = _on_device(whole, params)
     else:
         from sklearn.cluster import DBSCAN
 
@@ -96,3 +96,10 @@ def load(folder: Path, threads: int | None) -> Dbscan:
     if (cluster != value).any() or cluster.min() < 0:
         raise BundleError("core rows whose clusters are no whole numbers from 0", file=str(folder / FILE_NAME))
     return Dbscan(settings, features, cores, cluster, threads or os.cpu_count() or 1)
+
+
+def _on_device(whole: Any, params: dict[str, Any]) -> Any:
+    """Train by cuML, which rounds `eps` to float32: where that is another number, on rows in units of it."""
+    eps = params["eps"]
+    unit = 1.0 if float(np.float32(eps)) == eps else eps
+    return gpu_library("cuml.cluster").DBSCAN(metric="euclidean", **{**params, "eps": eps / unit}).fit(whole / unit)

@@ -34,14 +34,14 @@ class KMeans(Estimator):
 
 @offered("cuml", "cuml.cluster.DBSCAN")
 class DBSCAN(Estimator):
-    """As the real one numbers clusters in an order of its own."""
+    """As the real one numbers clusters in an order of its own, and rounds `eps` to float32."""
 
     _learnt = ("core_sample_indices_",)
 
     def __init__(self, *, eps: float = 0.5, min_samples: int = 5, metric: str = "euclidean") -> None:
         if metric not in ("euclidean", "cosine", "precomputed"):
             raise ValueError(f"metric {metric!r} is not supported")
-        self._settings = {"eps": eps, "min_samples": min_samples, "metric": metric}
+        self._settings = {"eps": float(np.float32(eps)), "min_samples": min_samples, "metric": metric}
 
     def _make(self) -> Any:
         return sklearn.cluster.DBSCAN(**self._settings)
