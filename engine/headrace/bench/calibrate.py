@@ -71,7 +71,7 @@ def _rates(device: str, folder: Path, rows: int, runs: int) -> Rates:
     job = _open(make_files("dictionary", folder, rows), folder / "out", device)
     plan = job.plan(1, device)
     passes, columns = [one.nbytes for one in plan.passes], plan.passes[-1].columns
-    read = _seconds(partial(_read, job, plan.partitions, columns, device), runs)
+    read = _seconds(lambda: _finish(_read(job, plan.partitions, columns, device)), runs)
     whole = _joined([table.to_arrow() for table in _read(job, plan.partitions, columns, CPU)])
     workers = thread_count("local", None, device) or machine()["cores"]
     transformed, together = (_seconds(partial(_transform, job, whole, n, device), runs) for n in (1, workers))
@@ -105,6 +105,12 @@ def _read(job: OpenJob, partitions: Sequence[Any], columns: Sequence[str], devic
 
     backend = open_backend(device)
     return [table for partition in partitions for table in read_partition(job.source, partition, columns, backend, Ledger())]
+
+
+def _finish(tables: Sequence[Table]) -> None:
+    """Wait for what a device has begun, as a copy to the host does: calls return before it is done."""
+    backend = tables[-1].backend
+    backend.to_numpy(backend.row_numbers(1))
 
 
 def _joined(tables: Sequence[pa.Table]) -> pa.Table:
