@@ -101,6 +101,12 @@ def test_atomic_operations_are_those_of_cupy(cupy: Any) -> None:
         np.maximum.accumulate(totals)
 
 
+def test_atomic_extremes_of_doubles_are_those_of_float32(cupy: Any) -> None:
+    found = cupy.asarray([0.1, 0.1, -np.inf])
+    cupy.maximum.at(found, cupy.asarray([1, 2]), cupy.asarray([0.1, 1e300]))
+    assert found.tolist() == [0.1, float(np.float32(0.1)), np.inf]
+
+
 def test_writes_that_race_are_refused(cupy: Any) -> None:
     array = cupy.zeros(3)
     array[cupy.asarray([1, 1])] = cupy.asarray([4.0, 4.0])

@@ -7,7 +7,7 @@ kernels' own normal form ends the sum: equal sums are then equal bits, whichever
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cupy
 import numpy as np
@@ -25,6 +25,7 @@ from headrace_kernels.limbs import LIMB_BITS, SQUARES_LIMBS, SQUARES_UNIT, TOTAL
 _MASK = np.int64(0xFFFFFFFF)
 _LOW_HALF = np.uint64(0xFFFFFFFF)
 _FRACTION = np.int64(0xFFFFFFFFFFFFF)
+_ALL_BUT_SIGN = np.int64(0x7FFFFFFFFFFFFFFF)
 
 
 class Piece(NamedTuple):
@@ -85,8 +86,7 @@ def group_stats(column: Column, groups: Rows, n_groups: int, type_: Type, *, squ
 def quantiles(values: Rows) -> Quantiles:
     """Return the counts of floats by bins; NaN is left out."""
     wide = as_float64(values[~cupy.isnan(values)]) + 0.0
-    bits = wide.view(np.int64)
-    bins, counts = cupy.unique(cupy.where(bits < 0, np.int64(-(2**63)) - bits - 1, bits), return_counts=True)
+    bins, counts = cupy.unique(_turned(wide.view(np.int64)), return_counts=True)
     precision = 52
     while len(bins) > MAX_BINS:  # neighbours share a bin from here on, as `Quantiles.within` has it
         precision -= 1
@@ -192,14 +192,22 @@ def _sum_by_group(pieces: list[Piece], groups: Rows, n_groups: int) -> GroupSums
 def _extremes(values: Rows, groups: Rows, n_groups: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the least and the greatest value of each group; where there is none, the type's greatest and least. Never -0.0."""
     dtype = values.dtype
+    # Types that atomic extremes exist for, wide enough for all. Of doubles there are none: CuPy has them by way of float32.
+    wide = np.dtype(np.uint64) if dtype == np.uint64 else np.dtype(np.int64)
     if dtype.kind == "f":
-        lowest, highest = dtype.type(-np.inf), dtype.type(np.inf)
+        values = _turned(values.view(np.int64))
+        lowest, highest = _turned(np.array([-np.inf, np.inf]).view(np.int64))
     else:
         lowest, highest = np.iinfo(dtype).min, np.iinfo(dtype).max
-    # The types that atomic minima exist for, wide enough for all: extremes come back in the values' own.
-    wide = np.dtype(np.float64) if dtype.kind == "f" else np.dtype(np.uint64) if dtype == np.uint64 else np.dtype(np.int64)
     lows, highs = cupy.full(n_groups, wide.type(highest), wide), cupy.full(n_groups, wide.type(lowest), wide)
     cupy.minimum.at(lows, groups, values.astype(wide))
     cupy.maximum.at(highs, groups, values.astype(wide))
-    zero = dtype.type(0)
-    return to_host(lows, STATE).astype(dtype) + zero, to_host(highs, STATE).astype(dtype) + zero
+    low, high = (to_host(ends, STATE) for ends in (lows, highs))
+    if dtype.kind == "f":
+        return _turned(low).view(dtype) + 0.0, _turned(high).view(dtype) + 0.0
+    return low.astype(dtype), high.astype(dtype)
+
+
+def _turned(bits: Any) -> Any:
+    """Return the bits of float64 as integers in the order of the numbers; and the other way round."""
+    return bits ^ ((bits >> np.int64(63)) & _ALL_BUT_SIGN)

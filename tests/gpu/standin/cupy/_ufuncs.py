@@ -19,6 +19,8 @@ _AT = {
     "minimum": (*_INTEGERS, "float32", "float64"),
     **dict.fromkeys(("bitwise_and", "bitwise_or", "bitwise_xor"), _INTEGERS),
 }
+# Of doubles these two call fmaxf and fminf (cupy/atomics.cuh): what is there and what comes become float32.
+_IN_FLOAT32 = ("maximum", "minimum")
 
 
 class ufunc:  # noqa: N801
@@ -55,7 +57,10 @@ class ufunc:  # noqa: N801
         on_host = operand(indices)
         if on_host.dtype.kind != "b" and a.dtype.name not in _AT[self.__name__]:
             raise TypeError(f"cupy.{self.__name__}.at only supports {', '.join(_AT[self.__name__])} as data type")
-        self._on_host.at(a._host, on_host, cast(np.asarray(operand(b)), a.dtype))
+        values = cast(np.asarray(operand(b)), a.dtype)
+        if a.dtype == np.float64 and self.__name__ in _IN_FLOAT32 and on_host.dtype.kind != "b":
+            a._host[on_host], values = _as_float32(a._host[on_host]), _as_float32(values)
+        self._on_host.at(a._host, on_host, values)
 
     def reduce(self, array: ndarray, axis: Any = 0, dtype: Any = None, out: Any = None, keepdims: bool = False) -> ndarray:
         self._only("reduce", "add", "multiply")
@@ -75,6 +80,11 @@ class ufunc:  # noqa: N801
     def _only(self, method: str, *names: str) -> None:
         if self.__name__ not in names:
             raise NotImplementedError(f"`cupy_{self.__name__}.{method}` is not supported yet")
+
+
+def _as_float32(values: Any) -> Any:
+    with np.errstate(over="ignore"):
+        return cast(cast(values, np.dtype(np.float32)), np.dtype(np.float64))
 
 
 def _refuse_wide_shifts(name: str, operands: list[Any]) -> None:
