@@ -39,6 +39,15 @@ def to_device(array: Any, dtype: type[np.generic]) -> Any:
     return gpu_library("cupy").asarray(array, dtype=dtype, order="C")
 
 
+def to_float64(array: Any) -> Any:
+    """Return an array as float64, on whichever side it lies; CuPy's own conversion takes a float32 below the normal numbers for 0."""
+    if not is_on_device(array):
+        return array.astype(np.float64)
+    from headrace.backends.cudf.values import as_float64
+
+    return as_float64(array)
+
+
 def joined_on_device(blocks: list[Block], dtype: type[np.generic]) -> tuple[Any, Any]:
     """Return all rows as one matrix on the device, and one target; blocks that lie there are not copied to the host."""
     cupy = gpu_library("cupy")

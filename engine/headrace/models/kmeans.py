@@ -18,7 +18,7 @@ import numpy as np
 
 from headrace.errors import BundleError, JobError
 from headrace.models.clusters import Clustered, predictions
-from headrace.models.device import gpu_library, is_on_device, joined_on_device, to_device, to_host
+from headrace.models.device import gpu_library, is_on_device, joined_on_device, to_device, to_float64, to_host
 from headrace.models.matrix import Block, check_matrix, joined
 from headrace.models.rounds import Spread, TrainingRows, evenly_spaced
 from headrace.models.settings import ModelSettings
@@ -114,7 +114,7 @@ class Lloyd:
         near = Near(np.zeros(self.centres.shape, np.int64), np.zeros(len(self.centres), np.int64), 0)
         n_rows = max(_DISTANCES_AT_ONCE // len(self.centres), 1)
         for start in range(0, len(matrix), n_rows):
-            rows = matrix[start : start + n_rows].astype(np.float64)
+            rows = to_float64(matrix[start : start + n_rows])
             between = np.zeros_like(rows, shape=(len(rows), len(self.centres)))
             for feature in range(rows.shape[1]):
                 apart = rows[:, feature : feature + 1] - to_device(self.centres[None, :, feature], np.float64)

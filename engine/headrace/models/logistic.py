@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from headrace.models.device import is_on_device, to_host
+from headrace.models.device import is_on_device, to_float64, to_host
 from headrace.models.linear import LinearModel, class_weights
 from headrace.models.rounds import Spread, TrainingRows
 from headrace.models.settings import ModelSettings
@@ -156,7 +156,7 @@ class Slopes:
 
 
 def _columns(matrix: Any) -> Iterator[Any]:
-    return (matrix[:, index].astype(np.float64) for index in range(matrix.shape[1]))
+    return (to_float64(matrix[:, index]) for index in range(matrix.shape[1]))
 
 
 def _directions(sample: np.ndarray, deviation: np.ndarray, penalty: float) -> np.ndarray:

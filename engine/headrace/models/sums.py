@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from headrace.models.device import is_on_device
+from headrace.models.device import is_on_device, to_float64
 from headrace.states import Moments
 from headrace_kernels.column import Column
 from headrace_kernels.exact import exact_moments, limbs_to_int
@@ -57,7 +57,7 @@ class Sums:
         >>> Sums.of(np.array([[1.0, 2.0], [3.0, 4.0]], np.float32)).covariance().tolist()
         [[1.0, 1.0], [1.0, 1.0]]
         """
-        columns = [column.astype(np.float64) for column in (*(matrix[:, index] for index in range(matrix.shape[1])), *others)]
+        columns = [to_float64(column) for column in (*(matrix[:, index] for index in range(matrix.shape[1])), *others)]
         n = len(columns)
         products = (total_of(columns[i] * columns[j]) for i in range(n) for j in range(i, n))
         return cls(len(matrix), tuple(map(total_of, columns)), tuple(products))
@@ -115,7 +115,7 @@ def moments_of(column: Any) -> Moments:
     from headrace.backends.cudf.column import Plain
     from headrace.backends.cudf.exact import moments
 
-    return moments(Plain(column.astype(np.float64), None, pa.float64()))
+    return moments(Plain(to_float64(column), None, pa.float64()))
 
 
 def total_of(column: Any) -> int:

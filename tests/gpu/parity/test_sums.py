@@ -29,6 +29,18 @@ def test_sums_are_those_of_the_cpu() -> None:
         assert on_device == Sums.of(matrix[:n_rows], target[:n_rows])
 
 
+def test_the_smallest_floats_of_32_bits_are_summed_as_on_the_cpu() -> None:
+    import cupy
+
+    matrix = np.array([[1e-40, 1.0], [-3e-39, 2e-42]], np.float32)
+    assert Sums.of(cupy.asarray(matrix)) == Sums.of(matrix)
+    spreads = [Spread().of(where(matrix), None).means().tolist() for where in (cupy.asarray, np.asarray)]
+    assert spreads[0] == spreads[1]
+    question = Lloyd(matrix.astype(np.float64), steps_a_unit(np.abs(matrix).max(axis=0).astype(float), 2))
+    found, expected = (question.of(where(matrix), None) for where in (cupy.asarray, np.asarray))
+    np.testing.assert_array_equal(found.sums, expected.sums)
+
+
 def test_a_round_of_kmeans_is_the_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
     """Equal distances too: rows on a grid, and a centre twice."""
     import cupy
