@@ -105,8 +105,9 @@ def test_a_type_is_read_as_on_the_cpu(array: pa.Array, cpu: Backend, gpu: Backen
 
 
 def test_files_of_unlike_widths_have_the_data_sets_type(cpu: Backend, gpu: Backend, tmp_path: Path) -> None:
-    pq.write_table(pa.table({"n": pa.array([1, None], pa.int16()), "f": pa.array([1, None], pa.float32())}), tmp_path / "a.parquet")
+    pq.write_table(pa.table({"n": pa.array([1, None], pa.int16()), "f": pa.array([1e-40, None], pa.float32())}), tmp_path / "a.parquet")
     pq.write_table(pa.table({"n": pa.array([2**40], pa.int64()), "f": pa.array([0.1], pa.float64())}), tmp_path / "b.parquet")
+    pq.write_table(pa.table({"n": pa.array([7], pa.int16()), "f": pa.array([-1e-40], pa.float32())}), tmp_path / "c.parquet")
     assert_read_alike(cpu, gpu, tmp_path / "*.parquet")
 
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 from headrace.backends.arrow.values import cast_safely
 from headrace.backends.cudf.by_value import by_value
 from headrace.backends.cudf.column import Column, Plain, is_valid, storage
-from headrace.backends.cudf.values import as_float64
+from headrace.backends.cudf.values import converted
 from headrace.expressions.promotion import integer_range
 from headrace.schema import Type
 
@@ -37,7 +37,7 @@ def _quickly(column: Column, target: pa.DataType) -> Column | None:
     values = column.values
     if values.dtype.kind == "f":
         fits = dtype.kind == "f" and dtype.itemsize >= values.dtype.itemsize
-        return Plain(as_float64(values) if dtype == np.float64 else values.astype(dtype), column.valid, target) if fits else None
+        return Plain(converted(values, dtype), column.valid, target) if fits else None
     if values.dtype.kind == "b" or dtype.kind == "b":
         return Plain(values.astype(dtype), column.valid, target) if values.dtype.kind == "b" and dtype.kind in "iu" else None
     if dtype.itemsize < 4 and dtype.kind == "f":

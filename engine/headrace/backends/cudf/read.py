@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from headrace.backends.arrow.read import constant_column, read_columns
 from headrace.backends.cudf.column import Coded, Column, Lists, Plain, Rows, concat, storage
 from headrace.backends.cudf.transfers import DISTINCT, brought
-from headrace.backends.cudf.values import from_arrow, towards_zero
+from headrace.backends.cudf.values import converted, from_arrow, towards_zero
 from headrace.dataset import Dataset, RowGroup
 from headrace.errors import DataError
 from headrace.footer import refuse_changed
@@ -209,12 +209,12 @@ def from_series(series: Any, type_: pa.DataType) -> Column:
         )
     dtype = np.dtype(type_.to_pandas_dtype())
     if valid is None:
-        return Plain(series.values.astype(dtype), None, type_)
+        return Plain(converted(series.values, dtype), None, type_)
     values = series.fillna(value=False if dtype.kind == "b" else 0).values
     if values.dtype.kind == "f":
         is_nan = (series != series).fillna(value=False).values  # NaN alone differs from itself
         values = cupy.where(is_nan, values.dtype.type(np.nan), values)
-    return Plain(values.astype(dtype), valid, type_)
+    return Plain(converted(values, dtype), valid, type_)
 
 
 def _valid(series: Any) -> Rows | None:

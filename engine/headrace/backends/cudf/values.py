@@ -115,6 +115,11 @@ def as_float64(values: Rows) -> Rows:
     return cupy.where(small, cupy.where(bits < 0, -size, size), values.astype(np.float64))
 
 
+def converted(values: Rows, dtype: np.dtype[Any]) -> Rows:
+    """Return numbers in another type, float32 as float64 to the last bit."""
+    return as_float64(values) if dtype == np.float64 else values.astype(dtype)
+
+
 def comparable(values: Rows) -> Rows:
     """Return values as they compare on a CPU: a float32 below the normal numbers is no 0."""
     return as_float64(values) if values.dtype == np.float32 else values

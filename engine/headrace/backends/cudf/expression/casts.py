@@ -10,7 +10,7 @@ from headrace.backends.arrow.expression.calendar import PER_SECOND
 from headrace.backends.arrow.expression.casts import convert as convert_on_host
 from headrace.backends.cudf.column import Column, Plain, Rows, is_valid, null_count, only, storage, take
 from headrace.backends.cudf.transfers import DISTINCT
-from headrace.backends.cudf.values import as_float64, comparable, to_arrow, towards_zero
+from headrace.backends.cudf.values import comparable, converted, to_arrow, towards_zero
 from headrace.expressions.promotion import integer_range
 
 _SECONDS_A_DAY = 86_400
@@ -57,9 +57,7 @@ def _number(column: Plain, target: pa.DataType) -> Plain:
     values, dtype = column.values, storage(target)
     assert dtype is not None  # noqa: S101  (a number)
     if dtype.kind == "f":
-        made = Plain(
-            as_float64(values) if values.dtype == np.float32 and dtype == np.float64 else values.astype(dtype), column.valid, target
-        )
+        made = Plain(converted(values, dtype), column.valid, target)
         if values.dtype == np.float64 and dtype == np.float32:
             lost = cupy.isinf(made.values) & ~cupy.isinf(values)
             return _without(made, lost)
