@@ -12,6 +12,7 @@ from headrace_kernels.kernel import kernel
 from headrace_kernels.scalars import Number, exact_sum, floor, fma, inlined, like
 
 EARTH_RADIUS_KM = 6371.0088
+_FARTHEST = 2.0**53  # degrees: turns are exact up to there, and no integer is too large
 
 
 @kernel(output="same")
@@ -49,12 +50,12 @@ def bearing(lat1: Number, lon1: Number, lat2: Number, lon2: Number) -> Number:
 def grid_cell(lat: Number, lon: Number, size_deg: Number = 1.0) -> Number:
     """Id of the cell of a grid of `size_deg` degrees that holds a point: row * columns + column, counted from 90 S, 180 W.
 
-    Longitudes are taken round the globe (181 is -179); latitude 90 belongs to the last row. A latitude outside [-90, 90], NaN or
-    infinite gives -1. A null gives null.
+    Longitudes are taken round the globe (181 is -179); latitude 90 belongs to the last row. A latitude outside [-90, 90], a
+    longitude beyond 2**53, NaN or infinite gives -1. A null gives null.
     """
     columns, rows = ceiling(360.0 / size_deg), ceiling(180.0 / size_deg)
     around = lon if (lon >= -180.0) & (lon < 180.0) else lon - 360.0 * floor((lon + 180.0) / 360.0)
-    inside = (lat >= -90.0) & (lat <= 90.0) & (around == around)
+    inside = (lat >= -90.0) & (lat <= 90.0) & (lon >= -_FARTHEST) & (lon <= _FARTHEST)
     row = int((lat + 90.0 if inside else 0.0) / size_deg)
     column = int((around + 180.0 if inside else 0.0) / size_deg)
     row = rows - 1 if row >= rows else row

@@ -205,6 +205,15 @@ def test_grid_cells_count_from_the_south_west():
     assert out.values.tolist() == [0, 1, 360, 179 * 360 + 180, 90 * 360, 90 * 360 + 1, -1, -1, -1]
 
 
+@pytest.mark.parametrize(
+    ("lon", "column"), [(360.0 * 2**40 + 1, 181), (-360.0 * 2**40 + 1, 181), (2.0**53, 212), (1e17, None), (-1.7e308, None)]
+)
+def test_a_longitude_of_any_size_has_a_cell_or_none(lon, column):
+    """Nothing depends on what a machine makes of an integer that is too large: that is another one on a GPU."""
+    (out,) = grid_cell.launch([Column(np.zeros(1)), Column(np.array([lon]))])
+    assert out.values[0] == grid_cell.reference(0.0, lon) == (-1 if column is None else 90 * 360 + column)
+
+
 @settings(max_examples=60, deadline=None)
 @example(0.0, 179.99999999999997, 0.01)
 @given(st.floats(-90, 90), st.floats(-180, 180), st.sampled_from([0.01, 0.1, 0.7, 1.0, 45.0]))
