@@ -137,6 +137,16 @@ def test_what_pandas_called_the_index_is_a_column(index: list[str], cpu: Backend
     assert_read_alike(cpu, gpu, tmp_path / "x.parquet")
 
 
+def test_every_second_row_of_a_frame_of_pandas_is_read_by_arrow_at_once(
+    cpu: Backend, gpu: Backend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from headrace.backends.cudf import read as reading
+
+    pd.DataFrame({"x": [0.5, 1.5, 2.5, 3.5]})[::2].to_parquet(tmp_path / "x.parquet")
+    monkeypatch.setattr(reading, "_decoded", None)
+    assert_read_alike(cpu, gpu, tmp_path / "x.parquet")
+
+
 def test_a_name_with_the_signs_of_a_pattern_is_that_file(gpu: Backend, tmp_path: Path) -> None:
     pq.write_table(pa.table({"x": [1]}), tmp_path / "x[1].parquet")
     pq.write_table(pa.table({"x": [2]}), tmp_path / "x1.parquet")

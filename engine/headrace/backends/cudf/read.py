@@ -130,8 +130,13 @@ def _is_local(path: str) -> bool:
 
 
 def _index_of_pandas(schema: pa.Schema) -> frozenset[str]:
-    """Return the columns that a file of pandas' calls its index: cuDF makes labels of rows of them, even if told to leave that."""
+    """Return the columns that a file of pandas' calls its index: cuDF makes labels of rows of them, even if told to leave that.
+
+    All columns where labels are a range with gaps: cuDF takes its step within the rows of a row group, finds too few labels, and refuses.
+    """
     described = (schema.pandas_metadata or {}).get("index_columns", ())
+    if any(one["step"] != 1 for one in described if isinstance(one, dict)):
+        return frozenset(schema.names)
     return frozenset(name for name in described if isinstance(name, str))
 
 

@@ -61,7 +61,10 @@ def read_parquet(
     if not (dataset_kwargs and dataset_kwargs.get("partitioning", "hive") is None):
         for key, value in _keys_of(files):
             made[key] = _decoded(pa.chunked_array([pa.repeat(value, table.num_rows)]))  # the real one's is categorical
-    index = {name for source in files for name in _index_columns(source)}
+    described = [one for source in files for one in _described_index(source)]
+    if table.num_rows > 1 and any(one["step"] != 1 for one in described if isinstance(one, dict)):
+        raise ValueError(f"Length mismatch: Expected axis has {table.num_rows} elements, new values have fewer")
+    index = {one for one in described if isinstance(one, str)}
     if index <= made.keys():
         made = {name: column for name, column in made.items() if name not in index}
     return DataFrame._of(made, table.num_rows)
@@ -80,9 +83,8 @@ def _keys_of(paths: list[str]) -> list[tuple[str, str]]:
     return [(key, value) for part in paths[0].split("/")[:-1] for key, equals, value in [part.partition("=")] if equals]
 
 
-def _index_columns(source: str) -> list[str]:
-    described = (pq.read_schema(source).pandas_metadata or {}).get("index_columns", ())
-    return [name for name in described if isinstance(name, str)]
+def _described_index(source: str) -> list[Any]:
+    return list((pq.read_schema(source).pandas_metadata or {}).get("index_columns", ()))
 
 
 def _read(source: str, columns: list[str] | None, row_groups: list[int] | None, ignore_missing: bool) -> pa.Table:
