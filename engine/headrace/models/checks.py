@@ -59,11 +59,11 @@ def count_or_share(least: int, *names: str) -> Check:
     """
 
     def check(key: str, value: object) -> None:
+        is_share = isinstance(value, float) and 0 < value <= 1
+        is_count = isinstance(value, int) and not isinstance(value, bool) and value >= least
         if isinstance(value, str) and names:
             one_of(*names)(key, value)
-        elif not (
-            0 < value <= 1 if isinstance(value, float) else isinstance(value, int) and not isinstance(value, bool) and value >= least
-        ):
+        elif not (is_share or is_count):
             wanted = f"a whole number of {least} or more, or a share above 0 and at most 1.0"
             raise JobError(f"{wanted}, is needed, not {value!r}", key=key, hint=f"or one of {', '.join(names)}" if names else None)
 
