@@ -50,6 +50,12 @@ def test_a_comparison_with_null_is_null(cudf: Any) -> None:
     assert pylist(series > None) == [None, None, None]
 
 
+def test_a_comparison_of_times_with_null_is_false(cudf: Any) -> None:
+    series = cudf.Series.from_arrow(pa.array([5, None], pa.timestamp("us")))
+    assert pylist(series == series) == [True, False]
+    assert pylist(series != series) == [False, True]
+
+
 def test_and_with_null_is_null(cudf: Any) -> None:
     left, right = cudf.Series([None, None, True]), cudf.Series([False, True, True])
     assert pylist(left & right) == [None, None, True]

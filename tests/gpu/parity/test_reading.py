@@ -147,6 +147,13 @@ def test_every_second_row_of_a_frame_of_pandas_is_read_by_arrow_at_once(
     assert_read_alike(cpu, gpu, tmp_path / "x.parquet")
 
 
+def test_a_column_named_as_a_field_of_another_is_read(gpu: Backend, tmp_path: Path) -> None:
+    pq.write_table(pa.table({"a": [{"b": 1}], "a.b": [7], "c.d": [8]}), tmp_path / "x.parquet")
+    dataset = Dataset.open(tmp_path / "x.parquet")
+    ((_, _, columns),) = gpu.read(dataset, dataset.row_groups, ["a.b", "c.d"])
+    assert [gpu.to_arrow(columns[name]).to_pylist() for name in ("a.b", "c.d")] == [[7], [8]]
+
+
 def test_a_name_with_the_signs_of_a_pattern_is_that_file(gpu: Backend, tmp_path: Path) -> None:
     pq.write_table(pa.table({"x": [1]}), tmp_path / "x[1].parquet")
     pq.write_table(pa.table({"x": [2]}), tmp_path / "x1.parquet")
@@ -205,8 +212,10 @@ def test_what_cudf_cannot_decode_and_arrow_can_is_read_by_arrow(
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("Unsupported encoding")
 
-    monkeypatch.setattr(reader.cudf, "read_parquet", fail)
-    assert whole(gpu, path)["x"].to_pylist() == [1, None]
+    for module, name in ((reader.cudf, "read_parquet"), (reader, "from_series")):
+        with monkeypatch.context() as patch:
+            patch.setattr(module, name, fail)
+            assert whole(gpu, path)["x"].to_pylist() == [1, None]
 
 
 @pytest.mark.skipif(not ON_STANDIN, reason="the real reader is not taught to lie")

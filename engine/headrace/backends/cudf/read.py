@@ -2,7 +2,7 @@
 
 What cuDF holds in another way than the file has it (decimals, bytes, half floats, times of day) is read by Arrow and uploaded, and so
 are files that lie elsewhere: of these Arrow fetches the pages that are asked for, cuDF all of a file, with a package of its own.
-cuDF does not verify page checksums; a file whose pages are damaged is found only where it cannot be decoded.
+cuDF verifies no page checksums and believes what pages' headers say: a damaged file is found only where it cannot be decoded.
 """
 
 from __future__ import annotations
@@ -104,7 +104,10 @@ def _read_file(dataset: Dataset, index: int, groups: Sequence[RowGroup], columns
     on_device = [
         name
         for name in (stored if _is_local(file.path) else ())
-        if _is_read_by_cudf(file.schema.field(name).type) and not _is_checked(own[name], dataset.schema[name]) and name not in in_index
+        if _is_read_by_cudf(file.schema.field(name).type)
+        and not _is_checked(own[name], dataset.schema[name])
+        and name not in in_index
+        and not _is_path(name, file.schema)
     ]
     if any(pa.types.is_timestamp(file.schema.field(name).type) for name in on_device):
         on_device = [name for name in on_device if name not in _in_96_bits(file.path)]
@@ -138,6 +141,11 @@ def _index_of_pandas(schema: pa.Schema) -> frozenset[str]:
     if any(one["step"] != 1 for one in described if isinstance(one, dict)):
         return frozenset(schema.names)
     return frozenset(name for name in described if isinstance(name, str))
+
+
+def _is_path(name: str, schema: pa.Schema) -> bool:
+    """Say whether cuDF takes a column's name for a field of another column."""
+    return any(pa.types.is_nested(field.type) and name.startswith(f"{field.name}.") for field in schema)
 
 
 @lru_cache(maxsize=4096)
@@ -175,6 +183,7 @@ def _decoded(dataset: Dataset, index: int, groups: Sequence[RowGroup], names: Se
             use_pandas_metadata=False,
             dataset_kwargs={"partitioning": None},  # else folders named key=value replace the file's own columns
         )
+        found = {name: from_series(frame[name], dataset.schema[name].arrow) for name in names}
     except (RuntimeError, ValueError, TypeError, NotImplementedError, OSError, pa.ArrowException) as error:
         if isinstance(error, MemoryError):
             raise
@@ -186,15 +195,11 @@ def _decoded(dataset: Dataset, index: int, groups: Sequence[RowGroup], names: Se
         return {name: from_arrow(array) for name, array in arrays.items()}
     if len(frame) != n_rows:
         raise DataError(f"has {len(frame)} rows where the footer says {n_rows}", file=path, row_group=wanted[0])
-    return {name: from_series(frame[name], dataset.schema[name].arrow) for name in names}
+    return found
 
 
 def from_series(series: Any, type_: pa.DataType) -> Column:
-    """Return a column that cuDF read, as a column of the data set's type.
-
-    NaN is a value here and null is not: cuDF takes both for missing in `isna` and `fillna`, so that nulls are told from
-    NaN by a comparison, which is null for a null alone.
-    """
+    """Return a column that cuDF read, as a column of the data set's type; NaN is a value and no null."""
     if pa.types.is_list(type_):
         lengths = series.list.len()
         valid = _valid(lengths)
@@ -226,7 +231,8 @@ def _valid(series: Any) -> Rows | None:
     """Return which rows are not null, NaN among them; None for all."""
     if not series.null_count:
         return None
-    return ~(series == series).isna().values  # a comparison with null is null, one with NaN is not
+    # `isna` takes NaN for missing, too; compared with itself NaN is false, and null is null. Times of cuDF are false there.
+    return ~(series == series if series.dtype.kind == "f" else series).isna().values
 
 
 def _times(series: Any, type_: pa.DataType) -> Plain:

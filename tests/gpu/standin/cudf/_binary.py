@@ -1,4 +1,7 @@
-"""Arithmetic and comparison of columns: libcudf's types of results, and null where either side is null."""
+"""Arithmetic and comparison of columns: libcudf's types of results, and null where either side is null, but for times.
+
+A null time is unequal to all, itself too: cuDF fills what libcudf leaves null (`_binaryop` of datetime.py and timedelta.py).
+"""
 
 from __future__ import annotations
 
@@ -31,6 +34,13 @@ _QUOTIENTS = {"int64": np.float64, "uint32": np.float64, "uint64": np.float64}
 def binary(name: str, left: Any, right: Any) -> Column:
     """Return the result of an operator; one side may be a scalar."""
     column = left if isinstance(left, Column) else right
+    found = _with_nulls(name, column, left, right)
+    if name in COMPARISONS and column.dtype.kind in "mM":
+        return of_numpy(np.where(found.valid, found.values, name == "ne"), np.ones(len(found), bool))
+    return found
+
+
+def _with_nulls(name: str, column: Column, left: Any, right: Any) -> Column:
     if any(value is None or value is pd.NA for value in (left, right)):
         return of_numpy(np.zeros(len(column), bool if name in COMPARISONS else column.dtype), np.zeros(len(column), bool))
     if column.dtype == STRING:

@@ -93,7 +93,9 @@ def _read(source: str, columns: list[str] | None, row_groups: list[int] | None, 
         missing = [name for name in columns or () if name not in names]
         if missing and not ignore_missing:
             raise RuntimeError(f"Encountered unselected column: {missing[0]}")
-        wanted = names if columns is None else [name for name in columns if name in names]
+        structs = [f"{field.name}." for field in file.schema_arrow if pa.types.is_struct(field.type)]
+        # the real one then has the struct of which a name with a dot is a field, and no column of that name
+        wanted = names if columns is None else [name for name in columns if name in names and not name.startswith(tuple(structs))]
         chosen = range(file.num_row_groups) if row_groups is None else row_groups
         for group in chosen:
             if not 0 <= group < file.num_row_groups:
