@@ -278,6 +278,13 @@ def test_columns_may_stand_in_another_order(parquet: Write, tmp_path: Path, back
     assert read(Dataset.open(tmp_path / "d"), backend).to_pydict() == {"a": [1, 2], "b": ["x", "y"]}
 
 
+def test_lists_of_dictionaries_are_read_from_several_row_groups(parquet: Write, backend: Backend) -> None:
+    words = pa.array([["a", "b"], None, [], ["c", None], ["a"]])
+    coded = pa.ListArray.from_arrays(words.offsets, words.values.dictionary_encode(), mask=words.is_null())
+    found = read(Dataset.open(parquet(pa.table({"id": range(5), "words": coded}), 3)), backend)
+    assert found.to_pydict() == {"id": [0, 1, 2, 3, 4], "words": words.to_pylist()}
+
+
 def test_a_column_that_stands_twice_is_refused(parquet: Write) -> None:
     path = parquet(pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"]))
     with pytest.raises(DataError, match="column 'a': stands twice in the schema"):

@@ -181,7 +181,7 @@ def _read(file: File, opened: _Opened, groups: Sequence[RowGroup], columns: Sequ
         left = [name for name in columns if name not in decoded]
         if decoded and not left:
             return pa.table(decoded)
-        table = opened.reader.read_row_groups([group.index for group in groups], columns=left, use_threads=False)
+        table = _read_by_arrow(opened, groups, left)
         # A file read for no column at all still has its rows: the footer's count stands.
         if left and table.num_rows != n_rows:
             raise DataError(f"has {table.num_rows} rows where the footer says {n_rows}", file=file.path, row_group=groups[0].index)
@@ -194,6 +194,15 @@ def _read(file: File, opened: _Opened, groups: Sequence[RowGroup], columns: Sequ
     except READ_ERRORS as error:
         raise _located(opened, groups, columns, file.path, error) from error
     return pa.table({name: decoded[name] if name in decoded else table.column(name) for name in columns}) if decoded else table
+
+
+def _read_by_arrow(opened: _Opened, groups: Sequence[RowGroup], columns: Sequence[str]) -> pa.Table:
+    try:
+        return opened.reader.read_row_groups([group.index for group in groups], columns=columns, use_threads=False)
+    except pa.ArrowNotImplementedError:  # lists of dictionaries: Arrow makes them of one row group alone
+        if len(groups) == 1:
+            raise
+        return pa.concat_tables([_read_by_arrow(opened, [group], columns) for group in groups])
 
 
 def _decoded(opened: _Opened, groups: Sequence[RowGroup], columns: Sequence[str]) -> dict[str, pa.Array]:
@@ -272,6 +281,7 @@ def _located(opened: _Opened, groups: Sequence[RowGroup], columns: Sequence[str]
 def _unreadable(error: BaseException, **place: Any) -> DataError:
     reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
     hint = "the file is damaged: write it anew"
-    if "not yet implemented" in reason.lower():  # a valid file: as differences of strings under a schema that says dictionary
+    # a valid file: as differences of strings under a schema that says dictionary
+    if isinstance(error, pa.ArrowNotImplementedError) or "not yet implemented" in reason.lower():
         hint = "pyarrow does not read what is encoded so: write the file with other settings"
     return DataError(f"cannot be read: {reason}", **place, hint=hint)
